@@ -1,0 +1,66 @@
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+VENV := .venv
+BIN := $(VENV)/bin
+REPORT := .cache/test
+
+.PHONY: help demo test deep check fixtures-accept demo-repos clean FORCE
+
+help:
+	@echo 'make demo             two kernel updates, judged on bundled metadata; needs no root'
+	@echo 'make test             every check and test; installs what they need'
+	@echo 'make deep             the tests that run for minutes'
+	@echo 'make fixtures-accept  rewrite repos/fixtures/*/plan.json after reviewing what changed'
+	@echo 'make demo-repos       rebuild the metadata bundled for the demo'
+	@echo 'make clean            remove .venv and .cache'
+
+# The interpreter chosen last time. The file changes only when the choice does, and .venv follows it.
+.cache/python: FORCE
+	@mkdir -p $(@D)
+	@python=$$(tools/find-python) && { echo "$$python" | cmp -s - $@ || echo "$$python" >$@; }
+
+# Editable, so that .venv/bin/kmpsolve is always the checkout's code.
+$(BIN)/kmpsolve: .cache/python pyproject.toml
+	@python=$$(cat $<) && echo "making $(VENV) with $$python" && "$$python" -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+# Before .venv is made: the packages decide which interpreter is the best.
+.cache/system-packages: tools/system-packages tools/find-python
+	@mkdir -p $(@D)
+	@tools/system-packages
+	@touch $@
+
+$(VENV)/tested: .cache/system-packages $(BIN)/kmpsolve
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@
+
+demo: $(BIN)/kmpsolve
+	@tools/demo $(BIN)/kmpsolve
+
+check: $(VENV)/tested
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/deptry .
+
+test: check
+	@mkdir -p $(REPORT)
+	$(BIN)/python -m pytest -n 2 --cov --cov-branch --cov-report=term --junitxml=$(REPORT)/junit.xml 2>&1 | tee $(REPORT)/pytest.log
+
+deep: $(VENV)/tested
+	$(BIN)/python -m pytest -m deep
+
+fixtures-accept: $(VENV)/tested
+	$(BIN)/python -m tests.scenarios.accept $(NAMES)
+
+demo-repos: $(VENV)/tested
+	$(BIN)/python -m tests.scenarios.demo
+
+clean:
+	rm -rf $(VENV) .cache

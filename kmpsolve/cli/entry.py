@@ -1,0 +1,90 @@
+"""``kmpsolve VERB``: the way in, and the one place where errors become exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from kmpsolve import __version__
+from kmpsolve.errors import KmpsolveError, UsageError
+
+__all__ = ["main"]
+
+VERBS = {
+    "plan": "what a kernel update would do to every KMP: reuse, fetch or blocked, and the transaction",
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    """Reports wrong usage as every other error: one line and a hint, exit code 2."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        raise UsageError(message, reference="usage", hint=f"see {self.prog} --help")
+
+
+def _parser() -> tuple[_Parser, argparse._SubParsersAction[_Parser]]:
+    parser = _Parser(
+        prog="kmpsolve",
+        description="Will every third-party driver load on the kernel that boots next?",
+        epilog="Exit codes: 0 safe, 2 usage, 3 bad input, 4 blocked, 5 privileges, 6 no repository, 110 unverified.",
+    )
+    parser.add_argument("--version", action="version", version=f"kmpsolve {__version__}")
+    return parser, parser.add_subparsers(dest="verb", metavar="VERB", title="verbs")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code and never lets an exception out."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    verbose = "-v" in words or "--verbose" in words
+    try:
+        return _run(words)
+    except KmpsolveError as error:
+        _tell(error, verbose)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("kmpsolve: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # Whoever read the output has gone; a second attempt at flushing must not complain either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:  # noqa: BLE001 - no traceback may reach a user
+        if verbose:
+            raise
+        print(
+            f"kmpsolve: a bug in kmpsolve: {type(error).__name__}: {' '.join(str(error).split())}\n"
+            "          Please report it with what this prints with -v",
+            file=sys.stderr,
+        )
+        return 1
+
+
+def _run(words: list[str]) -> int:
+    parser, verbs = _parser()
+    named = next((word for word in words if word in VERBS), None)
+    for verb, help_text in VERBS.items():
+        sub = verbs.add_parser(verb, help=help_text, description=help_text[0].upper() + help_text[1:] + ".")
+        if verb == named:
+            module = importlib.import_module(f"kmpsolve.cli.{verb}")
+            module.add_arguments(sub)
+            sub.set_defaults(run=module.run)
+    options = parser.parse_args(words)
+    if options.verb is None:
+        parser.print_help()
+        return 2 if words else 0
+    code: int = options.run(options)
+    sys.stdout.flush()
+    return code
+
+
+def _tell(error: KmpsolveError, verbose: bool) -> None:
+    print(f"kmpsolve: {error}", file=sys.stderr)
+    if error.hint:
+        print(f"          {error.hint}", file=sys.stderr)
+    cause = error.__cause__
+    while verbose and cause is not None:
+        print(f"          because of {type(cause).__name__}: {cause}", file=sys.stderr)
+        cause = cause.__cause__

@@ -1,0 +1,108 @@
+"""Options that several verbs share, so that they mean the same everywhere."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from kmpsolve.config import Config, read_config
+from kmpsolve.errors import ConfigError, UsageError
+from kmpsolve.model.plan import Verdict
+from kmpsolve.request import Request
+from kmpsolve.session import Sources
+
+__all__ = ["EXIT_CODES", "add_output", "add_system", "configuration", "request", "sources", "write_result"]
+
+EXIT_CODES: dict[Verdict, int] = {"safe": 0, "nothing-to-do": 0, "blocked": 4, "unverified": 110}
+
+
+def add_system(parser: argparse.ArgumentParser) -> None:
+    """Options that say which system and which repositories are read."""
+    group = parser.add_argument_group("system and repositories")
+    group.add_argument("--root", metavar="DIR", help="the system to read (default /)")
+    group.add_argument(
+        "--installed",
+        metavar="SRC",
+        help="installed packages, instead of the rpmdb: an inventory, a folder of RPMs, an rpm-md folder, a .solv file",
+    )
+    group.add_argument(
+        "--repo",
+        metavar="[ALIAS=]SRC",
+        action="append",
+        help="a repository, instead of the root's: an rpm-md folder, a folder of RPMs, a .solv file, an address",
+    )
+    group.add_argument("--flavor", metavar="F", action="append", help="only kernels of this flavor")
+    group.add_argument("--running", metavar="UNAME-R", help="the kernel that runs")
+    group.add_argument("--config", metavar="FILE", help="a configuration file to read after the system's")
+
+
+def add_output(parser: argparse.ArgumentParser, formats: tuple[str, ...]) -> None:
+    """Options that say how results are shown."""
+    group = parser.add_argument_group("output")
+    group.add_argument("--format", choices=formats, default="text", help="default: text")
+    group.add_argument("-o", "--output", metavar="FILE", help="write the result there instead of to stdout")
+    group.add_argument("--color", choices=("auto", "always", "never"), default="auto")
+    group.add_argument("--strict", action="store_true", help="exit 4 instead of 110 if something is unverified")
+    group.add_argument("-v", "--verbose", action="store_true", help="tell the chain behind an error")
+    group.add_argument("-q", "--quiet", action="store_true", help="nothing but results and errors")
+
+
+def sources(options: argparse.Namespace) -> Sources:
+    """Where to read from; with both --installed and --repo no root is read unless it is given."""
+    pairs: list[tuple[str, str]] | None = None
+    if options.repo is not None:
+        pairs = [_alias_and_source(text) for text in options.repo]
+        aliases = [alias for alias, _ in pairs]
+        double = sorted({alias for alias in aliases if aliases.count(alias) > 1})
+        if double:
+            raise UsageError(
+                f"two repositories have the alias {double[0]}",
+                reference="alias-twice",
+                where="--repo",
+                hint="name them apart: --repo ALIAS=SRC",
+            )
+    root = options.root
+    if root is None and (options.installed is None or pairs is None):
+        root = "/"
+    if root is not None and not Path(root).is_dir():
+        raise UsageError(f"{root} is no folder", reference="root-missing", where="--root")
+    return Sources(
+        root=Path(root) if root is not None else None,
+        installed=options.installed,
+        repositories=tuple(pairs) if pairs is not None else None,
+    )
+
+
+def _alias_and_source(text: str) -> tuple[str, str]:
+    alias, equals, source = text.partition("=")
+    if equals and alias and "/" not in alias and ":" not in alias:
+        return alias, source
+    return Path(text.rstrip("/")).name or text, text
+
+
+def configuration(options: argparse.Namespace, where: Sources) -> Config:
+    """The configuration of the root that is read, then --config's."""
+    path = Path(options.config) if options.config else None
+    if path is not None and not path.is_file():
+        raise ConfigError("there is no such file", reference="wrong-configuration", where=str(path))
+    return read_config(where.root, path)
+
+
+def request(options: argparse.Namespace, where: Sources, kernel: str | None) -> Request:
+    """What is asked for; this machine's kernel counts as running on its own root only."""
+    running = options.running
+    if running is None and where.root == Path("/") and where.installed is None:
+        running = os.uname().release
+    return Request(kernel=kernel, flavors=tuple(options.flavor or ()), running=running)
+
+
+def write_result(text: str, options: argparse.Namespace) -> None:
+    """To stdout, or to a file that is there whole or not at all."""
+    if options.output is None or options.output == "-":
+        sys.stdout.write(text)
+        return
+    from kmpsolve.report.files import write_whole
+
+    write_whole(Path(options.output), text)

@@ -1,0 +1,1 @@
+"""Which symbols disagree, over which builds: pure functions on model values."""

@@ -1,0 +1,135 @@
+"""Whether builds fit a kernel unit, by exact comparison of every symbol version.
+
+A build is compatible with a kernel iff every symbol version, symset and exact kernel that it requires
+is provided, exactly, by that kernel's unit, by itself, or by other chosen KMPs that are themselves
+compatible. The last clause makes it a fixpoint over all builds, cycles included: start from all,
+take out what misses something, until nothing changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from kmpsolve.model.package import KernelUnit, KmpBuild
+from kmpsolve.model.symbols import Need, SymbolTable
+from kmpsolve.model.plan import Mismatch
+
+__all__ = ["Fit", "best_tried", "judge", "mismatches", "open_needs"]
+
+
+def open_needs(build: KmpBuild, unit: KernelUnit, table: SymbolTable) -> tuple[Need, ...]:
+    """What `build` needs and neither `unit` nor the build itself provides, sorted by symbol."""
+    left = []
+    for capability in build.needs - unit.exports.capabilities - build.exports.capabilities:
+        need = table.need(capability)
+        assert need is not None
+        if not unit.exports.meets(need) and not build.exports.meets(need):
+            left.append(need)
+    return tuple(sorted(left, key=lambda need: (need.kind, need.name, need.value)))
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """How all builds of a flavor fit one kernel unit.
+
+    Parameters
+    ----------
+    open
+        For each build, its `open_needs`: those that only another KMP can meet.
+    viable
+        Builds that are compatible if the right other KMPs are chosen with them. A build without
+        symbol versions is never among them.
+    """
+
+    unit: KernelUnit
+    open: Mapping[int, tuple[Need, ...]]
+    viable: frozenset[int]
+
+    def fits(self, build: KmpBuild) -> bool:
+        """Whether `build` can be compatible with the unit."""
+        return build.package.handle in self.viable
+
+
+def judge(builds: Iterable[KmpBuild], unit: KernelUnit, table: SymbolTable) -> Fit:
+    """Judge `builds` against `unit`: the greatest set in which every need is met."""
+    builds = list(builds)
+    open_ = {build.package.handle: open_needs(build, unit, table) for build in builds}
+    alive = {build.package.handle: build for build in builds if build.versioned}
+    shrinking = True
+    while shrinking:
+        dead = [
+            handle
+            for handle in alive
+            if any(
+                need.kind == "exact-kernel" or not any(other.exports.meets(need) for other in alive.values())
+                for need in open_[handle]
+            )
+        ]
+        for handle in dead:
+            del alive[handle]
+        shrinking = bool(dead)
+    return Fit(unit, open_, frozenset(alive))
+
+
+def mismatches(
+    build: KmpBuild, fit: Fit, providers: Sequence[tuple[KmpBuild, bool]]
+) -> tuple[tuple[Mismatch, ...], bool, bool]:
+    """The symbols on which `build` and the unit (with the other KMPs) disagree.
+
+    Parameters
+    ----------
+    providers
+        For every other KMP: its chosen build and True, or its best build tried and False.
+
+    Returns
+    -------
+    tuple
+        The mismatches, sorted; whether a kernel symbol is among the reasons; whether another KMP is.
+        An exact kernel that is another one is a cause, never a mismatch.
+    """
+    found: list[Mismatch] = []
+    by_kernel = by_kmp = False
+    for need in fit.open[build.package.handle]:
+        if need.kind == "exact-kernel":
+            continue
+        offers = [(other, chosen) for other, chosen in providers if need.key in other.exports]
+        if any(chosen and other.exports.meets(need) for other, chosen in offers):
+            continue
+        in_unit = fit.unit.exports.get(need.key)
+        if in_unit is not None:
+            by_kernel = True
+            found.append(Mismatch(symbol=need.name, kind="disagrees", wanted=need.value, found=in_unit[0]))
+        elif offers:
+            by_kmp = True
+            given = next((other for other, chosen in offers if chosen), offers[0][0]).exports[need.key]
+            same = need.value in given
+            found.append(
+                Mismatch(
+                    symbol=need.name,
+                    kind="unknown" if same else "disagrees",
+                    wanted=need.value,
+                    found=need.value if same else given[0],
+                )
+            )
+        else:
+            by_kernel = True
+            found.append(Mismatch(symbol=need.name, kind="unknown", wanted=need.value, found=None))
+    return tuple(sorted(found)), by_kernel, by_kmp
+
+
+def best_tried(candidates: Iterable[tuple[KmpBuild, int]]) -> KmpBuild | None:
+    """The build that comes closest: fewest mismatches, then installed, then the higher EVR."""
+    best: tuple[KmpBuild, int] | None = None
+    for build, count in candidates:
+        if best is None or _closer(build, count, *best):
+            best = (build, count)
+    return best[0] if best else None
+
+
+def _closer(build: KmpBuild, count: int, than: KmpBuild, than_count: int) -> bool:
+    if count != than_count:
+        return count < than_count
+    if build.package.installed != than.package.installed:
+        return build.package.installed
+    return build.nevra.evr > than.nevra.evr

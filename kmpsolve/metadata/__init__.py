@@ -1,0 +1,1 @@
+"""Files: repository metadata, RPMs, caches and configuration, read and checked, never judged."""

@@ -1,0 +1,96 @@
+"""What the metadata room hands to the solver room: checked bytes, no judgement."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+__all__ = ["Content", "Patch", "Skipped"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patch:
+    """One updateinfo entry.
+
+    Parameters
+    ----------
+    id
+        The advisory, such as ``SUSE-SLE-Module-Basesystem-15-SP6-2024-1234``.
+    severity
+        As written in the entry (``important``); empty if absent.
+    cves
+        Sorted CVE numbers.
+    status
+        updateinfo's ``status`` (``stable``, ``retracted``, ...).
+    packages
+        NEVRAs, ``name-[epoch:]version-release.arch``, sorted.
+    """
+
+    id: str
+    severity: str
+    cves: tuple[str, ...]
+    status: str
+    packages: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """What one source holds, verified and ready to be loaded into the solver's pool.
+
+    Exactly one of `primary` and `solv` is set.
+
+    Parameters
+    ----------
+    alias
+        The repository's alias, or ``"@System"`` for the installed packages.
+    source
+        The path or address as the user or the configuration wrote it.
+    priority
+        zypp's priority: 1 is the highest, 99 the default.
+    primary
+        An open, unnamed file with the uncompressed primary.xml, positioned at 0.
+    solv
+        A ``.solv`` file that is known to load.
+    revision, timestamp
+        repomd's revision and the newest timestamp in it (seconds since the epoch), where known.
+    refreshed
+        When the source was last refreshed with success (seconds since the epoch), where known.
+    retracted
+        NEVRAs of packages in an updateinfo entry with ``status="retracted"``.
+    patches
+        All updateinfo entries, sorted by id.
+    triggers
+        NEVRA -> names of the packages on whose installation its ``%trigger`` scriptlets run; only
+        RPM headers tell, so sources without headers leave it empty.
+    module_files
+        NEVRA -> paths of kernel modules (below /lib/modules or /usr/lib/modules); only where known.
+    trusted
+        The ``.solv`` was written by root's zypper or by kmpsolve; others are tried in a child first.
+    partial_system
+        True for an inventory that lists kernels and KMPs only, so that user space cannot be checked.
+    """
+
+    alias: str
+    source: str
+    priority: int = 99
+    primary: BinaryIO | None = None
+    solv: Path | None = None
+    revision: str | None = None
+    timestamp: int | None = None
+    refreshed: int | None = None
+    retracted: frozenset[str] = frozenset()
+    patches: tuple[Patch, ...] = ()
+    triggers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    module_files: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    trusted: bool = False
+    partial_system: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skipped:
+    """A repository that could not be read, and why in one line."""
+
+    alias: str
+    reason: str

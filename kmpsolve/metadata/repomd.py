@@ -1,0 +1,374 @@
+"""rpm-md repositories on disk: repomd.xml, and the files that it vouches for.
+
+repomd.xml lists each metadata file with its size and checksum, compressed and (``open-``) decompressed.
+Nothing that does not match is handed on: a primary.xml that is cut short could hide the one rebuild
+that a driver needs, or the one kernel that breaks it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from kmpsolve.metadata.compression import CHUNK, CorruptError, decompressed
+from kmpsolve.metadata.content import Content, Patch
+from kmpsolve.metadata.origin import Origin
+from kmpsolve.metadata.spool import spooled
+from kmpsolve.metadata.updateinfo import read_updateinfo, retracted_packages
+from kmpsolve.metadata.xmlstream import PROLOG, check_prolog, read_xml
+
+__all__ = ["REPOMD", "REPOMD_LIMIT", "Digest", "Record", "Repomd", "open_rpmmd", "read_repomd"]
+
+REPOMD = PurePosixPath("repodata/repomd.xml")
+REPOMD_LIMIT = 8 << 20
+"""Bytes: a repomd.xml has some kilobytes."""
+
+PACKED_LIMIT = 1 << 30
+UNPACKED_LIMIT = 2 << 30
+"""Bytes: the largest repositories of the day unpack to a few hundred megabytes of primary.xml."""
+
+_ALGORITHMS = {
+    "sha256": "sha256",
+    "sha512": "sha512",
+    "sha384": "sha384",
+    "sha224": "sha224",
+    "sha1": "sha1",
+    "sha": "sha1",
+    "md5": "md5",
+}
+"""Checksum types that occur in repomd.xml; ``sha`` is how the first generation spelt ``sha1``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Digest:
+    """A checksum as repomd.xml states it.
+
+    Parameters
+    ----------
+    algorithm
+        hashlib's name for it.
+    value
+        Lower-case hex digits.
+    """
+
+    algorithm: str
+    value: str
+
+    def start(self) -> hashlib._Hash:
+        """Make a hash object for it; old repositories use algorithms that are no longer secure."""
+        return hashlib.new(self.algorithm, usedforsecurity=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One ``<data>`` entry of repomd.xml.
+
+    Parameters
+    ----------
+    type
+        ``primary``, ``updateinfo``, ``filelists``, ...
+    href
+        The file, relative to the repository's folder and known to stay below it.
+    checksum, size
+        Of the file as it is stored; the size in bytes, where stated.
+    open_checksum, open_size
+        Of the decompressed file, where stated.
+    """
+
+    type: str
+    href: PurePosixPath
+    checksum: Digest
+    size: int | None
+    open_checksum: Digest | None
+    open_size: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repomd:
+    """What repomd.xml says about the files that kmpsolve reads.
+
+    Parameters
+    ----------
+    revision
+        The repository's own revision, where stated.
+    timestamp
+        The newest timestamp of any file, in seconds since the epoch, where stated.
+    primary
+        The packages.
+    updateinfo
+        The patches; most repositories have none, or one file.
+    """
+
+    revision: str | None
+    timestamp: int | None
+    primary: Record
+    updateinfo: tuple[Record, ...]
+
+
+def open_rpmmd(
+    folder: Path, *, alias: str, priority: int = 99, source: str | None = None, remedy: str | None = None
+) -> Content:
+    """Read a repository folder: one with ``repodata/``, such as those in zypp's raw cache.
+
+    Parameters
+    ----------
+    folder
+        The folder above ``repodata``.
+    alias, priority
+        The repository's, as in `Content`.
+    source
+        How the user or the configuration named it; by default, the folder.
+    remedy
+        What to do if it is damaged, one sentence; by default, to write its metadata again.
+
+    Raises
+    ------
+    MetadataError
+        If anything in it is missing or damaged, or does not match repomd.xml.
+    """
+    origin = Origin(
+        alias=alias,
+        remedy=remedy or f"Write its metadata again: createrepo_c {folder}",
+    )
+    repomd = _load_repomd(folder, origin)
+    patches: list[Patch] = []
+    for record in repomd.updateinfo:
+        with _unpack(folder, record, origin) as file:
+            patches += read_updateinfo(file, name=record.href.name, origin=origin)
+    patches.sort(key=lambda patch: (patch.id, patch.packages))
+    primary = _unpack(folder, repomd.primary, origin)
+    try:
+        check_prolog(
+            os.pread(primary.fileno(), PROLOG, 0),
+            name=repomd.primary.href.name,
+            root="metadata",
+            origin=origin,
+        )
+    except BaseException:
+        primary.close()
+        raise
+    return Content(
+        alias=alias,
+        source=source or str(folder),
+        priority=priority,
+        primary=primary,
+        revision=repomd.revision,
+        timestamp=repomd.timestamp,
+        patches=tuple(patches),
+        retracted=retracted_packages(patches),
+    )
+
+
+def read_repomd(stream: BinaryIO, origin: Origin) -> Repomd:
+    """Read repomd.xml.
+
+    Parameters
+    ----------
+    stream
+        The file, positioned at its beginning.
+    origin
+        The repository.
+
+    Raises
+    ------
+    MetadataError
+        If it is malformed, or lists no primary file, or one that cannot be verified or lies outside
+        the repository.
+    """
+    reader = _RepomdReader(origin)
+    read_xml(stream, name=REPOMD.name, root="repomd", start=reader.start, end=reader.end, origin=origin)
+    primaries = [record for record in reader.records if record.type == "primary"]
+    if not primaries:
+        raise origin.damaged("repomd.xml lists no primary metadata, so that it has no packages", "no-primary")
+    # The same file in several compressions is one file; two files are anybody's guess.
+    if len({record.open_checksum or record.checksum for record in primaries}) > 1:
+        raise origin.damaged(
+            "repomd.xml lists several primary files that are not the same", "ambiguous-primary"
+        )
+    return Repomd(
+        revision=reader.revision,
+        timestamp=reader.timestamp,
+        primary=primaries[0],
+        updateinfo=tuple(record for record in reader.records if record.type == "updateinfo"),
+    )
+
+
+class _RepomdReader:
+    """Collects the entries of repomd.xml while it is parsed."""
+
+    def __init__(self, origin: Origin) -> None:
+        self._origin = origin
+        self._path: list[str] = []
+        self._attributes: dict[str, Mapping[str, str]] = {}
+        self._texts: dict[str, str] = {}
+        self.records: list[Record] = []
+        self.revision: str | None = None
+        self.timestamp: int | None = None
+
+    def start(self, element: str, attributes: Mapping[str, str]) -> None:
+        self._path.append(element)
+        if self._path[1:] == ["data"]:
+            self._attributes = {"data": attributes}
+            self._texts = {}
+        elif self._path[1:-1] == ["data"]:
+            self._attributes[element] = attributes
+
+    def end(self, element: str, text: str) -> None:
+        if self._path[1:] == ["revision"]:
+            self.revision = text or None
+        elif self._path[1:-1] == ["data"]:
+            self._texts[element] = text
+        elif self._path[1:] == ["data"]:
+            self._finish()
+        self._path.pop()
+
+    def _finish(self) -> None:
+        kind = self._attributes["data"].get("type", "")
+        stamp = re.match(r"\d{1,18}(?=\.|$)", self._texts.get("timestamp", ""), re.ASCII)
+        if stamp:
+            self.timestamp = max(int(stamp[0]), self.timestamp or 0)
+        if kind not in ("primary", "updateinfo"):
+            return
+        checksum = self._digest(kind, "checksum")
+        if checksum is None:
+            raise self._origin.damaged(
+                f"repomd.xml states no checksum for its {kind} file", "checksum-missing"
+            )
+        self.records.append(
+            Record(
+                type=kind,
+                href=self._href(kind),
+                checksum=checksum,
+                size=self._number(kind, "size"),
+                open_checksum=self._digest(kind, "open-checksum"),
+                open_size=self._number(kind, "open-size"),
+            )
+        )
+
+    def _href(self, kind: str) -> PurePosixPath:
+        attributes = self._attributes.get("location", {})
+        href = attributes.get("href", "")
+        path = PurePosixPath(href)
+        if not href or "xml:base" in attributes or ":" in href or path.is_absolute() or ".." in path.parts:
+            raise self._origin.damaged(
+                f"repomd.xml places its {kind} file outside the repository "
+                f"({attributes.get('xml:base', '')}{href or 'nowhere'})",
+                "location-outside",
+            )
+        return path
+
+    def _digest(self, kind: str, element: str) -> Digest | None:
+        value = self._texts.get(element, "").lower()
+        if not value:
+            return None
+        algorithm = self._attributes[element].get("type", "")
+        if algorithm not in _ALGORITHMS:
+            raise self._origin.damaged(
+                f"repomd.xml uses an unknown checksum type for its {kind} file: {algorithm or 'none'}",
+                "checksum-unknown",
+            )
+        return Digest(algorithm=_ALGORITHMS[algorithm], value=value)
+
+    def _number(self, kind: str, element: str) -> int | None:
+        text = self._texts.get(element, "")
+        if not text:
+            return None
+        if not re.fullmatch(r"\d{1,18}", text, re.ASCII):
+            raise self._origin.damaged(
+                f"repomd.xml states a {element} for its {kind} file that is no number: {text[:40]}",
+                "malformed-repomd",
+            )
+        return int(text)
+
+
+def _load_repomd(folder: Path, origin: Origin) -> Repomd:
+    with _open_regular(folder / REPOMD, REPOMD.name, origin) as file:
+        if os.fstat(file.fileno()).st_size > REPOMD_LIMIT:
+            raise origin.damaged(f"repomd.xml has more than {REPOMD_LIMIT} bytes", "too-large")
+        return read_repomd(file, origin)
+
+
+def _open_regular(path: Path, name: str, origin: Origin) -> BinaryIO:
+    try:
+        file = open(path, "rb", opener=_no_waiting)  # noqa: PTH123, SIM115 (handed to the caller)
+    except FileNotFoundError:
+        raise origin.damaged(f"{name} is missing", "file-missing") from None
+    except (OSError, ValueError) as error:
+        raise origin.damaged(f"{name} cannot be read ({_reason(error)})", "file-unreadable") from error
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise origin.damaged(f"{name} is not a regular file", "file-unreadable")
+    return file
+
+
+def _no_waiting(path: str, flags: int) -> int:
+    # Opening a FIFO would otherwise wait for a writer that never comes.
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def _reason(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
+def _unpack(folder: Path, record: Record, origin: Origin) -> BinaryIO:
+    """Decompress a file into an unnamed temporary one, positioned at 0, and verify both forms."""
+    name = record.href.name
+    path = folder / record.href
+    # The folder itself may be a link; what is below it may not lead out of it.
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise origin.damaged(f"{name} is a link to a place outside the repository", "location-outside")
+    with spooled(name, origin) as target, _open_regular(path, name, origin) as file:
+        _copy_verified(file, record, target, origin)
+    return target
+
+
+def _copy_verified(file: BinaryIO, record: Record, target: BinaryIO, origin: Origin) -> None:
+    name = record.href.name
+    size = os.fstat(file.fileno()).st_size
+    if size > PACKED_LIMIT:
+        raise origin.damaged(f"{name} has more than {PACKED_LIMIT} bytes", "too-large")
+    if record.size is not None and size != record.size:
+        raise origin.damaged(
+            f"{name} does not match its size in repomd.xml (want {record.size} bytes, have {size})",
+            "size-mismatch",
+        )
+    _verify(file, record.checksum, "checksum", name, origin)
+    file.seek(0)
+    limit = UNPACKED_LIMIT if record.open_size is None else min(UNPACKED_LIMIT, record.open_size)
+    total = 0
+    try:
+        for chunk in decompressed(file):
+            total += len(chunk)
+            if total > limit:
+                raise origin.damaged(f"{name} unpacks to more than {limit} bytes", "too-large")
+            target.write(chunk)
+    except CorruptError as error:
+        raise origin.damaged(f"{name} cannot be decompressed ({error})", "corrupt-compression") from error
+    if record.open_size is not None and total != record.open_size:
+        raise origin.damaged(
+            f"{name} does not match its open-size in repomd.xml "
+            f"(want {record.open_size} bytes, have {total})",
+            "size-mismatch",
+        )
+    if record.open_checksum is not None:
+        target.flush()
+        target.seek(0)
+        _verify(target, record.open_checksum, "open-checksum", name, origin)
+
+
+def _verify(file: BinaryIO, want: Digest, kind: str, name: str, origin: Origin) -> None:
+    hashed = want.start()
+    while chunk := file.read(CHUNK):
+        hashed.update(chunk)
+    have = hashed.hexdigest()
+    if have != want.value:
+        raise origin.damaged(
+            f"{name} does not match its {kind} in repomd.xml (want {want.value[:8]}…, have {have[:8]}…)",
+            "checksum-mismatch",
+        )

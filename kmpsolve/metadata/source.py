@@ -1,0 +1,97 @@
+"""Finding out what a user means by ``--repo SRC`` and ``--installed SRC``: by content, not by name."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from kmpsolve.errors import RequestError
+from kmpsolve.metadata.content import Content
+from kmpsolve.metadata.origin import Origin
+from kmpsolve.metadata.repomd import REPOMD, open_rpmmd
+from kmpsolve.metadata.rpmfolder import open_rpm_folder
+from kmpsolve.metadata.solvfile import MAGIC, open_solv
+
+__all__ = ["open_source"]
+
+_KINDS = "a folder with repodata/, a folder of RPMs, a .solv file, an http(s):// or file:// address"
+
+
+def open_source(location: str, *, alias: str, priority: int = 99) -> Content:
+    """Read packages metadata from wherever a user points.
+
+    Parameters
+    ----------
+    location
+        A folder with ``repodata/``, a folder of RPMs, a ``.solv`` file, or an ``http(s)://`` or
+        ``file://`` address of a repository.
+    alias, priority
+        The repository's, as in `Content`.
+
+    Raises
+    ------
+    RequestError
+        If there is nothing at `location`, or nothing of these kinds.
+    MetadataError
+        If it cannot be read or is damaged.
+    """
+    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*):/", location)
+    if scheme is None:
+        return _open_path(Path(location), location, alias, priority)
+    if scheme[1].lower() == "file":
+        return _open_path(_local_path(location, alias), location, alias, priority)
+    raise RequestError(
+        f"addresses that begin with {scheme[1]}: are not read",
+        reference="unknown-scheme",
+        where=alias,
+        hint=f"Give {_KINDS}",
+    )
+
+
+def _local_path(address: str, alias: str) -> Path:
+    parts = urlsplit(address)
+    if parts.netloc not in ("", "localhost"):
+        raise RequestError(
+            f"{address} names another host ({parts.netloc})",
+            reference="file-address-host",
+            where=alias,
+            hint=f"For a local folder, write three slashes: file:///{parts.netloc}{parts.path}",
+        )
+    return Path(unquote(parts.path))
+
+
+def _open_path(path: Path, location: str, alias: str, priority: int) -> Content:
+    try:
+        if path.is_dir():
+            return _open_folder(path, location, alias, priority)
+        with path.open("rb") as file:
+            head = file.read(len(MAGIC))
+    except FileNotFoundError:
+        raise RequestError(
+            f"{location} does not exist", reference="source-missing", where=alias, hint=f"Give {_KINDS}"
+        ) from None
+    except (OSError, ValueError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise Origin(alias=alias, remedy="Check its permissions").damaged(
+            f"{location} cannot be read ({reason})", "file-unreadable"
+        ) from error
+    if head == MAGIC or path.suffix == ".solv":
+        return open_solv(path, alias=alias, priority=priority, source=location)
+    return _open_inventory(location, alias)
+
+
+def _open_folder(folder: Path, location: str, alias: str, priority: int) -> Content:
+    # A link counts as present even if it leads nowhere, so that a broken repository is told as one.
+    if (folder / REPOMD).exists() or (folder / REPOMD).is_symlink():
+        return open_rpmmd(folder, alias=alias, priority=priority, source=location)
+    return open_rpm_folder(folder, alias=alias, priority=priority, source=location)
+
+
+def _open_inventory(location: str, alias: str) -> Content:
+    raise RequestError(
+        f"{location} is nothing that kmpsolve can read packages from",
+        reference="unknown-source",
+        where=alias,
+        hint=f"Give {_KINDS}",
+    )

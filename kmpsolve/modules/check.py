@@ -1,0 +1,398 @@
+"""The check: KMPs, driver disks and single modules against the kernels they will meet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from kmpsolve.errors import MetadataError, RequestError
+from kmpsolve.modules.findings import (
+    Finding,
+    modules_refused,
+    named,
+    of_declarations,
+    of_module_signatures,
+    of_packaging,
+    of_rpm_signature,
+    of_support,
+)
+from kmpsolve.modules.kernel import Kernel
+from kmpsolve.modules.kmp import Candidate, UefiCert, read_candidate, read_ueficert
+from kmpsolve.modules.loader import Judgement, Mismatch, judge_together
+from kmpsolve.modules.module import MODULE_FILE
+from kmpsolve.modules.rpmfile import Rpm, check_rpm_signature
+from kmpsolve.modules.signature import read_certificates
+
+__all__ = ["CheckReport", "Subject", "check"]
+
+_LOADER = "Linux: kernel/module/main.c"
+_BLOCKED, _UNVERIFIED = 4, 110
+
+SubjectVerdict = Literal["safe", "unverified", "blocked"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """One package or module against one kernel.
+
+    Parameters
+    ----------
+    kernel
+        What it was judged against; ``None`` if no given kernel has its flavor.
+    mismatches
+        Of all its modules, sorted by symbol.
+    """
+
+    path: str
+    nevra: str | None
+    kernel: str | None
+    verdict: SubjectVerdict
+    mismatches: tuple[Mismatch, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckReport:
+    """The answer to one check."""
+
+    subjects: tuple[Subject, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def verdict(self) -> SubjectVerdict:
+        """The worst there is: of a subject, or an error among the findings."""
+        verdicts = {subject.verdict for subject in self.subjects}
+        if "blocked" in verdicts or any(finding.severity == "error" for finding in self.findings):
+            return "blocked"
+        return "unverified" if "unverified" in verdicts else "safe"
+
+    @property
+    def exit_code(self) -> int:
+        """zypper's meaning: 0, 4 or 110."""
+        return {"safe": 0, "blocked": _BLOCKED, "unverified": _UNVERIFIED}[self.verdict]
+
+    def to_json(self) -> dict[str, Any]:
+        """The document that ``check --format json`` prints."""
+        return {
+            "schema_version": 1,
+            "verdict": self.verdict,
+            "subjects": [
+                {
+                    "path": subject.path,
+                    "nevra": subject.nevra,
+                    "kernel": subject.kernel,
+                    "verdict": subject.verdict,
+                    "mismatches": [
+                        {
+                            "symbol": mismatch.symbol,
+                            "kind": mismatch.kind,
+                            "wanted": mismatch.wanted,
+                            "found": mismatch.found,
+                        }
+                        for mismatch in subject.mismatches
+                    ],
+                }
+                for subject in self.subjects
+            ],
+            "findings": [
+                {
+                    "reference": finding.reference,
+                    "severity": finding.severity,
+                    "subject": finding.subject,
+                    "message": finding.message,
+                    "rule": finding.rule,
+                }
+                for finding in self.findings
+            ],
+        }
+
+
+@dataclass(slots=True)
+class _Collected:
+    """What the given paths hold."""
+
+    candidates: list[Candidate]
+    companions: dict[str, UefiCert]
+    unreadable: list[Finding]
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and (path.suffix == ".rpm" or MODULE_FILE.search(path.name)):
+            yield path
+
+
+def _collect(paths: Iterable[Path]) -> _Collected:
+    """Read everything once. A file that was named must be readable; one in a folder becomes a finding."""
+    collected = _Collected([], {}, [])
+    for path in paths:
+        if not path.is_dir():
+            _add(collected, path)
+            continue
+        for file in _files(path):
+            try:
+                _add(collected, file)
+            except MetadataError as error:
+                collected.unreadable.append(
+                    Finding(
+                        reference=error.reference,
+                        severity="error",
+                        subject=str(file),
+                        message=error.message,
+                        rule="What cannot be read cannot be vouched for",
+                    )
+                )
+    return collected
+
+
+def _add(collected: _Collected, path: Path) -> None:
+    read = read_candidate(path)
+    if isinstance(read, Rpm):
+        if companion := read_ueficert(read):
+            collected.companions[companion.name] = companion
+        return
+    if read not in collected.candidates:
+        collected.candidates.append(read)
+
+
+def _declared_mismatches(candidate: Candidate, kernel: Kernel) -> Iterator[Mismatch]:
+    """What the package says it needs and the kernel does not provide.
+
+    Symsets always count; single symbols only where the modules themselves could not be asked.
+    """
+    own = {(need.name, need.value) for need in candidate.declared}
+    for need in candidate.needs:
+        if need.kind == "symset" and kernel.symvers.symsets:
+            hashes = kernel.symvers.symsets.get(need.name, frozenset())
+            if need.value not in hashes:
+                yield Mismatch(
+                    symbol=need.name,
+                    kind="disagrees" if hashes else "unknown",
+                    wanted=need.value,
+                    found=min(hashes, default=None),
+                )
+        elif need.kind == "ksym" and not candidate.readable and (need.name, need.value) not in own:
+            found = kernel.symvers.crcs.get(need.name)
+            if found != need.value and (found is not None or not kernel.symvers.gap):
+                yield Mismatch(
+                    symbol=need.name,
+                    kind="unknown" if found is None else "disagrees",
+                    wanted=need.value,
+                    found=found,
+                )
+
+
+def _judge(
+    candidate: Candidate, kernel: Kernel, judgements: Sequence[Judgement], refused: Sequence[str]
+) -> tuple[Subject, list[Finding]]:
+    findings = list(_explain(candidate, kernel, judgements))
+    mismatches = {mismatch for judgement in judgements for mismatch in judgement.mismatches}
+    mismatches.update(_declared_mismatches(candidate, kernel))
+    exact = {need.value for need in candidate.needs if need.kind == "exact-kernel"}
+    elsewhere = bool(exact and kernel.uname_r and kernel.uname_r not in exact)
+    if elsewhere:
+        findings.append(
+            Finding(
+                reference="exact-kernel",
+                severity="error",
+                subject=candidate.path,
+                message=f"requires exactly kernel {named(exact)}, not {kernel.uname_r}",
+                rule="kernel-uname-r requirement of the package",
+            )
+        )
+    verdict: SubjectVerdict = "safe"
+    if mismatches or elsewhere or refused or any(judgement.verdict == "blocked" for judgement in judgements):
+        verdict = "blocked"
+    elif not candidate.readable or any(judgement.verdict == "unverified" for judgement in judgements):
+        verdict = "unverified"
+    subject = Subject(
+        path=candidate.path,
+        nevra=candidate.nevra,
+        kernel=kernel.label,
+        verdict=verdict,
+        mismatches=tuple(
+            sorted(
+                mismatches,
+                key=lambda mismatch: (mismatch.symbol, mismatch.wanted or "", mismatch.found or ""),
+            )
+        ),
+    )
+    return subject, findings
+
+
+def _explain(candidate: Candidate, kernel: Kernel, judgements: Iterable[Judgement]) -> Iterator[Finding]:
+    """Why each module would not load, or why nobody can tell."""
+    for judgement in judgements:
+        module = judgement.module
+
+        def finding(
+            reference: str, severity: Literal["error", "warning"], text: str, name: str = module.name
+        ) -> Finding:
+            return Finding(
+                reference=reference,
+                severity=severity,
+                subject=candidate.path,
+                message=f"{name} on {kernel.label}: {text}",
+                rule=_LOADER,
+            )
+
+        if judgement.mismatches:
+            total = len({*module.versions, *module.undefined})
+            changed = named(found.symbol for found in judgement.mismatches if found.kind == "disagrees")
+            gone = named(found.symbol for found in judgement.mismatches if found.kind == "unknown")
+            parts = [
+                *([f"disagrees about version of {changed}"] if changed else []),
+                *([f"unknown {gone}"] if gone else []),
+            ]
+            yield finding(
+                "symbols",
+                "error",
+                f"{len(judgement.mismatches)} of {total} symbols do not fit: {'; '.join(parts)}",
+            )
+        for obstacle in judgement.obstacles:
+            yield finding(obstacle.kind, "error", obstacle.message)
+        if judgement.unverified and judgement.verdict == "unverified" and module.versions:
+            reason = kernel.symvers.gap or "no version is known on one side"
+            yield finding(
+                "unverified-symbols",
+                "warning",
+                f"{len(judgement.unverified)} symbols cannot be verified ({reason}):"
+                f" {named(judgement.unverified)}",
+            )
+
+
+def check(
+    paths: Sequence[Path],
+    kernels: Sequence[Kernel],
+    *,
+    certificates: Path | None = None,
+    keys: Sequence[bytes] | None = None,
+    require_signed: bool = False,
+) -> CheckReport:
+    """Check KMP RPMs, single modules, and folders of both against kernels.
+
+    Everything given counts as installed together: modules may use each other's symbols. A package is
+    judged against each kernel of its flavor, a single module against each kernel.
+
+    Parameters
+    ----------
+    paths
+        Files and folders. N-ueficert packages among them supply certificates; other packages are left out.
+    kernels
+        See `kmpsolve.modules.kernel.read_kernels`.
+    certificates
+        A certificate or a folder of them: what the target machine trusts.
+    keys
+        Armored OpenPGP keys to check packages with; ``None`` if there are none to check with.
+    require_signed
+        Whether what is unsigned, or signed by a stranger, is an error.
+
+    Raises
+    ------
+    MetadataError
+        If a named file cannot be read.
+    RequestError
+        ``nothing-to-check`` if there is neither a KMP nor a module.
+    """
+    collected = _collect(paths)
+    candidates = collected.candidates
+    if not candidates and not collected.unreadable:
+        raise RequestError(
+            "holds no KMP and no kernel module",
+            reference="nothing-to-check",
+            where=", ".join(str(path) for path in paths),
+            hint="Give KMP RPMs, .ko files, or folders of them",
+        )
+    trusted = read_certificates(certificates) if certificates else ()
+    enrolled = [
+        *trusted,
+        *(
+            certificate
+            for companion in collected.companions.values()
+            for certificate in companion.certificates
+        ),
+    ]
+    findings = list(collected.unreadable)
+    for candidate in candidates:
+        findings += _standing_findings(candidate)
+        if candidate.rpm:
+            state = check_rpm_signature(Path(candidate.path), keys or ())
+            findings += of_rpm_signature(candidate, state, keys=keys is not None, required=require_signed)
+        findings += of_module_signatures(candidate, trusted, collected.companions, required=require_signed)
+    subjects: list[Subject] = []
+    for kernel in kernels:
+        # A module of its own is judged against whatever kernel was named, a package only where it is used.
+        matching = [
+            candidate
+            for candidate in candidates
+            if candidate.rpm is None or candidate.flavor in ("", kernel.flavor) or not kernel.flavor
+        ]
+        judged = iter(
+            judge_together([module for candidate in matching for module in candidate.modules], kernel)
+        )
+        for candidate in matching:
+            own = [next(judged) for _ in candidate.modules]
+            subject, reasons = _judge(candidate, kernel, own, modules_refused(candidate, enrolled))
+            subjects.append(subject)
+            findings += reasons
+    met = {subject.path for subject in subjects}
+    for candidate in candidates:
+        if candidate.path not in met:
+            subjects.append(
+                Subject(
+                    path=candidate.path,
+                    nevra=candidate.nevra,
+                    kernel=None,
+                    verdict="unverified",
+                    mismatches=(),
+                )
+            )
+            findings.append(
+                Finding(
+                    reference="no-kernel-of-flavor",
+                    severity="warning",
+                    subject=candidate.path,
+                    message=f"is for flavor {candidate.flavor}; the kernels given are"
+                    f" {named({kernel.label for kernel in kernels})}",
+                    rule="A KMP is used by kernels of its own flavor only",
+                )
+            )
+    return CheckReport(
+        subjects=tuple(sorted(subjects, key=lambda subject: (subject.path, subject.kernel or ""))),
+        findings=tuple(
+            sorted(findings, key=lambda finding: (finding.subject, finding.reference, finding.message))
+        ),
+    )
+
+
+def _standing_findings(candidate: Candidate) -> Iterator[Finding]:
+    """What holds against any kernel."""
+    if candidate.rpm and not candidate.files and not candidate.payload_damage:
+        yield Finding(
+            reference="no-module",
+            severity="warning",
+            subject=candidate.path,
+            message="declares modules but contains none: judged by what it declares",
+            rule="The module is the truth, the package only speaks of it",
+        )
+    for file in candidate.files:
+        if file.module is None:
+            yield Finding(
+                reference="unreadable-module",
+                severity="error",
+                subject=candidate.path,
+                message=f"{file.path} {file.damage}",
+                rule=_LOADER,
+            )
+    if candidate.payload_damage:
+        yield Finding(
+            reference="payload-damaged",
+            severity="error",
+            subject=candidate.path,
+            message=candidate.payload_damage,
+            rule="rpmkeys(8): --checksig",
+        )
+    yield from of_declarations(candidate)
+    yield from of_packaging(candidate)
+    yield from of_support(candidate)

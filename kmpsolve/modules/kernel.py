@@ -1,0 +1,277 @@
+"""Kernels to judge against, from whatever is at hand: an RPM, a list of symbols, an unpacked tree."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain, groupby
+from pathlib import Path, PurePosixPath
+
+from kmpsolve.errors import MetadataError, RequestError
+from kmpsolve.model.symbols import flavor_of_uname, normal_crc, parse_need
+from kmpsolve.modules.module import MODULE_FILE, Module, read_module
+from kmpsolve.modules.rpmfile import Rpm, payload, read_rpm
+from kmpsolve.modules.symvers import Symvers, read_symvers, uname_r_in
+
+__all__ = ["Kernel", "is_kernel_rpm", "kernel_from_capabilities", "read_kernels"]
+
+_COMPRESSED = ("", ".gz", ".xz", ".zst")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kernel:
+    """What a module meets when it is loaded.
+
+    Parameters
+    ----------
+    source
+        Where it was read from.
+    symvers
+        What it exports, with the modules that belong to it.
+    uname_r
+        Empty if unknown.
+    nevra
+        Of its package, if it was read from one.
+    vermagic
+        The version magic of its own modules; empty if unknown.
+    """
+
+    source: str
+    symvers: Symvers
+    uname_r: str = ""
+    nevra: str | None = None
+    vermagic: str = ""
+
+    @property
+    def flavor(self) -> str:
+        """As in ``default``; empty if unknown."""
+        return flavor_of_uname(self.uname_r)
+
+    @property
+    def label(self) -> str:
+        """How to name it to a user."""
+        return self.nevra or self.uname_r or self.source
+
+
+def _unames(capabilities: Iterable[str]) -> list[str]:
+    needs = (parse_need(capability) for capability in capabilities)
+    return [need.name for need in needs if need and need.kind == "exact-kernel"]
+
+
+def is_kernel_rpm(rpm: Rpm) -> bool:
+    """Whether a package is a kernel, by what it provides."""
+    return bool(_unames(capability for capability in rpm.provides if capability.startswith("kernel-uname-r")))
+
+
+def kernel_from_capabilities(
+    provides: Iterable[str], *, source: str, uname_r: str = "", nevra: str | None = None
+) -> Kernel:
+    """The kernel that a package, or several of one uname -r, provide.
+
+    Parameters
+    ----------
+    provides
+        Capabilities as rpm prints them: ``ksym(FLAVOR:SYMBOL) = CRC``, ``kernel(FLAVOR:SYMSET) = HASH``,
+        ``kernel(SYMBOL) = 0xCRC``.
+    """
+    crcs: dict[str, str] = {}
+    symsets: dict[str, frozenset[str]] = {}
+    for capability in provides:
+        need = parse_need(capability) if capability.startswith(("ksym(", "kernel(")) else None
+        if need is None or need.kind == "damaged":
+            continue
+        if need.kind == "symset":
+            symsets[need.name] = symsets.get(need.name, frozenset()) | {need.value}
+        else:
+            crcs[need.name] = normal_crc(need.value)
+    gap = "" if crcs else f"{source} does not say which symbols it exports"
+    return Kernel(
+        source=source, symvers=Symvers(crcs=crcs, symsets=symsets, gap=gap), uname_r=uname_r, nevra=nevra
+    )
+
+
+def _from_rpms(rpms: list[Rpm]) -> Kernel:
+    """One kernel from all its packages: on Code 11 -base holds part of it."""
+    main = min(rpms, key=lambda rpm: (len(rpm.nevra.name), rpm.path))
+    provides = list(chain.from_iterable(rpm.provides for rpm in rpms))
+    kernel = kernel_from_capabilities(
+        provides, source=main.path, uname_r=_unames(provides)[0], nevra=str(main.nevra)
+    )
+    if not kernel.symvers.gap:
+        return kernel
+    for rpm in rpms:
+        for symvers in _lists_in(rpm):
+            return Kernel(
+                source=rpm.path,
+                symvers=Symvers(
+                    crcs=symvers.crcs,
+                    kinds=symvers.kinds,
+                    namespaces=symvers.namespaces,
+                    modules=symvers.modules,
+                    symsets=kernel.symvers.symsets,
+                ),
+                uname_r=kernel.uname_r,
+                nevra=kernel.nevra,
+            )
+    return kernel
+
+
+def _lists_in(rpm: Rpm) -> Iterator[Symvers]:
+    """The symbol lists that an RPM carries as files (Code 11: /boot/symvers-*.gz)."""
+    wanted = {file for file in rpm.files if PurePosixPath(file).name.startswith("symvers")}
+    if not wanted:
+        return
+    for name, stream in payload(Path(rpm.path), wanted.__contains__):
+        with stream:
+            yield read_symvers(stream, f"{rpm.path}: {name}")
+
+
+def _module_files(tree: Path) -> Iterator[Path]:
+    """The kernel's own modules in /lib/modules/X, not those of KMPs."""
+    for folder, folders, names in os.walk(tree / "kernel"):
+        folders.sort()
+        yield from (Path(folder, name) for name in sorted(names) if MODULE_FILE.search(name))
+
+
+def _lists_of(tree: Path) -> Iterator[Path]:
+    """Where the symbol list of /lib/modules/X may be, nearest first.
+
+    ``build`` usually is an absolute link, which leads below the same root as the tree.
+    """
+    root = tree.parent.parent.parent
+    if root.name == "usr":
+        root = root.parent
+    places = [tree / "symvers", tree / "Module.symvers"]
+    build = tree / "build"
+    if build.is_symlink():
+        target = build.readlink()
+        places.append((root / str(target).lstrip("/") if target.is_absolute() else build) / "Module.symvers")
+    else:
+        places.append(build / "Module.symvers")
+    name = tree.name
+    places += [
+        root / "boot" / f"symvers-{name}",
+        root / "usr" / "lib" / "modules" / name / "symvers",
+        root / "usr" / "src" / f"linux-headers-{name}" / "Module.symvers",
+    ]
+    return (place.with_name(place.name + suffix) for place in places for suffix in _COMPRESSED)
+
+
+def _from_modules(modules: Iterable[Module], tree: Path) -> Symvers:
+    """What the kernel's own modules tell of it: what they export, and what they were built against."""
+    crcs: dict[str, str] = {}
+    kinds: dict[str, str] = {}
+    namespaces: dict[str, str] = {}
+    for module in modules:
+        crcs.update(module.versions)
+        for symbol, export in module.exports.items():
+            if export.crc is not None:
+                crcs[symbol] = export.crc
+            kinds[symbol] = export.kind
+            if export.namespace:
+                namespaces[symbol] = export.namespace
+    gap = (
+        f"no symvers file for {tree.name}: only the {len(crcs)} symbols that its own modules use or export"
+        " are known"
+    )
+    return Symvers(crcs=crcs, kinds=kinds, namespaces=namespaces, gap=gap)
+
+
+def _from_tree(tree: Path) -> Kernel:
+    listed = next((place for place in _lists_of(tree) if place.is_file()), None)
+    if listed is not None:
+        first = next((read_module(file) for file in _module_files(tree)), None)
+        return Kernel(
+            source=str(tree),
+            symvers=read_symvers(listed),
+            uname_r=tree.name,
+            vermagic=first.vermagic if first else "",
+        )
+    modules = [read_module(file) for file in _module_files(tree)]
+    if not modules:
+        raise MetadataError(
+            "has neither a list of the kernel's symbols nor a module of the kernel",
+            reference="no-kernel-symbols",
+            where=str(tree),
+            hint=f"Give the kernel's RPM, or its symvers-{tree.name}.gz",
+        )
+    return Kernel(
+        source=str(tree),
+        symvers=_from_modules(modules, tree),
+        uname_r=tree.name,
+        vermagic=modules[0].vermagic,
+    )
+
+
+def _is_tree(folder: Path) -> bool:
+    return (folder / "kernel").is_dir() and folder.parent.name == "modules"
+
+
+def _trees_below(folder: Path) -> list[Path]:
+    found = {}
+    for parent in (folder / "lib" / "modules", folder / "usr" / "lib" / "modules", folder):
+        if parent.name == "modules" and parent.is_dir():
+            for tree in sorted(parent.iterdir()):
+                if _is_tree(tree):
+                    found[tree.resolve()] = tree
+    return list(found.values())
+
+
+def read_kernels(source: Path) -> tuple[Kernel, ...]:
+    """The kernels that a file or folder describes, sorted by uname -r.
+
+    Parameters
+    ----------
+    source
+        A kernel's RPM; a folder of them (the packages of one uname -r are one kernel); a symvers or symsets
+        file; a folder with Module.symvers, as kernel-FLAVOR-devel makes it; ``/lib/modules/X``; or a folder
+        with lib/modules below it.
+
+    Raises
+    ------
+    MetadataError
+        If something in it cannot be read.
+    RequestError
+        ``no-kernel`` if there is none.
+    """
+    if source.is_dir():
+        if _is_tree(source):
+            return (_from_tree(source),)
+        for name in ("Module.symvers", *(f"symvers{suffix}" for suffix in _COMPRESSED[1:])):
+            if (source / name).is_file():
+                return (
+                    Kernel(
+                        source=str(source), symvers=read_symvers(source / name), uname_r=_uname_r_of(source)
+                    ),
+                )
+        if trees := _trees_below(source):
+            return tuple(_from_tree(tree) for tree in trees)
+        rpms = [read_rpm(file) for file in sorted(source.rglob("*.rpm"))]
+    elif source.name.endswith(".rpm"):
+        rpms = [read_rpm(source)]
+    else:
+        return (Kernel(source=str(source), symvers=read_symvers(source), uname_r=uname_r_in(source)),)
+    kernels = sorted(
+        ((_unames(rpm.provides)[0], rpm) for rpm in rpms if is_kernel_rpm(rpm)),
+        key=lambda pair: (pair[0], pair[1].path),
+    )
+    if not kernels:
+        raise RequestError(
+            "holds no kernel",
+            reference="no-kernel",
+            where=str(source),
+            hint="Give a kernel's RPM, a symvers file, or /lib/modules/UNAME-R",
+        )
+    return tuple(
+        _from_rpms([rpm for _, rpm in group]) for _, group in groupby(kernels, key=lambda pair: pair[0])
+    )
+
+
+def _uname_r_of(folder: Path) -> str:
+    """The uname -r of a folder that modules are built in."""
+    release = folder / "include" / "config" / "kernel.release"
+    try:
+        return release.read_text().strip() if release.is_file() else ""
+    except (OSError, UnicodeDecodeError):
+        return ""

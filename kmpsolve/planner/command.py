@@ -1,0 +1,31 @@
+"""The zypper command that does exactly what a transaction says."""
+
+from __future__ import annotations
+
+from kmpsolve.solver.transaction import Transacted
+from kmpsolve.solver.universe import Universe
+
+__all__ = ["zypper_install"]
+
+
+def zypper_install(universe: Universe, transacted: Transacted) -> str:
+    """One line to paste; run with ``-n`` as root it results in exactly the steps.
+
+    ``--no-recommends`` keeps weak dependencies from adding to the steps; ``--oldpackage`` is needed as
+    soon as one EVR is older than an installed build of its name, multiversion or not, else zypper says
+    "Nothing to do" (measured); what only goes is named with a leading ``-``, and ``--`` must then stand
+    before the names.
+    """
+    installed = universe.installed_evrs({p.name for p in transacted.arrived})
+    older = any(
+        p.nevra.evr < evr for p in transacted.arrived for evr in installed.get(p.name, ())
+    )
+    words = [f"{p.name}={p.nevra.evr}" for p in sorted(transacted.arrived, key=lambda p: (not p.name.startswith("kernel-"), str(p)))]
+    erased = {step.nevra for step in transacted.steps if step.action == "erase"}
+    gone = sorted(f"-{p.name}={p.nevra.evr}" for p in transacted.gone if str(p) in erased)
+    flags = ["--no-recommends"]
+    if older:
+        flags.append("--oldpackage")
+    if gone:
+        flags.append("--")
+    return " ".join(["zypper", "install", *flags, *words, *gone])

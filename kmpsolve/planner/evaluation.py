@@ -1,0 +1,449 @@
+"""One flavor on one kernel: every KMP's decision with its proof."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from kmpsolve.compat.judgement import Fit, best_tried, judge, mismatches, open_needs
+from kmpsolve.errors import SolverError
+from kmpsolve.model.package import KernelUnit, KmpBuild, Package
+from kmpsolve.model.plan import Attempt, Cause, CauseKind, KmpPlan, Mismatch, Verdict, Warned, worst
+from kmpsolve.planner.choice import Choice, choose
+from kmpsolve.planner.options import Option, absorbs, options, overrides
+from kmpsolve.planner.system import FlavorSystem, Kmp, obsoleted_by
+from kmpsolve.solver.projection import Projection, Stand
+from kmpsolve.solver.reasons import Reason
+
+__all__ = ["Evaluation", "evaluate", "hopeless"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """What a kernel means for every KMP of its flavor.
+
+    Parameters
+    ----------
+    verdict
+        The worst decision that counts; never ``nothing-to-do``.
+    headers
+        The kernel-FLAVOR-devel packages that come along for KMPs that rebuild themselves.
+    """
+
+    unit: KernelUnit
+    fit: Fit
+    choice: Choice
+    verdict: Verdict
+    kmps: tuple[KmpPlan, ...]
+    headers: tuple[Package, ...]
+    warnings: tuple[Warned, ...]
+
+    @property
+    def wanted(self) -> tuple[Package, ...]:
+        """Packages from repositories that the kernel and its KMPs need on the system, without repeats."""
+        packages = list(self.unit.packages)
+        packages += [o.build.package for o in self.choice.options.values() if o.build is not None]
+        packages += [build.package for build in self.choice.added]
+        packages += [*self.choice.companions, *self.headers]
+        return tuple({p.handle: p for p in packages if not p.installed}.values())
+
+
+def _all_options(
+    system: FlavorSystem, fit: Fit, headers: bool, installed_only: bool
+) -> dict[str, tuple[Option, ...]]:
+    return {
+        kmp.name: options(kmp, fit, system, headers=headers, installed_only=installed_only)
+        for kmp in system.kmps
+    }
+
+
+def hopeless(system: FlavorSystem, unit: KernelUnit) -> bool:
+    """Whether `unit` cannot be safe whatever the rest of the system says: cheap, without a solve."""
+    fit = system.judge(unit)
+    headers = system.universe.headers(unit) is not None
+    return any(
+        all_options[0].decision in ("unverified", "blocked")
+        for kmp, all_options in zip(
+            system.kmps, _all_options(system, fit, headers, False).values(), strict=True
+        )
+        if kmp.counts
+    )
+
+
+def evaluate(system: FlavorSystem, unit: KernelUnit, *, installed_only: bool = False) -> Evaluation:
+    """Decide every KMP of `system` on `unit`.
+
+    Parameters
+    ----------
+    installed_only
+        Ask how the system stands as it is: no build from a repository is a choice.
+    """
+    universe = system.universe
+    fit = system.judge(unit, installed_only=installed_only)
+    headers = universe.headers(unit)
+    offered = _all_options(system, fit, headers is not None, installed_only)
+    builds = {build.package.handle: build for kmp in system.kmps for build in kmp.builds}
+    builds |= {build.package.handle: build for build in system.extras}
+    stands = {option.stand for choices in offered.values() for option in choices if option.stand is not None}
+    if not installed_only:
+        stands |= {Stand(b.package.handle, "compatible") for b in system.extras if fit.fits(b)}
+    everything = {b.package.handle: b for b in universe.kmps if b.flavor in (system.flavor, "")}
+    with Projection(universe, unit, everything, stands, fit.open) as projection:
+        choice = choose(system, projection, offered, unit.modules)
+    _check_again(system, fit, choice)
+    details = _Details(system, fit, choice, offered, installed_only)
+    kmps = tuple(details.kmp(kmp) for kmp in system.kmps)
+    verdicts: list[Verdict] = ["safe"]
+    for kmp, kmp_plan in zip(system.kmps, kmps, strict=True):
+        if kmp.counts and kmp_plan.decision in ("blocked", "unverified"):
+            verdicts.append("blocked" if kmp_plan.decision == "blocked" else "unverified")
+    warnings: list[Warned] = []
+    if choice.impossible:
+        verdicts.append("blocked")
+        warnings.append(
+            Warned(reference="conflict", message=details.sentence(choice.impossible) or "the kernel cannot be installed")
+        )
+    rebuilding = any(o.decision == "rebuild-on-host" for o in choice.options.values())
+    return Evaluation(
+        unit=unit,
+        fit=fit,
+        choice=choice,
+        verdict=worst(verdicts),
+        kmps=kmps,
+        headers=tuple(p for p in (headers or ()) if not p.installed) if rebuilding else (),
+        warnings=tuple(warnings),
+    )
+
+
+def _check_again(system: FlavorSystem, fit: Fit, choice: Choice) -> None:
+    """What the solver chose must pass the exact comparison: anything else is a bug, never a guess."""
+    chosen = [o.build for o in choice.options.values() if o.build is not None and o.decision in ("reuse", "fetch")]
+    chosen += choice.added
+    again = judge({b.package.handle: b for b in chosen}.values(), fit.unit, system.universe.table)
+    for build in chosen:
+        if not again.fits(build):
+            raise SolverError(
+                f"the solver chose {build} for {fit.unit.nevra}, which exact comparison refutes",
+                reference="choice-refuted",
+                hint="please report this with the output of kmpsolve plan --format json",
+            )
+
+
+class _Details:
+    """Mismatches, builds tried and causes, given the choice."""
+
+    def __init__(
+        self,
+        system: FlavorSystem,
+        fit: Fit,
+        choice: Choice,
+        offered: Mapping[str, tuple[Option, ...]],
+        installed_only: bool,
+    ) -> None:
+        self.system = system
+        self.fit = fit
+        self.choice = choice
+        self.offered = offered
+        self.installed_only = installed_only
+        table = system.universe.table
+        refused = {b.package.handle: open_needs(b, fit.unit, table) for kmp in system.kmps for b, _ in kmp.refused}
+        rest = {
+            b.package.handle: open_needs(b, fit.unit, table)
+            for kmp in system.kmps
+            for b in kmp.builds
+            if b.package.handle not in fit.open
+        }
+        self.full = Fit(fit.unit, {**fit.open, **refused, **rest}, fit.viable)
+        self._settle_providers()
+
+    def _settle_providers(self) -> None:
+        """For each KMP the build that its symbols are looked up in: the chosen one, else the best tried.
+
+        Which build is best depends on mismatches, and these on which builds are best; a few rounds settle it.
+        """
+        chosen = {
+            name: o.build for name, o in self.choice.options.items() if o.decision in ("reuse", "fetch") and o.build
+        }
+        self.providers: dict[str, tuple[KmpBuild, bool]] = {name: (b, True) for name, b in chosen.items()}
+        for build in self.choice.added:
+            self.providers[build.name] = (build, True)
+        extras: dict[str, list[KmpBuild]] = {}
+        for build in self.system.extras:
+            extras.setdefault(build.name, []).append(build)
+        for name, builds in extras.items():
+            if name not in self.providers:
+                fitting = [b for b in builds if self.fit.fits(b)]
+                self.providers[name] = ((fitting or builds)[0], bool(fitting))
+        left = [kmp for kmp in self.system.kmps if kmp.name not in chosen]
+        for kmp in left:
+            self.providers[kmp.name] = (kmp.installed[0], False)
+        for _ in range(len(left) + 1):
+            settled = {
+                kmp.name: (best, False)
+                for kmp in left
+                if (best := best_tried((b, len(self.mismatches(kmp.name, b)[0])) for b in self._tried(kmp)))
+            }
+            if all(self.providers[name] == settled[name] for name in settled):
+                break
+            self.providers.update(settled)
+
+    def _tried(self, kmp: Kmp) -> tuple[KmpBuild, ...]:
+        return kmp.builds
+
+    def mismatches(self, name: str, build: KmpBuild) -> tuple[tuple[Mismatch, ...], bool, bool]:
+        """What `build`, tried for KMP `name`, misses on the unit."""
+        others = [entry for other, entry in self.providers.items() if other != name and entry[0].name != build.name]
+        return mismatches(build, self.full, others)
+
+    def _exact_kernel(self, build: KmpBuild) -> str | None:
+        return next((n.value for n in self.full.open[build.package.handle] if n.kind == "exact-kernel"), None)
+
+    def kmp(self, kmp: Kmp) -> KmpPlan:
+        """The plan for one KMP."""
+        option = self.choice.options[kmp.name]
+        if option.build is not None and option.decision in ("reuse", "fetch"):
+            best: KmpBuild = option.build
+            missing: tuple[Mismatch, ...] = ()
+        else:
+            counted = [(b, len(self.mismatches(kmp.name, b)[0])) for b in self._tried(kmp)]
+            chosen = best_tried(counted)
+            assert chosen is not None
+            best = chosen
+            missing = self.mismatches(kmp.name, best)[0]
+        causes = self._causes(kmp, option, best) if option.decision == "blocked" else ()
+        build = option.build
+        return KmpPlan(
+            name=kmp.name,
+            decision=option.decision,
+            installed=tuple(sorted(str(b.nevra) for b in kmp.installed)),
+            chosen=str(build.nevra) if build else None,
+            repository=build.package.repository if build else None,
+            symbols_required=self._symbols_required(build or best),
+            mismatches=missing,
+            tried=self._attempts(kmp, causes),
+            causes=causes,
+            waived=kmp.waived,
+            warnings=self._warnings(kmp, option),
+        )
+
+    def _symbols_required(self, build: KmpBuild) -> int:
+        need = self.system.universe.table.need
+        return sum(1 for n in map(need, build.needs) if n is not None and n.kind != "exact-kernel")
+
+    def _attempts(self, kmp: Kmp, causes: Sequence[Cause]) -> tuple[Attempt, ...]:
+        attempts = []
+        system_causes: list[CauseKind] = [
+            c.kind for c in causes if c.kind in ("missing", "conflict", "user-space", "module-dropped")
+        ]
+        for build in self._tried(kmp):
+            found, by_kernel, by_kmp = self.mismatches(kmp.name, build)
+            cause: CauseKind | None = None
+            if by_kernel:
+                cause = "symbols"
+            elif by_kmp:
+                cause = "kmp"
+            elif self._exact_kernel(build) is not None:
+                cause = "exact-kernel"
+            elif system_causes and self.fit.fits(build):
+                cause = system_causes[0]
+            attempts.append(Attempt(str(build.nevra), build.package.repository, len(found), cause))
+        for build, barred in kmp.refused:
+            found, *_ = self.mismatches(kmp.name, build)
+            attempts.append(Attempt(str(build.nevra), build.package.repository, len(found), barred))
+        return tuple(sorted(attempts, key=lambda a: (a.nevra, a.repository or "")))
+
+    def _causes(self, kmp: Kmp, option: Option, best: KmpBuild) -> tuple[Cause, ...]:
+        unit = self.fit.unit
+        if not kmp.works_somewhere:
+            text = f"{kmp.name} works on no installed kernel, so the update takes nothing from it"
+            return (Cause("already-broken", text),)
+        causes: list[Cause] = []
+        better = [o for o in self.offered[kmp.name] if o.decision not in ("blocked", "unverified")]
+        if better:
+            causes += self._system_causes(kmp)
+        else:
+            found, by_kernel, by_kmp = self.mismatches(kmp.name, best)
+            if by_kernel:
+                own = [m for m in found if not self._provided_by_kmp(m.symbol, best)]
+                changed = sum(m.kind == "disagrees" for m in own)
+                causes.append(
+                    Cause(
+                        "symbols",
+                        f"{unit.nevra} changed or dropped symbols that {best} uses: "
+                        f"{changed} changed, {len(own) - changed} gone",
+                        (str(unit.nevra),),
+                    )
+                )
+            if by_kmp:
+                names = sorted({name for m in found for name in self._provided_by_kmp(m.symbol, best)})
+                causes.append(
+                    Cause("kmp", f"{best} needs symbols of {', '.join(names)}, which has no build that fits", tuple(names))
+                )
+            if exact := self._exact_kernel(best):
+                causes.append(Cause("exact-kernel", f"{best} was built for kernel {exact} only", (exact,)))
+            if absorbs(unit, kmp) and overrides(kmp):
+                causes.append(
+                    Cause(
+                        "falls-back-to-in-tree",
+                        f"without {kmp.name} the kernel's own modules would load, which it was installed to replace",
+                        tuple(sorted(kmp.modules.values())),
+                    )
+                )
+            dropped = [b for b in kmp.installed if obsoleted_by(unit.obsoletes, b.nevra)]
+            if dropped and not absorbs(unit, kmp):
+                lost = tuple(sorted(kmp.modules[m] for m in kmp.modules.keys() - unit.modules.keys()))
+                causes.append(
+                    Cause("module-dropped", f"{unit.nevra} obsoletes {kmp.name} but lacks {', '.join(lost)}", lost)
+                )
+        causes += self._refusals(kmp)
+        if not causes:
+            causes.append(Cause("conflict", f"{kmp.name} cannot be kept on {unit.nevra}"))
+        return tuple(causes)
+
+    def _refusals(self, kmp: Kmp) -> list[Cause]:
+        """Builds that fit but that zypp's rules keep out."""
+        words: dict[CauseKind, str] = {
+            "vendor": "comes from another vendor",
+            "lock": "is locked",
+            "retracted": "was retracted",
+            "architecture": "is for another architecture",
+        }
+        causes = []
+        for kind, text in words.items():
+            names = sorted(
+                {
+                    str(build.nevra)
+                    for build, barred in kmp.refused
+                    if barred == kind
+                    and build.versioned
+                    and not self.mismatches(kmp.name, build)[0]
+                    and self._exact_kernel(build) is None
+                }
+            )
+            if names:
+                causes.append(Cause(kind, f"{', '.join(names)} would fit but {text}", tuple(names)))
+        return causes
+
+    def _provided_by_kmp(self, symbol: str, build: KmpBuild) -> list[str]:
+        """Names of KMPs, other than the one of `build`, that provide the symbol when the unit does not."""
+        keys = {n.key for n in self.full.open[build.package.handle] if n.name == symbol}
+        if any(key in self.fit.unit.exports for key in keys):
+            return []
+        return [
+            name
+            for name, (other, _) in self.providers.items()
+            if other.name != build.name and any(key in other.exports for key in keys)
+        ]
+
+    def _system_causes(self, kmp: Kmp) -> list[Cause]:
+        """Why the system keeps out a build whose symbols fit."""
+        universe = self.system.universe
+        causes: list[Cause] = []
+        carried = {m for o in self.offered[kmp.name] if o.build for m in o.build.modules}
+        everywhere = set(self.fit.unit.modules)
+        for other in self.system.kmps:
+            for o in self.offered[other.name]:
+                if o.build is not None:
+                    everywhere |= o.build.modules.keys()
+        for build in self.system.extras:
+            if self.fit.fits(build) and universe.same_class(build.package.vendor, kmp.installed[0].package.vendor):
+                everywhere |= build.modules.keys()
+        lost = tuple(sorted(kmp.modules[m] for m in kmp.modules.keys() - everywhere - carried))
+        fitting = {m for o in self.offered[kmp.name] if o.build and o.decision in ("reuse", "fetch") for m in o.build.modules}
+        lost = lost or tuple(sorted(kmp.modules[m] for m in kmp.modules.keys() - everywhere - fitting))
+        reasons = self.choice.reasons.get(kmp.name, ()) or self.choice.impossible
+        if lost or (not reasons and self._dropped(kmp)):
+            lost = lost or self._dropped(kmp)
+            causes.append(
+                Cause("module-dropped", f"no package that fits {self.fit.unit.nevra} offers {', '.join(lost)}", lost)
+            )
+        kinds: dict[CauseKind, set[str]] = {}
+        kmps = {b.package.handle for b in universe.kmps} | {p.handle for p in self.fit.unit.packages}
+        for reason in reasons:
+            touched = [h for h in (reason.package, reason.other) if h]
+            outside = [h for h in touched if h not in kmps and universe.is_installed(h)]
+            kind: CauseKind | None = None
+            if outside and reason.kind != "conflict":
+                kind = "user-space"
+            elif reason.kind == "conflict":
+                kind = "conflict"
+            elif reason.kind == "missing":
+                kind = "missing"
+            if kind is not None:
+                kinds.setdefault(kind, set()).update(universe.name_of(h) for h in touched)
+        if "user-space" in kinds and "conflict" in kinds:
+            del kinds["conflict"]
+        for kind in ("user-space", "conflict", "missing"):
+            if kind in kinds:
+                relevant = [r for r in reasons if r.capability and not r.capability.startswith("(kmpsolve:")]
+                text = self.sentence(relevant) or f"{', '.join(sorted(kinds[kind]))} cannot stay together"
+                causes.append(Cause(kind, text, tuple(sorted(kinds[kind]))))
+        if not causes and reasons:
+            text = self.sentence(reasons) or f"{kmp.name} and other packages exclude each other"
+            causes.append(Cause("conflict", text, tuple(sorted({universe.name_of(r.package) for r in reasons if r.package}))))
+        return causes
+
+    def _dropped(self, kmp: Kmp) -> tuple[str, ...]:
+        best = next((o.build for o in self.offered[kmp.name] if o.build is not None), None)
+        if best is None:
+            return ()
+        missing = kmp.modules.keys() - best.modules.keys() - self.fit.unit.modules.keys()
+        return tuple(sorted(kmp.modules[m] for m in missing))
+
+    def sentence(self, reasons: Iterable[Reason]) -> str:
+        """The reasons in words, without what only the solver knows of."""
+        universe = self.system.universe
+        parts = []
+        for reason in reasons:
+            if "kmpsolve" in reason.capability or not reason.package:
+                continue
+            who = universe.name_of(reason.package)
+            if reason.kind == "missing":
+                parts.append(f"nothing provides {reason.capability} needed by {who}")
+            elif reason.kind == "requires":
+                parts.append(f"{who} requires {reason.capability}")
+            elif reason.kind == "conflict" and reason.other:
+                parts.append(f"{who} conflicts with {universe.name_of(reason.other)}")
+        return "; ".join(dict.fromkeys(parts))
+
+    def _warnings(self, kmp: Kmp, option: Option) -> tuple[Warned, ...]:
+        warnings = set()
+        damaged = sorted({d for b in kmp.installed for d in b.damaged})
+        if damaged:
+            shown = ", ".join(repr(d) for d in damaged)
+            warnings.add(Warned(reference="damaged-requires", message=f"{kmp.name} carries damaged requirements: {shown}"))
+        if not kmp.works_somewhere:
+            warnings.add(
+                Warned(reference="already-broken", message=f"{kmp.name} works on no kernel that is installed now")
+            )
+        if option.build is not None and option.decision in ("reuse", "fetch"):
+            chosen = {m for o in self.choice.options.values() if o.build for m in o.build.modules}
+            chosen |= {m for b in self.choice.added for m in b.modules}
+            fallen = sorted(
+                kmp.modules[m]
+                for m in kmp.modules.keys() - chosen
+                if m in self.fit.unit.modules and m in kmp.used_on.modules
+            )
+            if fallen:
+                warnings.add(
+                    Warned(
+                        reference="falls-back-to-in-tree",
+                        message=f"{', '.join(fallen)} would come from the kernel itself, no longer from {kmp.name}",
+                    )
+                )
+        if option.decision == "unverified":
+            warnings.add(
+                Warned(
+                    reference="no-symbol-versions",
+                    message=f"{kmp.name} was built without symbol versions: nobody can tell whether it loads",
+                )
+            )
+            if any(b.rebuilds_on_host for b in kmp.installed):
+                devel = f"kernel-{self.fit.unit.flavor}-devel-{self.fit.unit.nevra.evr}"
+                warnings.add(
+                    Warned(
+                        reference="headers-missing",
+                        message=f"{kmp.name} rebuilds itself but needs {devel}, which is neither installed nor in the plan",
+                    )
+                )
+        return tuple(sorted(warnings))

@@ -1,0 +1,372 @@
+"""From a universe and a request to a plan, flavor by flavor, then the one transaction for all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from kmpsolve.errors import MetadataError, RequestError
+from kmpsolve.model.package import KernelUnit, KmpBuild, Package
+from kmpsolve.model.plan import (
+    BootState,
+    FlavorPlan,
+    Inputs,
+    InstalledKernel,
+    KernelState,
+    Plan,
+    Step,
+    Target,
+    Verdict,
+    Warned,
+    WayOut,
+    ZypperWould,
+    worst,
+)
+from kmpsolve.planner.boot import boot_matrix, fallback_losses
+from kmpsolve.planner.command import zypper_install
+from kmpsolve.planner.evaluation import Evaluation, evaluate, hopeless
+from kmpsolve.planner.system import FlavorSystem
+from kmpsolve.planner.target import Aim, aims
+from kmpsolve.planner.waysout import ways_out
+from kmpsolve.request import Request
+from kmpsolve.solver.transaction import Transacted, transact, update_everything
+from kmpsolve.solver.universe import Universe
+
+__all__ = ["plan"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Flavor:
+    """One flavor, decided.
+
+    Parameters
+    ----------
+    evaluation
+        On the target, or, with nothing new, on the newest installed kernel.
+    target
+        ``None``: nothing to do.
+    """
+
+    system: FlavorSystem
+    evaluation: Evaluation
+    target: KernelUnit | None
+    verdict: Verdict
+    newest_safe: KernelUnit | None
+    warnings: tuple[Warned, ...]
+
+
+def plan(universe: Universe, request: Request, inputs: Inputs) -> Plan:
+    """Plan a kernel update.
+
+    Parameters
+    ----------
+    universe
+        Sealed; everything that can be read is in it.
+    inputs
+        What was read and what was not; a skipped repository makes the plan incomplete.
+
+    Raises
+    ------
+    MetadataError
+        If the system has no kernel.
+    RequestError
+        For a flavor or kernel that does not exist.
+    """
+    systems = _systems(universe, request)
+    complete = not inputs.skipped
+    asked = aims(systems, request.kernel)
+    flavors = [_decide(systems[flavor], aim, request) for flavor, aim in sorted(asked.items())]
+    would = update_everything(universe)
+    transacted = _transact(universe, [f for f in flavors if f.target is not None])
+    if transacted.reasons:
+        flavors = [_cannot_be_carried_out(universe, flavor) for flavor in flavors]
+    plans = [_flavor_plan(universe, request, flavor, transacted, would, complete) for flavor in flavors]
+    verdict = worst(p.verdict for p in plans)
+    steps: tuple[Step, ...] = () if verdict == "blocked" else transacted.steps
+    return Plan(
+        verdict=verdict,
+        complete=complete,
+        inputs=inputs,
+        flavors=tuple(plans),
+        transaction=steps,
+        command=zypper_install(universe, transacted) if steps else None,
+    )
+
+
+def _systems(universe: Universe, request: Request) -> dict[str, FlavorSystem]:
+    installed = sorted({k.flavor for k in universe.kernels if k.package.installed and k.part in ("", "base")})
+    if not installed:
+        raise MetadataError(
+            "no kernel is installed", reference="no-kernel", hint="give a system with --root or --installed"
+        )
+    for flavor in request.flavors:
+        if flavor not in installed:
+            raise RequestError(
+                f"no kernel of flavor {flavor} is installed",
+                reference="unknown-flavor",
+                where="--flavor",
+                hint=f"installed flavors: {', '.join(installed)}",
+            )
+    return {flavor: FlavorSystem(universe, request, flavor) for flavor in request.flavors or installed}
+
+
+def _decide(system: FlavorSystem, aim: Aim, request: Request) -> _Flavor:
+    newest_safe, safe_evaluation = _newest_safe(system)
+    unit = aim.unit
+    warnings = list(aim.warnings)
+    if request.kernel == "newest-safe" and newest_safe is not None:
+        unit = newest_safe
+        if not any(p.repository for p in (safe_evaluation.wanted if safe_evaluation else ())):
+            unit = None if newest_safe.main.handle == system.newest.main.handle else newest_safe
+    elif request.kernel == "newest-safe":
+        warnings.append(
+            Warned(reference="no-safe-kernel", message=f"no kernel-{system.flavor} is safe for every KMP")
+        )
+    if unit is None:
+        standing = evaluate(system, system.newest, installed_only=True)
+        lost = [
+            kmp
+            for kmp, kmp_plan in zip(system.kmps, standing.kmps, strict=True)
+            if kmp.counts and kmp.works_somewhere and kmp_plan.decision == "blocked"
+        ]
+        if not lost:
+            broken = [
+                kmp
+                for kmp, kmp_plan in zip(system.kmps, standing.kmps, strict=True)
+                if kmp.counts and kmp_plan.decision == "blocked"
+            ]
+            return _Flavor(
+                system=system,
+                evaluation=standing,
+                target=None,
+                verdict="blocked" if broken else "nothing-to-do",
+                newest_safe=newest_safe,
+                warnings=tuple(warnings),
+            )
+        unit = system.newest
+        warnings.append(
+            Warned(
+                reference="newest-installed-breaks",
+                message=f"the newest installed kernel {unit.nevra} boots next and does not keep "
+                + ", ".join(kmp.name for kmp in lost),
+            )
+        )
+    if safe_evaluation is not None and unit.main.handle == safe_evaluation.unit.main.handle:
+        evaluation = safe_evaluation
+    else:
+        evaluation = evaluate(system, unit)
+    return _Flavor(
+        system=system,
+        evaluation=evaluation,
+        target=unit,
+        verdict=evaluation.verdict,
+        newest_safe=newest_safe,
+        warnings=(*warnings, *evaluation.warnings),
+    )
+
+
+def _newest_safe(system: FlavorSystem) -> tuple[KernelUnit | None, Evaluation | None]:
+    """The newest kernel, installed or candidate, on which no counted KMP is blocked or unverified."""
+    units = sorted([*system.candidate_kernels(), *system.units], key=lambda u: u.nevra.evr, reverse=True)
+    for unit in units:
+        if not hopeless(system, unit):
+            evaluation = evaluate(system, unit)
+            if evaluation.verdict == "safe":
+                return unit, evaluation
+    return None, None
+
+
+def _transact(universe: Universe, flavors: Sequence[_Flavor]) -> Transacted:
+    """The transaction for all flavors; builds that cannot stand beside their rebuild are removed by name."""
+    wanted: dict[int, Package] = {}
+    for flavor in flavors:
+        wanted |= {p.handle: p for p in flavor.evaluation.wanted}
+    if not wanted:
+        return Transacted((), (), (), ())
+    transacted = transact(universe, wanted.values())
+    if not transacted.reasons:
+        return transacted
+    names = {p.name for p in wanted.values()}
+    in_the_way = {
+        handle
+        for reason in transacted.reasons
+        for handle in (reason.package, reason.other)
+        if handle and universe.is_installed(handle)
+    }
+    movable = [
+        b.package
+        for b in universe.kmps
+        if b.package.installed and b.package.handle in in_the_way and b.name in names
+    ]
+    if not movable:
+        return transacted
+    again = transact(universe, wanted.values(), movable)
+    return transacted if again.reasons else again
+
+
+def _cannot_be_carried_out(universe: Universe, flavor: _Flavor) -> _Flavor:
+    """A plan whose kernel and KMPs fit, but which the package manager refuses as a whole, is blocked."""
+    if flavor.target is None:
+        return flavor
+    alone = _transact(universe, [flavor])
+    reasons = alone.reasons
+    if not reasons:
+        return flavor
+    touched = sorted({universe.name_of(h) for r in reasons for h in (r.package, r.other) if h})
+    warning = Warned(
+        reference="conflict", message=f"zypper would refuse this combination: {', '.join(touched)}"
+    )
+    return replace(flavor, verdict="blocked", warnings=(*flavor.warnings, warning))
+
+
+def _flavor_plan(
+    universe: Universe,
+    request: Request,
+    flavor: _Flavor,
+    transacted: Transacted,
+    would: Transacted,
+    complete: bool,
+) -> FlavorPlan:
+    system, evaluation = flavor.system, flavor.evaluation
+    rows, losses = _boot(universe, request, flavor, transacted)
+    verdict: Verdict = flavor.verdict
+    if request.protect_fallback and any(w.reference == "fallback-loses" for w in losses):
+        verdict = worst((verdict, "blocked"))
+    if not complete and verdict in ("safe", "nothing-to-do"):
+        verdict = "unverified"
+    warnings = {*flavor.warnings, *losses, *_livepatch_warning(universe, flavor)}
+    if universe.user_space_unknown:
+        warnings.add(
+            Warned(
+                reference="user-space-not-checked",
+                message="the inventory lists kernels and KMPs only; taken as met: "
+                + ", ".join(sorted(universe.user_space_unknown)),
+            )
+        )
+    return FlavorPlan(
+        flavor=system.flavor,
+        arch=system.arch,
+        verdict=verdict,
+        current=tuple(
+            InstalledKernel(
+                nevra=str(unit.nevra),
+                uname_r=unit.uname_r,
+                running=None if request.running is None else unit.uname_r == request.running,
+            )
+            for unit in reversed(system.units)
+        ),
+        target=_target(flavor.target),
+        zypper_would=_zypper_would(system, would),
+        kmps=evaluation.kmps,
+        modules_lost=_modules_lost(flavor),
+        unmanaged=(),
+        boot_matrix=rows,
+        newest_safe=str(flavor.newest_safe.nevra) if flavor.newest_safe else None,
+        ways_out=_ways_out(universe, request, flavor, verdict),
+        warnings=tuple(sorted(warnings)),
+    )
+
+
+def _ways_out(universe: Universe, request: Request, flavor: _Flavor, verdict: Verdict) -> tuple[WayOut, ...]:
+    if verdict != "blocked" or flavor.target is None:
+        return ()
+    command = None
+    if flavor.newest_safe is not None:
+        safe = evaluate(flavor.system, flavor.newest_safe)
+        transacted = transact(universe, safe.wanted) if safe.wanted else None
+        command = zypper_install(universe, transacted) if transacted and transacted.steps else None
+    return ways_out(flavor.system, flavor.evaluation, flavor.newest_safe, command)
+
+
+def _target(unit: KernelUnit | None) -> Target | None:
+    if unit is None:
+        return None
+    return Target(nevra=str(unit.nevra), uname_r=unit.uname_r, repository=unit.main.repository)
+
+
+def _zypper_would(system: FlavorSystem, would: Transacted) -> ZypperWould:
+    arrived = [p for p in would.arrived if p.name == system.newest.main.name]
+    target = max(arrived, key=lambda p: p.nevra.evr) if arrived else None
+    gone = {p.handle for p in would.gone}
+    kmps: dict[str, str | None] = {}
+    for kmp in system.kmps:
+        there = [p for p in would.arrived if p.name == kmp.name]
+        there += [b.package for b in kmp.installed if b.package.handle not in gone]
+        best = max(there, key=lambda p: p.nevra.evr, default=None)
+        kmps[kmp.name] = str(best) if best else None
+    held = None
+    if target is None:
+        pick = system.zypper_up_pick()
+        newer = [u for u in system.candidate_kernels(locked=True) if u.nevra.evr > system.newest.nevra.evr]
+        others = [p for p in system.other_vendor_kernels() if p.nevra.evr > system.newest.nevra.evr]
+        if pick is not None:
+            held = f"{pick.nevra} would break requirements of installed packages"
+        elif any(u.main.barred == "lock" for u in newer):
+            held = "a lock holds the newer kernel"
+        elif newer:
+            held = "a repository of higher priority does not have the newer kernel"
+        elif others:
+            held = f"the newer kernel comes from another vendor ({others[0].vendor})"
+    return ZypperWould(target=str(target) if target else None, kmps=kmps, held_because=held)
+
+
+def _modules_lost(flavor: _Flavor) -> tuple[str, ...]:
+    """Modules of the newest installed kernel that the target no longer ships and no KMP replaces."""
+    if flavor.target is None:
+        return ()
+    there = set(flavor.target.modules)
+    for option in flavor.evaluation.choice.options.values():
+        if option.build is not None:
+            there |= option.build.modules.keys()
+    for build in flavor.evaluation.choice.added:
+        there |= build.modules.keys()
+    before = flavor.system.newest.modules
+    return tuple(sorted(before[m] for m in before.keys() - there))
+
+
+def _livepatch_warning(universe: Universe, flavor: _Flavor) -> Iterable[Warned]:
+    if flavor.target is not None and not flavor.target.installed and universe.livepatches:
+        names = ", ".join(sorted(str(p) for p in universe.livepatches))
+        yield Warned(
+            reference="starts-unpatched",
+            message=f"{flavor.target.nevra} starts without live patches: {names} belong to one kernel only",
+        )
+
+
+def _boot(
+    universe: Universe, request: Request, flavor: _Flavor, transacted: Transacted
+) -> tuple[tuple[BootState, ...], tuple[Warned, ...]]:
+    system, evaluation = flavor.system, flavor.evaluation
+    own = transacted
+    if flavor.target is not None and (transacted.reasons or not transacted.steps):
+        own = transact(universe, evaluation.wanted)
+    gone = {p.handle for p in own.gone}
+    arrived = {p.handle for p in own.arrived}
+    states: dict[str, KernelState] = {}
+    units = [u for u in system.units if u.main.handle not in gone]
+    if flavor.target is not None and not flavor.target.installed:
+        units = [u for u in units if u.uname_r != flavor.target.uname_r] + [flavor.target]
+    for unit in units:
+        if unit.uname_r == request.running:
+            states[unit.uname_r] = "running"
+        elif not unit.installed:
+            states[unit.uname_r] = "new"
+        else:
+            states[unit.uname_r] = "installed"
+    builds: dict[str, list[KmpBuild]] = {}
+    before: dict[str, list[KmpBuild]] = {}
+    for kmp in system.kmps:
+        before[kmp.name] = list(kmp.installed)
+        there = [b for b in kmp.installed if b.package.handle not in gone]
+        there += [b for b in kmp.candidates if b.package.handle in arrived]
+        option = evaluation.choice.options[kmp.name]
+        if option.build is not None and option.build not in there:
+            there.append(option.build)
+        builds[kmp.name] = there
+    table = universe.table
+    rows = boot_matrix(system.kmps, units, builds, evaluation.choice.added, states, table)
+    if flavor.target is None:
+        return rows, ()
+    old_states: dict[str, KernelState] = {u.uname_r: "installed" for u in system.units}
+    earlier = boot_matrix(system.kmps, system.units, before, (), old_states, table)
+    return rows, fallback_losses(earlier, rows)

@@ -1,0 +1,356 @@
+"""One flavor of a system, sorted for planning: its kernels, its KMPs, and what may replace them."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from kmpsolve.compat.judgement import Fit, judge
+from kmpsolve.model.evr import Evr
+from kmpsolve.model.nevra import Nevra
+from kmpsolve.model.package import KernelUnit, KmpBuild, Package
+from kmpsolve.model.plan import CauseKind, Waived
+from kmpsolve.request import Request
+from kmpsolve.solver.universe import KernelPackage, Universe
+
+__all__ = ["FlavorSystem", "Kmp", "obsoleted_by", "preference", "same_architecture"]
+
+_RELATION = re.compile(r"(?P<name>\S+)(?: (?P<op>[<>=]+) (?P<evr>\S+))?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kmp:
+    """One installed KMP, by package name.
+
+    Parameters
+    ----------
+    installed
+        Its builds on the system, newest first.
+    candidates
+        Builds that may replace it, best first (contract: priority, vendor, EVR).
+    refused
+        Builds that zypp would not choose, and why.
+    used_on
+        The newest installed kernel on which it works, else the newest installed one.
+    works_somewhere
+        Whether any installed build is compatible with any installed kernel. A KMP without symbol
+        versions counts as working: nobody can tell.
+    counts
+        Whether the verdict depends on it.
+    """
+
+    name: str
+    installed: tuple[KmpBuild, ...]
+    candidates: tuple[KmpBuild, ...]
+    refused: tuple[tuple[KmpBuild, CauseKind], ...]
+    modules: dict[str, str]
+    used_on: KernelUnit
+    works_somewhere: bool
+    counts: bool
+    waived: Waived | None
+
+    @property
+    def builds(self) -> tuple[KmpBuild, ...]:
+        """Installed builds and candidates."""
+        return self.installed + self.candidates
+
+
+def same_architecture(a: str, b: str) -> bool:
+    """Whether modules of architecture `a` can belong to a kernel of architecture `b`."""
+
+    def family(arch: str) -> str:
+        return "ix86" if re.fullmatch(r"i[3-6]86", arch) else arch
+
+    return "noarch" in (a, b) or family(a) == family(b)
+
+
+def obsoleted_by(capabilities: Iterable[str], nevra: Nevra) -> bool:
+    """Whether one of `capabilities` (an Obsoletes list) names the package.
+
+    Obsoletes match package names, not provides (rpm, and libsolv for rpm).
+    """
+    for capability in capabilities:
+        match = _RELATION.fullmatch(capability)
+        if match is None or match["name"] != nevra.name:
+            continue
+        if match["op"] is None:
+            return True
+        order = nevra.evr.compare(Evr.parse(match["evr"]))
+        if (order < 0 and "<" in match["op"]) or (order > 0 and ">" in match["op"]) or (
+            order == 0 and "=" in match["op"]
+        ):
+            return True
+    return False
+
+
+class FlavorSystem:
+    """What stands and what is on offer for one flavor.
+
+    Parameters
+    ----------
+    flavor
+        A flavor with at least one installed kernel.
+    """
+
+    def __init__(self, universe: Universe, request: Request, flavor: str) -> None:
+        self.universe = universe
+        self.request = request
+        self.flavor = flavor
+        kernels = [kernel for kernel in universe.kernels if kernel.flavor == flavor]
+        self.units = self._installed_units([k for k in kernels if k.package.installed])
+        self.newest = self.units[-1]
+        self.arch = self.newest.main.nevra.arch
+        self._parts = {
+            kernel.part
+            for kernel in kernels
+            if kernel.package.installed and kernel.uname_r == self.newest.uname_r and kernel.part != ""
+        }
+        self._available = [k for k in kernels if not k.package.installed]
+        self._dedicated = [b for b in universe.kmps if b.flavor in (flavor, "")]
+        self.kmps = self._read_kmps()
+        names = {kmp.name for kmp in self.kmps}
+        known = {build.package.handle for kmp in self.kmps for build in kmp.builds}
+        classes = {universe.policy.vendor_class(kmp.installed[0].package.vendor) for kmp in self.kmps}
+        self.extras = tuple(
+            sorted(
+                (
+                    build
+                    for build in self._dedicated
+                    if not build.package.installed
+                    and build.name not in names
+                    and build.package.handle not in known
+                    and build.package.barred is None
+                    and build.flavor == flavor
+                    and same_architecture(build.nevra.arch, self.arch)
+                    and universe.policy.vendor_class(build.package.vendor) in classes
+                ),
+                key=lambda build: preference(build, ""),
+            )
+        )
+        """KMPs that are not installed and may be added for a module or a symbol."""
+
+    # kernels
+
+    def _installed_units(self, kernels: Sequence[KernelPackage]) -> tuple[KernelUnit, ...]:
+        by_uname: dict[str, list[KernelPackage]] = {}
+        parts = [k for k in kernels if k.part in ("extra", "optional")]
+        for kernel in kernels:
+            if kernel.part in ("", "base"):
+                by_uname.setdefault(kernel.uname_r, []).append(kernel)
+        units = []
+        for members in by_uname.values():
+            members.sort(key=lambda k: (k.part == "", k.package.nevra.evr), reverse=True)
+            main = members[0]
+            rest = [k for k in members[1:] if k.package.name != main.package.name]
+            rest += [k for k in parts if _serves(k, main)]
+            units.append(self.universe.unit(main, rest))
+        return tuple(sorted(units, key=lambda unit: (unit.nevra.evr, str(unit.nevra))))
+
+    def _unit_of_candidate(self, main: KernelPackage) -> KernelUnit:
+        chosen: dict[str, KernelPackage] = {}
+        for kernel in sorted(
+            self._available,
+            key=lambda k: (
+                k.package.repository != main.package.repository,
+                k.package.priority,
+                k.package.repository or "",
+            ),
+        ):
+            if kernel.part in chosen or kernel.part in ("", main.part) or kernel.package.barred not in (None, "lock"):
+                continue
+            if kernel.package.nevra.arch != main.package.nevra.arch:
+                continue
+            if kernel.part == "base":
+                wanted = _requires(main, kernel)
+            else:
+                wanted = kernel.part in self._parts and _serves(kernel, main)
+            if wanted and self.universe.same_class(kernel.package.vendor, main.package.vendor):
+                chosen[kernel.part] = kernel
+        return self.universe.unit(main, chosen.values())
+
+    def _vendor_allowed(self, vendor: str, instead_of: str) -> bool:
+        return self.request.policy.allow_vendor_change or self.universe.same_class(vendor, instead_of)
+
+    def candidate_kernels(self, *, locked: bool = False, named: bool = False) -> list[KernelUnit]:
+        """Available kernels by the name of the newest installed one, oldest first, best repository last.
+
+        Parameters
+        ----------
+        locked
+            Also those that a lock holds.
+        named
+            Also those that only count when named: locked, retracted, PTFs.
+        """
+        installed = {str(unit.nevra) for unit in self.units}
+        found: dict[str, KernelPackage] = {}
+        for kernel in sorted(self._available, key=lambda k: (k.package.priority, k.package.repository or "")):
+            package = kernel.package
+            if (
+                package.name != self.newest.main.name
+                or package.nevra.arch != self.arch
+                or str(package.nevra) in installed
+                or not self._vendor_allowed(package.vendor, self.newest.main.vendor)
+                or (package.barred == "architecture")
+                or (package.barred == "lock" and not (locked or named))
+                or (package.barred in ("retracted", "ptf") and not named)
+            ):
+                continue
+            found.setdefault(str(package.nevra), kernel)
+        units = [self._unit_of_candidate(kernel) for kernel in found.values()]
+        return sorted(units, key=lambda unit: (unit.nevra.evr, str(unit.nevra)))
+
+    def other_vendor_kernels(self) -> list[Package]:
+        """Available kernels of the same name that only a change of vendor would bring."""
+        return [
+            kernel.package
+            for kernel in self._available
+            if kernel.package.name == self.newest.main.name
+            and not self._vendor_allowed(kernel.package.vendor, self.newest.main.vendor)
+        ]
+
+    def zypper_up_pick(self) -> KernelUnit | None:
+        """The newest kernel that ``zypper up`` would bring, if it is newer than every installed one.
+
+        For each installed kernel by itself libsolv keeps, of the candidates that are not older, those of
+        the repositories with the best priority, the installed version included; the newest of these wins.
+        (Measured on zypper 1.14.42.)
+        """
+        everything = [
+            kernel.package
+            for kernel in self._available
+            if kernel.package.name == self.newest.main.name
+            and kernel.package.nevra.arch == self.arch
+            and kernel.package.barred is None
+        ]
+        picks: list[Package] = []
+        for unit in self.units:
+            if unit.main.name != self.newest.main.name:
+                continue
+            offers = [
+                package
+                for package in everything
+                if package.nevra.evr >= unit.nevra.evr and self._vendor_allowed(package.vendor, unit.main.vendor)
+            ]
+            if offers:
+                best = min(package.priority for package in offers)
+                picks.append(max((p for p in offers if p.priority == best), key=lambda p: p.nevra.evr))
+        newer = [p for p in picks if p.nevra.evr > self.newest.nevra.evr]
+        if not newer:
+            return None
+        nevra = str(max(newer, key=lambda p: p.nevra.evr).nevra)
+        return next((u for u in self.candidate_kernels() if str(u.nevra) == nevra), None)
+
+    # KMPs
+
+    def _read_kmps(self) -> tuple[Kmp, ...]:
+        by_name: dict[str, list[KmpBuild]] = {}
+        for build in self._dedicated:
+            if build.package.installed:
+                by_name.setdefault(build.name, []).append(build)
+        everything = [build for builds in by_name.values() for build in builds]
+        self.standing = {
+            unit.uname_r: judge(everything, unit, self.universe.table) for unit in self.units
+        }
+        """How the installed builds fit the installed kernels, by uname -r."""
+        return tuple(self._read_kmp(name, by_name[name]) for name in sorted(by_name))
+
+    def _read_kmp(self, name: str, installed: list[KmpBuild]) -> Kmp:
+        installed.sort(key=lambda build: (build.nevra.evr, str(build.nevra)), reverse=True)
+        present = {str(build.nevra) for build in installed}
+        vendor = installed[0].package.vendor
+        candidates: list[KmpBuild] = []
+        refused: list[tuple[KmpBuild, CauseKind]] = []
+        for build in self._dedicated:
+            if build.package.installed:
+                continue
+            renames = build.name != name and any(obsoleted_by(build.obsoletes, old.nevra) for old in installed)
+            if (build.name != name and not renames) or str(build.nevra) in present:
+                continue
+            barred: CauseKind | None = None
+            if not same_architecture(build.nevra.arch, self.arch) or build.package.barred == "architecture":
+                barred = "architecture"
+            elif build.package.barred in ("retracted", "ptf"):
+                barred = "retracted"
+            elif build.package.barred == "lock":
+                barred = "lock"
+            elif not self._vendor_allowed(build.package.vendor, vendor):
+                barred = "vendor"
+            if barred is None:
+                candidates.append(build)
+            else:
+                refused.append((build, barred))
+        klass = self.request.policy.vendor_class(vendor)
+        candidates.sort(key=lambda b: preference(b, "" if self.request.policy.vendor_class(b.package.vendor) == klass else "other"))
+        modules: dict[str, str] = {}
+        for build in installed:
+            modules.update(build.modules)
+        works_on = [unit for unit in self.units if any(self.standing[unit.uname_r].fits(b) for b in installed)]
+        versionless = any(not build.versioned for build in installed)
+        works = bool(works_on) or versionless
+        rule = next((r for r in self.request.kmp_rules if fnmatch.fnmatchcase(name, r.match)), None)
+        waiver = next(
+            (
+                w
+                for w in self.request.waivers
+                if fnmatch.fnmatchcase(name, w.kmp) and w.expires >= self.request.today
+            ),
+            None,
+        )
+        ignored = rule is not None and rule.on_blocked == "ignore"
+        broken_counts = self.request.already_broken == "block"
+        return Kmp(
+            name=name,
+            installed=tuple(installed),
+            candidates=tuple(candidates),
+            refused=tuple(sorted(refused, key=lambda r: (str(r[0].nevra), r[0].package.repository or ""))),
+            modules=modules,
+            used_on=works_on[-1] if works_on else self.newest,
+            works_somewhere=works,
+            counts=waiver is None and not ignored and (works or broken_counts),
+            waived=Waived(reason=waiver.reason, expires=waiver.expires) if waiver else None,
+        )
+
+    def judge(self, unit: KernelUnit, *, installed_only: bool = False) -> Fit:
+        """How every build that may be chosen fits `unit`."""
+        builds = [b for kmp in self.kmps for b in (kmp.installed if installed_only else kmp.builds)]
+        if not installed_only:
+            builds += self.extras
+        return judge({b.package.handle: b for b in builds}.values(), unit, self.universe.table)
+
+
+def preference(build: KmpBuild, vendor: str) -> tuple[int, str, _Descending, str, str]:
+    """Sort key: repository priority, then the vendor of the installed build, then the higher EVR."""
+    return (
+        build.package.priority,
+        vendor,
+        _Descending(build.nevra.evr),
+        build.package.repository or "",
+        str(build.nevra),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Descending:
+    evr: Evr
+
+    def __lt__(self, other: _Descending) -> bool:
+        return other.evr < self.evr
+
+
+def _serves(part: KernelPackage, main: KernelPackage) -> bool:
+    """Whether an -extra or -optional belongs to exactly this kernel."""
+    exact = [text.partition(" = ")[2] for text in part.requires if " = " in text]
+    if exact:
+        return any(Evr.parse(evr) == main.package.nevra.evr for evr in exact)
+    return part.package.nevra.evr == main.package.nevra.evr
+
+
+def _requires(main: KernelPackage, base: KernelPackage) -> bool:
+    """Whether a kernel requires this -base, as on Code 11, where both make up the unit."""
+    for text in main.requires:
+        match = _RELATION.fullmatch(text)
+        if match and match["name"] == base.package.name:
+            return match["op"] is None or Evr.parse(match["evr"]) == base.package.nevra.evr
+    return False

@@ -1,0 +1,102 @@
+"""Which kernel the plan is for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kmpsolve.errors import RequestError
+from kmpsolve.model.evr import Evr
+from kmpsolve.model.package import KernelUnit
+from kmpsolve.model.plan import Warned
+from kmpsolve.planner.system import FlavorSystem
+
+__all__ = ["Aim", "aims"]
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """The kernel of one flavor that was asked for; ``None``: there is nothing new."""
+
+    unit: KernelUnit | None
+    warnings: tuple[Warned, ...] = ()
+
+
+def aims(systems: dict[str, FlavorSystem], kernel: str | None) -> dict[str, Aim]:
+    """For each flavor the kernel that ``--kernel`` asks for; ``newest-safe`` is not decided here.
+
+    Raises
+    ------
+    RequestError
+        If no selected flavor has the kernel that was named.
+    """
+    if kernel in (None, "newest-safe"):
+        return {flavor: Aim(system.zypper_up_pick()) for flavor, system in systems.items()}
+    if kernel == "latest":
+        return {flavor: _latest(system) for flavor, system in systems.items()}
+    found = {flavor: _named(system, kernel) for flavor, system in systems.items()}
+    by_uname = {flavor: aim for flavor, (aim, uname) in found.items() if aim is not None and uname}
+    if by_uname:
+        return {flavor: Aim(unit, _lock_warning(unit)) for flavor, unit in by_uname.items()}
+    if not any(unit for unit, _ in found.values()):
+        others = sorted(
+            {f"{p.nevra} ({p.vendor})" for s in systems.values() for p in s.other_vendor_kernels() if _spelled(kernel, p.nevra.evr)}
+        )
+        hint = (
+            f"it is only there from another vendor, which zypp's vendor rules keep out: {', '.join(others)}"
+            if others
+            else "see the kernels with: zypper search --details 'kernel-*', or kmpsolve matrix"
+        )
+        raise RequestError(f"no kernel {kernel} is installed or in a repository", reference="unknown-kernel", where="--kernel", hint=hint)
+    return {
+        flavor: Aim(unit, _lock_warning(unit))
+        if unit
+        else Aim(
+            None,
+            (Warned(reference="kernel-not-for-flavor", message=f"there is no kernel-{flavor} {kernel}"),),
+        )
+        for flavor, (unit, _) in found.items()
+    }
+
+
+def _lock_warning(unit: KernelUnit) -> tuple[Warned, ...]:
+    words = {"lock": "is locked; zypper will refuse it until the lock is removed", "retracted": "was retracted by its maker", "ptf": "is a PTF"}
+    text = words.get(unit.main.barred or "")
+    return (Warned(reference=f"target-{unit.main.barred}", message=f"{unit.nevra} {text}"),) if text else ()
+
+
+def _latest(system: FlavorSystem) -> Aim:
+    candidates = [u for u in system.candidate_kernels(locked=True) if u.nevra.evr > system.newest.nevra.evr]
+    if not candidates:
+        return Aim(None)
+    unit = candidates[-1]
+    usual = system.zypper_up_pick()
+    if usual is not None and usual.nevra == unit.nevra:
+        return Aim(unit)
+    instead = f"it would pick {usual.nevra}" if usual else "it would pick none"
+    return Aim(
+        unit,
+        (
+            Warned(
+                reference="not-what-zypper-picks",
+                message=f"zypper up would not pick {unit.nevra} by itself (a lock or a repository's priority): {instead}",
+            ),
+        ),
+    )
+
+
+def _spelled(kernel: str, evr: Evr) -> bool:
+    """Whether VERSION-RELEASE, with or without the rebuild counter, means this EVR."""
+    wanted = Evr.parse(kernel)
+    if evr.version != wanted.version or (wanted.epoch and wanted.epoch != evr.epoch):
+        return False
+    return wanted.release in (evr.release, evr.release.rpartition(".")[0]) and bool(wanted.release)
+
+
+def _named(system: FlavorSystem, kernel: str) -> tuple[KernelUnit | None, bool]:
+    units = [*system.candidate_kernels(named=True), *system.units]
+    by_uname = [unit for unit in units if unit.uname_r == kernel]
+    matching = by_uname or [unit for unit in units if _spelled(kernel, unit.nevra.evr)]
+    exact = [unit for unit in matching if Evr.parse(kernel).release == unit.nevra.evr.release]
+    if not matching:
+        return None, False
+    return max(exact or matching, key=lambda unit: unit.nevra.evr), bool(by_uname)

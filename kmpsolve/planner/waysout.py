@@ -1,0 +1,106 @@
+"""What a person can do about a blocked KMP: least loss first, removal of a driver last."""
+
+from __future__ import annotations
+
+from kmpsolve.model.nevra import Nevra
+from kmpsolve.model.package import KernelUnit
+from kmpsolve.model.plan import Cause, WayOut
+from kmpsolve.planner.evaluation import Evaluation
+from kmpsolve.planner.system import FlavorSystem
+
+__all__ = ["ways_out"]
+
+
+def ways_out(
+    system: FlavorSystem, evaluation: Evaluation, newest_safe: KernelUnit | None, command: str | None
+) -> tuple[WayOut, ...]:
+    """The ways out of a blocked plan for one flavor.
+
+    Parameters
+    ----------
+    command
+        What brings `newest_safe` with its KMPs; ``None`` if it stands already.
+    """
+    unit = evaluation.unit
+    counted = {kmp.name for kmp in system.kmps if kmp.counts}
+    blocked = [p for p in evaluation.kmps if p.decision == "blocked" and p.name in counted]
+    names = tuple(p.name for p in blocked)
+    ways: list[WayOut] = []
+    if newest_safe is not None and newest_safe.main.handle != unit.main.handle:
+        if command:
+            text = f"update to the newest kernel that keeps every driver, {newest_safe.nevra.evr}"
+        else:
+            text = f"stay on {newest_safe.nevra.evr}, the newest kernel that keeps every driver"
+        ways.append(WayOut(kind="newest-safe", text=text, command=command, kmps=names))
+    for kmp_plan in blocked:
+        for cause in cause_of(kmp_plan.causes, "vendor"):
+            pick = cause.packages[0]
+            ways.append(
+                WayOut(
+                    kind="vendor-change",
+                    text=f"take {pick} from another vendor; it fits {unit.nevra.evr}",
+                    command=f"zypper install --no-recommends --oldpackage {_spec(pick)} {unit.main.name}={unit.nevra.evr}",
+                    kmps=(kmp_plan.name,),
+                )
+            )
+        for cause in cause_of(kmp_plan.causes, "lock"):
+            ways.append(
+                WayOut(
+                    kind="lock",
+                    text=f"remove the lock that keeps {cause.packages[0]} out; it fits {unit.nevra.evr}",
+                    command=f"zypper removelock {kmp_plan.name}",
+                    kmps=(kmp_plan.name,),
+                )
+            )
+    krel = unit.uname_r.removesuffix(f"-{unit.flavor}")
+    vendors: dict[str, list[str]] = {}
+    for kmp, kmp_plan in zip(system.kmps, evaluation.kmps, strict=True):
+        if kmp_plan in blocked:
+            vendors.setdefault(kmp.installed[0].package.vendor or "its vendor", []).append(kmp.name)
+    for vendor in sorted(vendors):
+        ways.append(
+            WayOut(
+                kind="vendor-rebuild",
+                text=f"ask {vendor} for a build of {', '.join(vendors[vendor])} for kernel {krel} ({unit.flavor})",
+                command=None,
+                kmps=tuple(vendors[vendor]),
+            )
+        )
+    if not unit.installed:
+        ways.append(
+            WayOut(
+                kind="hold",
+                text="hold this kernel back and update everything else",
+                command="kmpsolve guard on && zypper up",
+                kmps=names,
+            )
+        )
+    for name in names:
+        ways.append(
+            WayOut(
+                kind="waiver",
+                text=f"accept the loss on this host: a [[waiver]] for {name} in /etc/kmpsolve/kmpsolve.toml",
+                command=None,
+                kmps=(name,),
+            )
+        )
+    for name in names:
+        ways.append(
+            WayOut(
+                kind="remove",
+                text=f"remove {name} if nothing needs it any more",
+                command=f"zypper remove {name}",
+                kmps=(name,),
+            )
+        )
+    return tuple(ways)
+
+
+def cause_of(causes: tuple[Cause, ...], kind: str) -> list[Cause]:
+    """The causes of one kind."""
+    return [cause for cause in causes if cause.kind == kind]
+
+
+def _spec(nevra: str) -> str:
+    parsed = Nevra.parse(nevra)
+    return f"{parsed.name}={parsed.evr}"

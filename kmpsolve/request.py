@@ -1,0 +1,89 @@
+"""What is asked for, and the rules of the house it is asked in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from kmpsolve.model.evr import Evr
+
+__all__ = ["KmpRule", "LockRule", "Policy", "Request", "Waiver"]
+
+
+class LockRule(Protocol):
+    """A zypp lock, as far as the planner asks it."""
+
+    def matches(self, name: str, evr: Evr, arch: str, repository: str, installed: bool) -> bool:
+        """Whether the lock holds this package; `repository` is ``@System`` for an installed one."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """zypp's settings that decide what zypp would do by itself.
+
+    Parameters
+    ----------
+    multiversion
+        zypp.conf's ``multiversion``: package names or ``provides:CAPABILITY``; empty: nothing is.
+    keep
+        zypp.conf's ``multiversion.kernels``.
+    vendor_class
+        Maps a vendor to its class; zypp exchanges packages within one class only.
+    allow_vendor_change
+        zypp.conf's ``solver.allowVendorChange``.
+    locks
+        What /etc/zypp/locks holds.
+    """
+
+    multiversion: tuple[str, ...] = ("provides:multiversion(kernel)",)
+    keep: str = "latest,latest-1,running"
+    vendor_class: Callable[[str], str] = str.casefold
+    allow_vendor_change: bool = False
+    locks: tuple[LockRule, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KmpRule:
+    """One ``[[kmp]]`` entry of the configuration; the first that matches a name counts."""
+
+    match: str
+    on_blocked: str | None = None
+    scope: str = "all"
+    rebuilt_on_host: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiver:
+    """One ``[[waiver]]`` entry; `expires` is an ISO date."""
+
+    kmp: str
+    reason: str
+    expires: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What to plan.
+
+    Parameters
+    ----------
+    kernel
+        ``None`` for what ``zypper up`` would pick, ``latest``, ``newest-safe``, VERSION-RELEASE or UNAME-R.
+    flavors
+        Empty for all installed flavors.
+    running
+        The running kernel's uname -r, where known.
+    """
+
+    kernel: str | None = None
+    flavors: tuple[str, ...] = ()
+    running: str | None = None
+    policy: Policy = field(default_factory=Policy)
+    kmp_rules: tuple[KmpRule, ...] = ()
+    waivers: tuple[Waiver, ...] = ()
+    already_broken: str = "warn"
+    protect_fallback: bool = False
+    require_signed: bool = False
+    today: str = ""

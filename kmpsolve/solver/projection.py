@@ -1,0 +1,217 @@
+"""The boot projection: the system as the target kernel will see it, in one joint solve.
+
+The host's kernels and KMPs of the flavor leave ``@System``; the target's unit is the only kernel of
+the flavor that is considered; each KMP build that exact comparison allows stands in as a copy whose
+symbol requirements on the unit are gone (they are decided) and whose requirements on other KMPs are
+spelled so that libsolv cannot take two CRCs for one: as versions, ``1e010abc`` equals ``1e10abc``.
+Everything else, requirements, conflicts and obsoletes, stays as the package has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Literal
+
+import solv
+
+from kmpsolve.model.package import KernelUnit, KmpBuild, Package
+from kmpsolve.model.symbols import Need
+from kmpsolve.solver.reasons import Reason, read_problems
+from kmpsolve.solver.universe import SYSTEM, Universe
+
+__all__ = ["Outcome", "Projection", "Role", "Stand"]
+
+Role = Literal["compatible", "as-is", "shell"]
+"""How a build takes part: ``compatible`` with symbols met and offered; ``as-is`` without symbols; ``shell``
+only keeps providing what user space wants from a KMP that stays on disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """One build in one role."""
+
+    handle: int
+    role: Role
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The answer to one solve.
+
+    Parameters
+    ----------
+    stands
+        The copies that were chosen, if there is a solution.
+    companions
+        Packages from repositories that have to come along, sorted by NEVRA.
+    reasons
+        The proof that there is no solution; empty if there is one.
+    """
+
+    solved: bool
+    stands: frozenset[Stand]
+    companions: tuple[Package, ...]
+    reasons: tuple[Reason, ...]
+
+
+class Projection:
+    """A context in which the pool shows one target kernel; restores the true system afterwards.
+
+    Parameters
+    ----------
+    unit
+        The target kernel unit.
+    builds
+        Every build that may take part, by handle.
+    stands
+        The roles in which they may.
+    open_needs
+        For each compatible build, what neither the unit nor itself provides.
+    """
+
+    def __init__(
+        self,
+        universe: Universe,
+        unit: KernelUnit,
+        builds: Mapping[int, KmpBuild],
+        stands: Iterable[Stand],
+        open_needs: Mapping[int, Sequence[Need]],
+    ) -> None:
+        self._universe = universe
+        self._pool = universe.pool
+        self._unit = unit
+        self._builds = builds
+        self._stands = sorted(set(stands), key=lambda stand: (stand.handle, stand.role))
+        self._open = open_needs
+        self._copies: dict[Stand, int] = {}
+        self._stand_of: dict[int, Stand] = {}
+
+    def __enter__(self) -> Projection:
+        universe, pool = self._universe, self._pool
+        moved = [
+            kernel.package.handle
+            for kernel in universe.kernels
+            if kernel.flavor == self._unit.flavor and kernel.package.installed
+        ]
+        moved += [b.package.handle for b in self._builds.values() if b.package.installed]
+        self._verify, unmet, self._multiple = universe.bystanders(self._unit.flavor, frozenset(moved))
+        self._moved = moved
+        system = pool.installed
+        self._system = system
+        if system is not None:
+            self._host = system.createshadow("host")
+            self._host.moveshadow(moved)
+        self._repo = pool.add_repo("projection")
+        wanted = {need for needs in self._open.values() for need in needs}
+        for stand in self._stands:
+            copy = self._copy(stand, wanted)
+            self._copies[stand] = copy
+            self._stand_of[copy] = stand
+        self._floor = self._repo.add_solvable()
+        self._floor.name, self._floor.evr, self._floor.arch = "kmpsolve-met-before", "0-0", "noarch"
+        for capability in sorted(unmet):
+            self._floor.add_deparray(solv.SOLVABLE_PROVIDES, capability)
+        target = {package.handle for package in self._unit.packages}
+        hidden = {kernel.package.handle for kernel in universe.kernels if not (
+            kernel.package.installed and kernel.flavor != self._unit.flavor
+        )}
+        hidden |= set(self._builds) | universe.hidden
+        hidden -= target
+        pool.set_considered_list([s.id for s in pool.solvables if s.id not in hidden])
+        pool.addfileprovides()
+        pool.createwhatprovides()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._repo.free(True)
+        if self._system is not None:
+            self._system.moveshadow(self._moved)
+            self._host.free(True)
+        self._universe.show_true_system()
+
+    def _copy(self, stand: Stand, wanted: set[Need]) -> int:
+        pool = self._pool
+        build = self._builds[stand.handle]
+        origin = pool.id2solvable(stand.handle)
+        copy = self._repo.add_solvable()
+        copy.name, copy.evr, copy.arch = origin.name, origin.evr, origin.arch
+        table = self._universe.table
+        for capability in origin.lookup_idarray(solv.SOLVABLE_PROVIDES):
+            if capability not in build.exports.capabilities:
+                copy.add_deparray(solv.SOLVABLE_PROVIDES, capability)
+        if stand.role == "shell":
+            return int(copy.id)
+        met_before = self._universe.met_before(build.package)
+        for capability in origin.lookup_idarray(solv.SOLVABLE_REQUIRES):
+            if capability in build.needs or capability in met_before:
+                continue
+            need = table.need(capability)
+            if need is not None and need.kind == "damaged" and build.package.installed:
+                continue
+            copy.add_deparray(solv.SOLVABLE_REQUIRES, capability)
+        for keyname in (solv.SOLVABLE_CONFLICTS, solv.SOLVABLE_OBSOLETES):
+            for capability in origin.lookup_idarray(keyname):
+                copy.add_deparray(keyname, capability)
+        if stand.role == "compatible":
+            klass = self._universe.policy.vendor_class(build.package.vendor)
+            offered = {need for need in wanted if build.exports.meets(need)}
+            own = build.name in self._universe.installed_kmp_names
+            for need in sorted(offered, key=repr):
+                token = f"kmpsolve:{need.key}={need.value}"
+                name = token if own else f"{token}@{klass}"
+                copy.add_deparray(solv.SOLVABLE_PROVIDES, pool.str2id(name))
+            for need in self._open[stand.handle]:
+                token = f"kmpsolve:{need.key}={need.value}"
+                either = pool.rel2id(pool.str2id(token), pool.str2id(f"{token}@{klass}"), solv.REL_OR)
+                copy.add_deparray(solv.SOLVABLE_REQUIRES, either)
+        return int(copy.id)
+
+    def __contains__(self, stand: object) -> bool:
+        return stand in self._copies
+
+    def _original(self, handle: int) -> int:
+        if handle == self._floor.id:
+            return 0
+        stand = self._stand_of.get(handle)
+        return stand.handle if stand else handle
+
+    def solve(self, clauses: Iterable[Sequence[Stand]]) -> Outcome:
+        """Look for a system with the target in which of each clause one stand is chosen."""
+        pool = self._pool
+        job, install = pool.Job, solv.Job.SOLVER_INSTALL
+        jobs = [job(install | solv.Job.SOLVER_SOLVABLE, p.handle) for p in self._unit.packages]
+        jobs.append(job(install | solv.Job.SOLVER_SOLVABLE, self._floor.id))
+        for clause in clauses:
+            ids = sorted({self._copies[stand] for stand in clause})
+            jobs.append(job(install | solv.Job.SOLVER_SOLVABLE_ONE_OF, pool.towhatprovides(ids)))
+        for handle in self._verify:
+            jobs.append(job(solv.Job.SOLVER_VERIFY | solv.Job.SOLVER_SOLVABLE, handle))
+        for handle in self._universe.locked_user_space:
+            jobs.append(job(solv.Job.SOLVER_LOCK | solv.Job.SOLVER_SOLVABLE, handle))
+        if self._multiple:
+            jobs.append(
+                job(
+                    solv.Job.SOLVER_MULTIVERSION | solv.Job.SOLVER_SOLVABLE_ONE_OF,
+                    pool.towhatprovides(sorted(self._multiple)),
+                )
+            )
+        solver = pool.Solver()
+        solver.set_flag(solv.Solver.SOLVER_FLAG_IGNORE_RECOMMENDED, 1)
+        if self._universe.policy.allow_vendor_change:
+            solver.set_flag(solv.Solver.SOLVER_FLAG_ALLOW_VENDORCHANGE, 1)
+        problems = solver.solve(jobs)
+        if problems:
+            return Outcome(False, frozenset(), (), read_problems(problems, self._original))
+        unit = {package.handle for package in self._unit.packages}
+        stands, companions = set(), []
+        for solvable in solver.transaction().newsolvables():
+            stand = self._stand_of.get(solvable.id)
+            if stand is not None:
+                stands.add(stand)
+            elif solvable.id not in unit and solvable.id != self._floor.id and solvable.repo.name != SYSTEM:
+                companions.append(self._universe.package(solvable))
+        return Outcome(True, frozenset(stands), tuple(sorted(companions, key=str)), ())

@@ -1,0 +1,109 @@
+"""The transaction on the true system: what zypper has to install and remove to get there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import solv
+
+from kmpsolve.model.package import Package
+from kmpsolve.model.plan import Action, Step
+from kmpsolve.solver.reasons import Reason, read_problems
+from kmpsolve.solver.universe import SYSTEM, Universe
+
+__all__ = ["Transacted", "transact", "update_everything"]
+
+
+@dataclass(frozen=True, slots=True)
+class Transacted:
+    """The steps, sorted by name; or the reasons why there are none.
+
+    Parameters
+    ----------
+    arrived, gone
+        Packages that the steps bring and take, upgrades counted on both sides.
+    """
+
+    steps: tuple[Step, ...]
+    arrived: tuple[Package, ...]
+    gone: tuple[Package, ...]
+    reasons: tuple[Reason, ...]
+
+
+def _policy_jobs(universe: Universe) -> list[solv.Job]:
+    pool = universe.pool
+    jobs = []
+    for spec in universe.policy.multiversion:
+        if spec.startswith("provides:"):
+            dep = pool.Dep(spec.removeprefix("provides:"))
+            jobs.append(pool.Job(solv.Job.SOLVER_MULTIVERSION | solv.Job.SOLVER_SOLVABLE_PROVIDES, dep.id))
+        else:
+            jobs += pool.select(spec, solv.Selection.SELECTION_NAME | solv.Selection.SELECTION_GLOB).jobs(
+                solv.Job.SOLVER_MULTIVERSION
+            )
+    for handle in universe.locked_user_space:
+        jobs.append(pool.Job(solv.Job.SOLVER_LOCK | solv.Job.SOLVER_SOLVABLE, handle))
+    return jobs
+
+
+def transact(universe: Universe, wanted: Iterable[Package], removed: Iterable[Package] = ()) -> Transacted:
+    """Install exactly `wanted` and remove exactly `removed` on the true system.
+
+    Downgrades and vendor changes among `wanted` are allowed, since each is named; anything else has to
+    follow zypp's policies.
+    """
+    pool = universe.pool
+    jobs = _policy_jobs(universe)
+    for package in wanted:
+        jobs.append(pool.Job(solv.Job.SOLVER_INSTALL | solv.Job.SOLVER_SOLVABLE, package.handle))
+    for package in removed:
+        jobs.append(pool.Job(solv.Job.SOLVER_ERASE | solv.Job.SOLVER_SOLVABLE, package.handle))
+    solver = pool.Solver()
+    solver.set_flag(solv.Solver.SOLVER_FLAG_IGNORE_RECOMMENDED, 1)
+    if universe.policy.allow_vendor_change:
+        solver.set_flag(solv.Solver.SOLVER_FLAG_ALLOW_VENDORCHANGE, 1)
+    problems = solver.solve(jobs)
+    if problems:
+        return Transacted((), (), (), read_problems(problems, lambda handle: handle))
+    return _steps(universe, solver.transaction())
+
+
+def update_everything(universe: Universe) -> Transacted:
+    """What plain ``zypper up`` does: every installed package to the best version that zypp's rules allow."""
+    pool = universe.pool
+    jobs = _policy_jobs(universe)
+    for handle in universe.locked_kernels_and_kmps:
+        jobs.append(pool.Job(solv.Job.SOLVER_LOCK | solv.Job.SOLVER_SOLVABLE, handle))
+    jobs.append(pool.Job(solv.Job.SOLVER_UPDATE | solv.Job.SOLVER_SOLVABLE_ALL, 0))
+    solver = pool.Solver()
+    if universe.policy.allow_vendor_change:
+        solver.set_flag(solv.Solver.SOLVER_FLAG_ALLOW_VENDORCHANGE, 1)
+    problems = solver.solve(jobs)
+    if problems:
+        return Transacted((), (), (), read_problems(problems, lambda handle: handle))
+    return _steps(universe, solver.transaction())
+
+
+def _steps(universe: Universe, transaction: solv.Transaction) -> Transacted:
+    """Upgrades name the new package only; what is obsoleted by another name is an erase."""
+    steps: list[Step] = []
+    arrived: list[Package] = []
+    gone: list[Package] = []
+    replaced: set[int] = set()
+    for solvable in transaction.steps():
+        package = universe.package(solvable)
+        if solvable.repo.name == SYSTEM:
+            gone.append(package)
+            continue
+        arrived.append(package)
+        action: Action = "install"
+        for other in transaction.allothersolvables(solvable):
+            if other.nameid == solvable.nameid:
+                replaced.add(other.id)
+                action = "downgrade" if solvable.evrcmp(other) < 0 else "upgrade"
+        steps.append(Step(action=action, nevra=str(package), repository=package.repository))
+    for package in gone:
+        if package.handle not in replaced:
+            steps.append(Step(action="erase", nevra=str(package), repository=None))
+    return Transacted(tuple(sorted(steps, key=lambda s: (s.nevra, s.action))), tuple(arrived), tuple(gone), ())

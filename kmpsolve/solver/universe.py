@@ -1,0 +1,608 @@
+"""The universe: the system and its repositories in one libsolv pool, handed out as model values."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+import solv
+
+from kmpsolve.errors import MetadataError
+from kmpsolve.metadata.content import Content
+from kmpsolve.model.evr import Evr
+from kmpsolve.model.nevra import Nevra
+from kmpsolve.model.package import Barred, KernelUnit, KmpBuild, Package
+from kmpsolve.model.symbols import Exports, SymbolTable, flavor_of_uname
+from kmpsolve.request import Policy
+from kmpsolve.solver.trial import trial_load
+
+__all__ = ["KernelPackage", "Universe", "module_name"]
+
+SYSTEM = "@System"
+
+_KERNEL_NAME = re.compile(r"kernel-(?P<flavor>[A-Za-z0-9_]+)(?:-(?P<part>base|extra|optional))?")
+_KMP_NAME = re.compile(r".+-kmp-(?P<flavor>[A-Za-z0-9_]+)")
+_NOT_A_KMP = re.compile(r"kernel-(?!.*-kmp)|kgraft-patch-")
+_LIVEPATCH = re.compile(r"kernel-livepatch-\d|kernel-\w+-livepatch|kgraft-patch-\d")
+_BUILT_FOR = re.compile(r".+-kmp-(?P<flavor>[A-Za-z0-9_]+)-k(?P<krel>\d.*)")
+_VERSION_KREL = re.compile(r"_k(?P<krel>\d.*)$")
+_VERSION_KREL_OLD = re.compile(r"_(?P<krel>\d+\.\d+.*)$")
+_MODULE_FOLDER = re.compile(r"(?:/usr)?/lib/modules/([^/]+)/")
+_HEADERS = re.compile(r"kernel-(?:\w+-)?(?:devel|source|syms|headers)|dkms")
+
+
+def module_name(capability: str) -> str:
+    """The module in ``kmod(NAME.ko)``, spelled as the kernel does: no suffix, ``_`` for ``-``."""
+    return re.sub(r"\.ko(\.(gz|xz|zst))?$", "", capability[5:-1]).replace("-", "_")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KernelPackage:
+    """A kernel package before it is joined into a unit.
+
+    Parameters
+    ----------
+    part
+        ``""`` for kernel-FLAVOR itself, else base, extra or optional.
+    requires
+        Its requirements on kernel packages, as text.
+    """
+
+    package: Package
+    flavor: str
+    part: str
+    uname_r: str
+    capabilities: frozenset[int]
+    requires: tuple[str, ...]
+
+
+class Universe:
+    """Loads contents and answers with kernels, KMPs and packages.
+
+    Parameters
+    ----------
+    policy
+        zypp's settings; locks, vendors and multiversion are applied here.
+    rebuilt_on_host
+        Tells of a package name whether the configuration says that it rebuilds itself.
+    """
+
+    def __init__(self, policy: Policy, rebuilt_on_host: Callable[[str], bool] = lambda _: False) -> None:
+        self.policy = policy
+        self._rebuilt_on_host = rebuilt_on_host
+        self.pool = solv.Pool()
+        self.pool.setdisttype(solv.Pool.DISTTYPE_RPM)
+        self.table = SymbolTable(self.pool.dep2str)
+        self.partial = False
+        self.kernels: list[KernelPackage] = []
+        self.kmps: list[KmpBuild] = []
+        self.livepatches: list[Package] = []
+        self.arch = "noarch"
+        self._retracted: set[str] = set()
+        self._triggers: dict[str, tuple[str, ...]] = {}
+        self._module_files: dict[tuple[str, str], tuple[str, ...]] = {}
+        self._packages: dict[int, Package] = {}
+        self._repos: dict[str, solv.Repo] = {}
+        self._bystanders: dict[str, tuple[tuple[int, ...], frozenset[int], frozenset[int]]] = {}
+
+    # loading
+
+    def load(self, content: Content) -> int:
+        """Load one source; returns the number of packages in it.
+
+        Raises
+        ------
+        MetadataError
+            If libsolv cannot read it; the source is left out of the universe.
+        """
+        repo = self.pool.add_repo(content.alias)
+        repo.priority = -content.priority
+        if content.solv is not None:
+            if not content.trusted:
+                trial_load(content.solv)
+            stream = solv.xfopen(str(content.solv))
+            good = stream is not None and repo.add_solv(stream)
+        else:
+            assert content.primary is not None
+            stream = solv.xfopen_fd("primary.xml", content.primary.fileno())
+            good = repo.add_rpmmd(stream, None)
+        if stream is not None:
+            stream.close()
+        if not good:
+            reason = self.pool.errstr
+            repo.free(True)
+            raise MetadataError(
+                f"the package metadata cannot be read: {reason}",
+                reference="malformed-metadata",
+                where=content.source if content.alias == SYSTEM else content.alias,
+                hint="refresh the repository, or have its owner create the metadata again",
+            )
+        self._repos[content.alias] = repo
+        if content.alias == SYSTEM:
+            self.pool.installed = repo
+            self.partial = content.partial_system
+        self._retracted |= content.retracted
+        self._triggers.update(content.triggers)
+        for nevra, files in content.module_files.items():
+            self._module_files[content.alias, nevra] = files
+        return int(repo.nsolvables)
+
+    def seal(self) -> None:
+        """Say that everything is loaded; finds kernels and KMPs."""
+        self._read_kernel_architecture()
+        self._unify_vendors()
+        self.pool.addfileprovides()
+        self.pool.createwhatprovides()
+        self._withdrawn = self._providers("retracted-patch-package()")
+        self._ptf = self._providers("ptf()") | self._providers("ptf-package()")
+        self._scan()
+        self._read_met_before()
+
+    def _providers(self, capability: str) -> frozenset[int]:
+        return frozenset(s.id for s in self.pool.whatprovides(self.pool.str2id(capability)))
+
+    def _read_kernel_architecture(self) -> None:
+        """The architecture is that of the installed kernels, never this machine's."""
+        arches: Counter[str] = Counter()
+        others: Counter[str] = Counter()
+        installed = self.pool.installed
+        if installed is not None:
+            for solvable in installed.solvables:
+                if _KERNEL_NAME.fullmatch(solvable.name):
+                    arches[solvable.arch] += 1
+                others[solvable.arch] += 1
+        for counted in (arches, others):
+            counted.pop("noarch", None)
+            if counted:
+                self.arch = max(counted, key=lambda arch: (counted[arch], arch))
+                break
+        if self.arch == "noarch":
+            for repo in self._repos.values():
+                for solvable in repo.solvables:
+                    if solvable.arch not in ("noarch", "src", "nosrc"):
+                        self.arch = solvable.arch
+                        break
+        self.pool.setarch(self.arch)
+
+    def _unify_vendors(self) -> None:
+        """Spell all vendors of one class alike: libsolv knows no classes, only equal vendors."""
+        spelled: dict[int, str] = {}
+        self._vendors: dict[int, str] = {}
+        classes: dict[str, list[int]] = {}
+        for solvable in self.pool.solvables:
+            vendorid = solvable.vendorid
+            if vendorid not in spelled:
+                spelled[vendorid] = solvable.vendor or ""
+                classes.setdefault(self.policy.vendor_class(spelled[vendorid]), []).append(vendorid)
+        self._vendor_names = spelled
+        respell = {vendorid: ids[0] for ids in classes.values() for vendorid in ids if vendorid != ids[0]}
+        if respell:
+            for solvable in self.pool.solvables:
+                if solvable.vendorid in respell:
+                    self._vendors[solvable.id] = spelled[solvable.vendorid]
+                    solvable.vendor = spelled[respell[solvable.vendorid]]
+
+    # packages
+
+    def package(self, solvable: solv.XSolvable) -> Package:
+        """The value for a solvable; made once."""
+        handle = int(solvable.id)
+        known = self._packages.get(handle)
+        if known is None:
+            nevra = Nevra(solvable.name, Evr.parse(solvable.evr), solvable.arch)
+            installed = solvable.repo.name == SYSTEM
+            known = self._packages[handle] = Package(
+                handle=handle,
+                nevra=nevra,
+                vendor=self._vendors.get(handle, solvable.vendor or ""),
+                repository=None if installed else solvable.repo.name,
+                priority=-int(solvable.repo.priority),
+                barred=None if installed else self._barred(solvable, nevra),
+            )
+        return known
+
+    def _barred(self, solvable: solv.XSolvable, nevra: Nevra) -> Barred | None:
+        if nevra.arch != "noarch" and not self.pool.isknownarch(solvable.archid):
+            return "architecture"
+        if str(nevra) in self._retracted or solvable.id in self._withdrawn:
+            return "retracted"
+        if solvable.id in self._ptf:
+            return "ptf"
+        if self._lock_holds(nevra, solvable.repo.name):
+            return "lock"
+        return None
+
+    def same_class(self, a: str, b: str) -> bool:
+        """Whether zypp would exchange packages of vendor `a` and vendor `b`."""
+        return self.policy.vendor_class(a) == self.policy.vendor_class(b)
+
+    # kernels and KMPs
+
+    def _having(self, pattern: str, keyname: int) -> list[solv.XSolvable]:
+        found: list[solv.XSolvable] = self.pool.matchdeps(
+            pattern, solv.Selection.SELECTION_GLOB, keyname
+        ).solvables()
+        return found
+
+    def _scan(self) -> None:
+        provides, requires = solv.SOLVABLE_PROVIDES, solv.SOLVABLE_REQUIRES
+        found: dict[int, solv.XSolvable] = {}
+        for pattern, keyname in (
+            ("ksym(*", provides),
+            ("ksym(*", requires),
+            ("kmod(*", provides),
+            ("kernel(*", provides),
+            ("kernel(*", requires),
+            ("kernel-uname-r", provides),
+            ("kernel-uname-r", requires),
+        ):
+            found.update((s.id, s) for s in self._having(pattern, keyname))
+        for selection in (
+            self.pool.select("*-kmp-*", solv.Selection.SELECTION_NAME | solv.Selection.SELECTION_GLOB),
+        ):
+            found.update((s.id, s) for s in selection.solvables())
+        for (alias, nevra), files in self._module_files.items():
+            if any(re.search(r"/(updates|extra)/", path) for path in files):
+                for s in self.pool.select(nevra, solv.Selection.SELECTION_CANON).solvables():
+                    if s.repo.name == alias:
+                        found[s.id] = s
+        modules: list[solv.XSolvable] = []
+        for handle in sorted(found):
+            solvable = found[handle]
+            if solvable.arch in ("src", "nosrc"):
+                continue
+            name = solvable.name
+            if _KERNEL_NAME.fullmatch(name):
+                kernel = self._kernel(solvable)
+                if kernel is not None:
+                    self.kernels.append(kernel)
+            elif _LIVEPATCH.match(name):
+                if solvable.repo.name == SYSTEM:
+                    self.livepatches.append(self.package(solvable))
+            elif not _NOT_A_KMP.match(name):
+                modules.append(solvable)
+        flavors = {kernel.flavor for kernel in self.kernels}
+        for solvable in modules:
+            build = self._kmp(solvable, flavors)
+            if build is not None:
+                self.kmps.append(build)
+
+    def _kernel(self, solvable: solv.XSolvable) -> KernelPackage | None:
+        match = _KERNEL_NAME.fullmatch(solvable.name)
+        assert match is not None
+        flavor, part = match["flavor"], match["part"] or ""
+        capabilities = solvable.lookup_idarray(solv.SOLVABLE_PROVIDES)
+        package = self.package(solvable)
+        uname_r, symbols = "", False
+        spell = self.pool.dep2str
+        for capability in capabilities:
+            text = spell(capability)
+            if text.startswith("kernel-uname-r = "):
+                uname_r = text[17:]
+            elif not symbols and text.startswith((f"ksym({flavor}:", f"kernel({flavor}:", "kernel(", "kmod(", "ksym(")):
+                symbols = True
+            if uname_r and symbols:
+                break
+        if not (uname_r or symbols):
+            return None
+        if not uname_r:
+            release = package.nevra.evr.release
+            krel = release.rpartition(".")[0] or release
+            uname_r = f"{package.nevra.evr.version}-{krel}-{flavor}"
+        return KernelPackage(
+            package=package,
+            flavor=flavor_of_uname(uname_r) or flavor,
+            part=part,
+            uname_r=uname_r,
+            capabilities=frozenset(capabilities),
+            requires=tuple(
+                text
+                for text in map(spell, solvable.lookup_idarray(solv.SOLVABLE_REQUIRES))
+                if text.startswith("kernel-")
+            ),
+        )
+
+    def unit(self, main: KernelPackage, parts: Iterable[KernelPackage]) -> KernelUnit:
+        """Join packages that serve one uname -r."""
+        joined = [main, *sorted(parts, key=lambda part: part.part)]
+        capabilities: set[int] = set()
+        modules: dict[str, str] = {}
+        obsoletes: list[str] = []
+        for kernel in joined:
+            capabilities |= kernel.capabilities
+            solvable = self.pool.id2solvable(kernel.package.handle)
+            obsoletes += map(self.pool.dep2str, solvable.lookup_idarray(solv.SOLVABLE_OBSOLETES))
+        spell = self.pool.dep2str
+        for text in map(spell, capabilities):
+            if text.startswith("kmod("):
+                bare = text.partition(" ")[0]
+                modules[module_name(bare)] = bare[5:-1]
+        return KernelUnit(
+            flavor=main.flavor,
+            uname_r=main.uname_r,
+            main=main.package,
+            packages=tuple(kernel.package for kernel in joined),
+            exports=Exports(capabilities, self.table),
+            modules=modules,
+            obsoletes=tuple(obsoletes),
+        )
+
+    def _kmp(self, solvable: solv.XSolvable, flavors: set[str]) -> KmpBuild | None:
+        spell, need = self.pool.dep2str, self.table.need
+        provides = solvable.lookup_idarray(solv.SOLVABLE_PROVIDES)
+        package = self.package(solvable)
+        modules: dict[str, str] = {}
+        exports: list[int] = []
+        tally: Counter[str] = Counter()
+        built_for, multiversion = "", False
+        for capability in provides:
+            text = spell(capability)
+            if text.startswith("kmod("):
+                bare = text.partition(" ")[0]
+                modules[module_name(bare)] = bare[5:-1]
+            elif text.startswith(("ksym(", "kernel(")):
+                provided = need(capability)
+                if provided is not None and provided.kind != "damaged":
+                    exports.append(capability)
+                    tally[provided.flavor] += 1
+            elif text == "multiversion(kernel)":
+                multiversion = True
+            elif text.startswith("kmp_in_kernel"):
+                return None
+            elif match := _BUILT_FOR.fullmatch(text.partition(" ")[0]):
+                built_for = match["krel"]
+        needs: list[int] = []
+        damaged: list[str] = []
+        for capability in solvable.lookup_idarray(solv.SOLVABLE_REQUIRES):
+            wanted = need(capability)
+            if wanted is None:
+                continue
+            if wanted.kind == "damaged":
+                damaged.append(wanted.name)
+                continue
+            needs.append(capability)
+            tally[wanted.flavor] += 1
+        files = self._module_files.get((solvable.repo.name, str(package.nevra)), ())
+        folders = frozenset(match[1] for match in map(_MODULE_FOLDER.match, files) if match)
+        named = _KMP_NAME.fullmatch(package.name)
+        if not (modules or exports or needs or damaged or folders) and not (named and named["flavor"] in flavors):
+            return None
+        if not (modules or exports or folders) and not named:
+            return None
+        tally.pop("", None)
+        if tally:
+            flavor = max(tally, key=lambda f: (tally[f], f))
+        elif named:
+            flavor = named["flavor"]
+        else:
+            flavor = next(iter(sorted(filter(None, map(flavor_of_uname, folders)))), "")
+            flavor = flavor or self._flavor_hint(solvable, flavors)
+        version = package.nevra.evr.version
+        if not built_for:
+            match = _VERSION_KREL.search(version) or _VERSION_KREL_OLD.search(version)
+            built_for = match["krel"] if match else ""
+        triggers = self._triggers.get(str(package.nevra), ())
+        return KmpBuild(
+            package=package,
+            flavor=flavor,
+            needs=frozenset(needs),
+            damaged=tuple(sorted(damaged)),
+            exports=Exports(exports, self.table),
+            modules=modules,
+            obsoletes=tuple(map(spell, solvable.lookup_idarray(solv.SOLVABLE_OBSOLETES))),
+            built_for=built_for.replace("-", "_"),
+            module_folders=folders,
+            multiversion=multiversion,
+            rebuilds_on_host=any(map(_HEADERS.fullmatch, triggers)) or self._rebuilt_on_host(package.name),
+        )
+
+    def _flavor_hint(self, solvable: solv.XSolvable, flavors: set[str]) -> str:
+        """The flavor that a package without symbols and without a telling name enhances."""
+        for keyname in (solv.SOLVABLE_ENHANCES, solv.SOLVABLE_SUPPLEMENTS, solv.SOLVABLE_REQUIRES):
+            for capability in solvable.lookup_idarray(keyname):
+                for flavor in sorted(flavors):
+                    if re.search(rf"\bkernel-{re.escape(flavor)}\b", self.pool.dep2str(capability)):
+                        return flavor
+        return ""
+
+    # the rest of the system
+
+    @cached_property
+    def installed_kmp_names(self) -> frozenset[str]:
+        """Names of the KMPs on the system."""
+        return frozenset(build.name for build in self.kmps if build.package.installed)
+
+    @cached_property
+    def _kernel_and_kmp_handles(self) -> frozenset[int]:
+        return frozenset(
+            [kernel.package.handle for kernel in self.kernels] + [b.package.handle for b in self.kmps]
+        )
+
+    @cached_property
+    def hidden(self) -> frozenset[int]:
+        """Candidates from repositories that zypp never chooses by itself: retracted, PTFs, locked ones."""
+        handles = set(self._withdrawn | self._ptf)
+        if self._retracted or self.policy.locks:
+            for solvable in self.pool.solvables:
+                if solvable.repo.name != SYSTEM and self.package(solvable).barred:
+                    handles.add(solvable.id)
+        return frozenset(h for h in handles if self.pool.id2solvable(h).repo.name != SYSTEM)
+
+    @cached_property
+    def locked_user_space(self) -> tuple[int, ...]:
+        """Installed packages, neither kernels nor KMPs, that a lock keeps as they are."""
+        if not self.policy.locks or self.pool.installed is None:
+            return ()
+        return tuple(
+            solvable.id
+            for solvable in self.pool.installed.solvables
+            if solvable.id not in self._kernel_and_kmp_handles and self.locked(self.package(solvable))
+        )
+
+    def locked(self, package: Package) -> bool:
+        """Whether a lock holds `package`."""
+        return self._lock_holds(package.nevra, package.repository or SYSTEM)
+
+    def _lock_holds(self, nevra: Nevra, alias: str) -> bool:
+        return any(
+            lock.matches(nevra.name, nevra.evr, nevra.arch, alias, alias == SYSTEM) for lock in self.policy.locks
+        )
+
+    def _met(self, capability: int, without: frozenset[int] = frozenset()) -> bool:
+        """Whether an installed package outside `without` provides a capability on the true system."""
+        return any(
+            solvable.repo.name == SYSTEM and solvable.id not in without
+            for solvable in self.pool.whatprovides(capability)
+        )
+
+    @cached_property
+    def _requirements(self) -> dict[int, list[int]]:
+        """Requirement -> installed packages that have it, kernels and KMPs left out."""
+        asked: dict[int, list[int]] = {}
+        if self.pool.installed is not None:
+            for solvable in self.pool.installed.solvables:
+                if solvable.id not in self._kernel_and_kmp_handles:
+                    for capability in solvable.lookup_idarray(solv.SOLVABLE_REQUIRES):
+                        asked.setdefault(capability, []).append(solvable.id)
+        return asked
+
+    def prepare(self, flavor: str) -> None:
+        """Learn from the true system what a projection of `flavor` has to keep whole."""
+        if flavor in self._bystanders:
+            return
+        kernels = frozenset(
+            k.package.handle for k in self.kernels if k.package.installed and k.flavor == flavor
+        )
+        kmps = frozenset(
+            b.package.handle
+            for b in self.kmps
+            if b.package.installed and b.flavor in (flavor, "")
+        )
+        moved = kernels | kmps
+        verify: set[int] = set()
+        spell = self.pool.dep2str
+        provided = {
+            spell(capability).partition(" ")[0]
+            for handle in kmps
+            for capability in self.pool.id2solvable(handle).lookup_idarray(solv.SOLVABLE_PROVIDES)
+        }
+        for capability, packages in self._requirements.items():
+            text = spell(capability)
+            if (text.startswith("(") or text.partition(" ")[0] in provided) and self._met(
+                capability, frozenset()
+            ):
+                if not self._met(capability, kmps):
+                    verify.update(packages)
+        unmet: set[int] = set()
+        for handle in verify:
+            for capability in self.pool.id2solvable(handle).lookup_idarray(solv.SOLVABLE_REQUIRES):
+                if not self._met(capability, kernels):
+                    unmet.add(capability)
+        multiple = {
+            solvable.id
+            for job in self._multiversion_solvables()
+            for solvable in job
+            if solvable.repo.name == SYSTEM and solvable.id not in moved
+        }
+        self._bystanders[flavor] = (tuple(sorted(verify)), frozenset(unmet), frozenset(multiple))
+
+    def bystanders(
+        self, flavor: str, moved: frozenset[int]
+    ) -> tuple[tuple[int, ...], frozenset[int], frozenset[int]]:
+        """For a projection: whom to verify, what counts as met, which installed ones stand side by side."""
+        self.prepare(flavor)
+        return self._bystanders[flavor]
+
+    def _multiversion_solvables(self) -> list[list[solv.XSolvable]]:
+        found = []
+        for spec in self.policy.multiversion:
+            if spec.startswith("provides:"):
+                found.append(list(self.pool.whatprovides(self.pool.Dep(spec.removeprefix("provides:")))))
+            else:
+                selection = self.pool.select(spec, solv.Selection.SELECTION_NAME | solv.Selection.SELECTION_GLOB)
+                found.append(list(selection.solvables()))
+        return found
+
+    def met_before(self, package: Package) -> frozenset[int]:
+        """Requirements of a KMP that count as met, by handle-free capability integers.
+
+        For an installed one, what is unmet on the true system already; for an inventory of kernels and
+        KMPs only, also what neither it nor a repository mentions.
+        """
+        return self._met_before.get(package.handle, frozenset())
+
+    def _read_met_before(self) -> None:
+        self._met_before: dict[int, frozenset[int]] = {}
+        self.user_space_unknown: set[str] = set()
+        for build in self.kmps:
+            solvable = self.pool.id2solvable(build.package.handle)
+            kept = set()
+            for capability in solvable.lookup_idarray(solv.SOLVABLE_REQUIRES):
+                if capability in build.needs:
+                    continue
+                providers = self.pool.whatprovides(capability)
+                if build.package.installed:
+                    if not any(p.repo.name == SYSTEM for p in providers):
+                        kept.add(capability)
+                elif self.partial and not providers and not self._mentioned(capability):
+                    kept.add(capability)
+            if kept:
+                self._met_before[build.package.handle] = frozenset(kept)
+                if self.partial:
+                    self.user_space_unknown |= {self.pool.dep2str(c) for c in kept}
+
+    def _mentioned(self, capability: int) -> bool:
+        """Whether any package provides the name of a capability, in whatever version."""
+        name = self.pool.dep2str(capability).partition(" ")[0]
+        return bool(self.pool.whatprovides(self.pool.str2id(name)))
+
+    def show_true_system(self) -> None:
+        """Consider every package again, on the system as it is."""
+        self.pool.set_considered_list([s.id for s in self.pool.solvables if s.id not in self.hidden])
+        self.pool.addfileprovides()
+        self.pool.createwhatprovides()
+
+    @cached_property
+    def locked_kernels_and_kmps(self) -> tuple[int, ...]:
+        """Installed kernels and KMPs that a lock keeps as they are."""
+        return tuple(
+            package.handle
+            for package in [k.package for k in self.kernels] + [b.package for b in self.kmps]
+            if package.installed and self.policy.locks and self.locked(package)
+        )
+
+    def is_installed(self, handle: int) -> bool:
+        """Whether a handle is an installed package."""
+        return self.package(self.pool.id2solvable(handle)).installed
+
+    def name_of(self, handle: int) -> str:
+        """The NEVRA behind a handle."""
+        return str(self.package(self.pool.id2solvable(handle)))
+
+    def headers(self, unit: KernelUnit) -> tuple[Package, ...] | None:
+        """kernel-FLAVOR-devel for a unit: installed already, or on offer where some version is installed.
+
+        ``None`` if what rebuilds itself on the host would not find them.
+        """
+        name = f"kernel-{unit.flavor}-devel"
+        found = [
+            self.package(s) for s in self.pool.select(name, solv.Selection.SELECTION_NAME).solvables()
+        ]
+        matching = [p for p in found if p.nevra.evr == unit.nevra.evr and p.barred is None]
+        if any(p.installed for p in matching):
+            return ()
+        if matching and any(p.installed for p in found):
+            return (min(matching, key=lambda p: (p.priority, p.repository or "")),)
+        return None
+
+    def installed_evrs(self, names: Iterable[str]) -> dict[str, list[Evr]]:
+        """EVRs of the installed packages of these names."""
+        found: dict[str, list[Evr]] = {}
+        for name in names:
+            for solvable in self.pool.select(name, solv.Selection.SELECTION_NAME).solvables():
+                if solvable.repo.name == SYSTEM:
+                    found.setdefault(name, []).append(self.package(solvable).nevra.evr)
+        return found

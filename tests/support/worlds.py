@@ -1,0 +1,692 @@
+"""Worlds: small systems with their repositories, as values, and hypothesis strategies that make nasty ones.
+
+A world is written in a few words so that a person can read one in a failing test and run it again::
+
+    World(
+      installed=[
+        Kernel(release='10.1', ksyms='a=1 b=2'),
+        Kmp(name='acme', krel='6.4.0-10', symbols='a=1', modules='acme.ko'),
+      ],
+      repositories=[
+        Repository(alias='r1', packages=[Kernel(release='20.1', ksyms='a=1 b=9')]),
+      ],
+    )
+
+Lists of symbols, modules and names are separated by spaces, dependencies by semicolons.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
+
+from hypothesis import strategies as st
+
+from tests.support import rpmmd
+from tests.support.packages import SUSE, PackageSpec
+
+ACME = "ACME Inc."
+
+
+def pairs(text: str) -> dict[str, str]:
+    """Read ``a=1 b=2``."""
+    return dict(entry.split("=", 1) for entry in text.split())
+
+
+def dependencies(text: str) -> tuple[str, ...]:
+    """Read ``acme-kmp = 2.1; tool``."""
+    return tuple(part.strip() for part in text.split(";") if part.strip())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kernel:
+    """A kernel package: kernel-FLAVOR, or another `package` that is its own unit (kernel-FLAVOR-base)."""
+
+    release: str
+    """RPM release: the kernel release's last part and a rebuild counter (``10.1``)."""
+    version: str = "6.4.0"
+    flavor: str = "default"
+    package: str = ""
+    uname: str = ""
+    ksyms: str = ""
+    symsets: str = ""
+    modules: str = ""
+    obsoletes: str = ""
+    provides: str = ""
+    vendor: str = SUSE
+    arch: str = "x86_64"
+
+    @property
+    def name(self) -> str:
+        return self.package or f"kernel-{self.flavor}"
+
+    @property
+    def krel(self) -> str:
+        return self.uname_r.removesuffix(f"-{self.flavor}")
+
+    @property
+    def uname_r(self) -> str:
+        return self.uname or f"{self.version}-{self.release.rpartition('.')[0] or self.release}-{self.flavor}"
+
+    def spec(self) -> PackageSpec:
+        provides = (
+            f"kernel-uname-r = {self.uname_r}",
+            "multiversion(kernel)",
+            *(f"kmod({module})" for module in self.modules.split()),
+            *(f"ksym({self.flavor}:{symbol}) = {crc}" for symbol, crc in pairs(self.ksyms).items()),
+            *(f"kernel({self.flavor}:{name}) = {value}" for name, value in pairs(self.symsets).items()),
+            *dependencies(self.provides),
+        )
+        return PackageSpec(
+            name=self.name,
+            version=self.version,
+            release=self.release,
+            arch=self.arch,
+            vendor=self.vendor,
+            provides=provides,
+            obsoletes=dependencies(self.obsoletes),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KernelExtra:
+    """kernel-FLAVOR-extra or -optional: more modules of the kernel with exactly its version."""
+
+    release: str
+    version: str = "6.4.0"
+    flavor: str = "default"
+    suffix: str = "extra"
+    ksyms: str = ""
+    modules: str = ""
+    vendor: str = SUSE
+    arch: str = "x86_64"
+
+    @property
+    def name(self) -> str:
+        return f"kernel-{self.flavor}-{self.suffix}"
+
+    def spec(self) -> PackageSpec:
+        provides = (
+            "multiversion(kernel)",
+            *(f"kmod({module})" for module in self.modules.split()),
+            *(f"ksym({self.flavor}:{symbol}) = {crc}" for symbol, crc in pairs(self.ksyms).items()),
+        )
+        return PackageSpec(
+            name=self.name,
+            version=self.version,
+            release=self.release,
+            arch=self.arch,
+            vendor=self.vendor,
+            provides=provides,
+            requires=(f"kernel-{self.flavor} = {self.version}-{self.release}",),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kmp:
+    """A build of the KMP NAME-kmp-FLAVOR for one kernel release."""
+
+    name: str
+    krel: str
+    version: str = "1.0"
+    release: str = "1"
+    flavor: str = "default"
+    symbols: str = ""
+    """Symbol versions that it requires."""
+    symsets: str = ""
+    exact: str = ""
+    """uname -r of the only kernel it is for."""
+    exports: str = ""
+    modules: str = ""
+    requires: str = ""
+    provides: str = ""
+    conflicts: str = ""
+    obsoletes: str = ""
+    multiversion: bool = True
+    vendor: str = ACME
+    arch: str = "x86_64"
+
+    def spec(self) -> PackageSpec:
+        krel = self.krel.replace("-", "_")
+        version = f"{self.version}_k{krel}"
+        native = f"{self.name}-kmp-{self.flavor}-k{krel}"
+        provides = (
+            f"{self.name}-kmp = {version}-{self.release}",
+            f"{self.name}-kmp = {self.version}",
+            native,
+            *(["multiversion(kernel)"] if self.multiversion else []),
+            *(f"kmod({module})" for module in self.modules.split()),
+            *(f"ksym({self.flavor}:{symbol}) = {crc}" for symbol, crc in pairs(self.exports).items()),
+            *dependencies(self.provides),
+        )
+        requires = (
+            *(f"ksym({self.flavor}:{symbol}) = {crc}" for symbol, crc in pairs(self.symbols).items()),
+            *(f"kernel({self.flavor}:{name}) = {value}" for name, value in pairs(self.symsets).items()),
+            *([f"kernel-uname-r = {self.exact}"] if self.exact else []),
+            *dependencies(self.requires),
+        )
+        return PackageSpec(
+            name=f"{self.name}-kmp-{self.flavor}",
+            version=version,
+            release=self.release,
+            arch=self.arch,
+            vendor=self.vendor,
+            provides=provides,
+            requires=requires,
+            conflicts=(native, *dependencies(self.conflicts)),
+            obsoletes=dependencies(self.obsoletes),
+            enhances=(f"kernel-{self.flavor}",),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tool:
+    """A package of user space."""
+
+    name: str
+    version: str = "1.0"
+    release: str = "1"
+    requires: str = ""
+    provides: str = ""
+    conflicts: str = ""
+    obsoletes: str = ""
+    vendor: str = ACME
+    arch: str = "x86_64"
+
+    def spec(self) -> PackageSpec:
+        return PackageSpec(
+            name=self.name,
+            version=self.version,
+            release=self.release,
+            arch=self.arch,
+            vendor=self.vendor,
+            requires=dependencies(self.requires),
+            provides=dependencies(self.provides),
+            conflicts=dependencies(self.conflicts),
+            obsoletes=dependencies(self.obsoletes),
+        )
+
+
+Noun: TypeAlias = Kernel | KernelExtra | Kmp | Tool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repository:
+    """What a repository offers; `retracted` are NEVRAs."""
+
+    alias: str
+    packages: list[Noun] = field(default_factory=list)
+    priority: int = 99
+    retracted: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class World:
+    """A system, its repositories, and what is asked: ``--kernel`` and ``--running``."""
+
+    installed: list[Noun]
+    repositories: list[Repository] = field(default_factory=list)
+    kernel: str | None = None
+    running: str | None = None
+
+    def text(self) -> str:
+        """Return Python that makes this world again: :func:`world` reads it."""
+        return _text(self)
+
+    __repr__ = text
+
+    @property
+    def needs_root(self) -> bool:
+        """Whether only a zypp root can say what this world says: its repositories differ in priority."""
+        return any(repository.priority != 99 for repository in self.repositories)
+
+
+def world(text: str) -> World:
+    """Read what :meth:`World.text` wrote."""
+    names = {noun.__name__: noun for noun in (World, Repository, Kernel, KernelExtra, Kmp, Tool)}
+    made = eval(text, {"__builtins__": {}, **names, "SUSE": SUSE, "ACME": ACME})  # noqa: S307 (our own text)
+    assert isinstance(made, World)
+    return made
+
+
+def _text(value: Any, indent: str = "") -> str:
+    if isinstance(value, list):
+        if not value or isinstance(value[0], str):
+            return repr(value)
+        inner = "".join(f"{indent}  {_text(entry, indent + '  ')},\n" for entry in value)
+        return f"[\n{inner}{indent}]"
+    if not isinstance(value, World | Repository | Kernel | KernelExtra | Kmp | Tool):
+        return repr(value)
+    said = [
+        (entry.name, getattr(value, entry.name))
+        for entry in fields(value)
+        if getattr(value, entry.name) not in (entry.default, [])
+    ]
+    if isinstance(value, World):
+        inner = "".join(f"{indent}  {name}={_text(entry, indent + '  ')},\n" for name, entry in said)
+        return f"World(\n{inner}{indent})"
+    arguments = ", ".join(f"{name}={_text(entry, indent)}" for name, entry in said)
+    return f"{type(value).__name__}({arguments})"
+
+
+def lay_out(of: World, folder: Path, *, shuffle: int = 0) -> dict[str, Any]:
+    """Write `of` as rpm-md below `folder` and return the arguments of ``kmpsolve.plan``.
+
+    `shuffle` reverses what has no order (1: packages, 2: dependencies, 4: repositories of equal priority).
+    """
+
+    def write(place: Path, nouns: Iterable[Noun], retracted: Iterable[str] = ()) -> Path:
+        specs = [noun.spec() for noun in nouns]
+        if shuffle & 1:
+            specs.reverse()
+        if shuffle & 2:
+            specs = [_reversed(spec) for spec in specs]
+        withdrawn = set(retracted)
+        return rpmmd.write(place, specs, retracted=[spec for spec in specs if spec.nevra in withdrawn])
+
+    asked: dict[str, Any] = {
+        "installed": str(write(folder / "installed", of.installed)),
+        "kernel": of.kernel,
+        "running": of.running,
+    }
+    repositories = {
+        repository.alias: write(folder / repository.alias, repository.packages, repository.retracted)
+        for repository in (reversed(of.repositories) if shuffle & 4 else of.repositories)
+    }
+    if not of.needs_root:
+        return asked | {"repositories": {alias: str(path) for alias, path in repositories.items()}}
+    root = folder / "root"
+    repos_d = root / "etc" / "zypp" / "repos.d"
+    repos_d.mkdir(parents=True)
+    (root / "etc" / "zypp" / "zypp.conf").write_text(
+        "[main]\nmultiversion = provides:multiversion(kernel)\n"
+        "multiversion.kernels = latest,latest-1,running\n",
+        encoding="utf-8",
+    )
+    for repository in of.repositories:
+        (repos_d / f"{repository.alias}.repo").write_text(
+            f"[{repository.alias}]\nname={repository.alias}\nenabled=1\nautorefresh=0\ngpgcheck=0\n"
+            f"baseurl=dir:{repositories[repository.alias]}\ntype=rpm-md\npriority={repository.priority}\n",
+            encoding="utf-8",
+        )
+    return asked | {"root": str(root)}
+
+
+def _reversed(spec: PackageSpec) -> PackageSpec:
+    values = {entry.name: getattr(spec, entry.name) for entry in fields(spec)}
+    turned = {name: value[::-1] for name, value in values.items() if isinstance(value, tuple)}
+    return PackageSpec(**(values | turned))
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Strategies
+
+FEATURES = (
+    "chains",
+    "conflicts",
+    "exact",
+    "extras",
+    "flavors",
+    "modules",
+    "obsoletes",
+    "pins",
+    "priorities",
+    "renames",
+    "retracted",
+    "symsets",
+    "targets",
+    "vendors",
+    "versionless",
+)
+"""What a family of worlds may have beside kernels, KMPs and symbols."""
+
+# rpm takes 1e010abc and 1e10abc, and abc01de and 00abc1de, for equal versions; they are different CRCs.
+CRCS = ("1", "2", "1e010abc", "1e10abc", "0abc01de", "00abc1de")
+HASHES = ("00c0ffee00c0ffee", "c0ffee00c0ffee01", "0c0ffee00c0ffee1")
+KERNEL_SYMBOLS = ("a", "b", "c", "d")
+KMP_NAMES = ("acme", "beta", "corp", "dyna")
+KMP_VERSIONS = ("1.0", "2.0", "2.1", "3.0")
+
+_T = TypeVar("_T")
+
+
+class _Dice:
+    """Draws that shrink to the plain case."""
+
+    def __init__(self, draw: st.DrawFn) -> None:
+        self._draw = draw
+
+    def upto(self, most: int) -> int:
+        return self._draw(st.integers(0, most))
+
+    def one_in(self, odds: int) -> bool:
+        return self.upto(odds - 1) == odds - 1
+
+    def pick(self, among: Sequence[_T]) -> _T:
+        return among[self.upto(len(among) - 1)]
+
+
+class _Maker:
+    """Makes one world; what it makes twice under the same NEVRA gets another release."""
+
+    def __init__(self, dice: _Dice, features: frozenset[str]) -> None:
+        self.dice = dice
+        self.features = features
+        self.kernels: list[Kernel] = []
+        self.names: list[str] = []
+        """Package names of the installed KMPs."""
+        self.installed: list[Noun] = []
+        self.offered: list[Noun] = []
+        self.known: set[str] = set()
+
+    def has(self, feature: str, odds: int) -> bool:
+        return feature in self.features and self.dice.one_in(odds)
+
+    def keep(self, noun: _T, place: list[Noun]) -> _T:
+        assert isinstance(noun, Kernel | KernelExtra | Kmp | Tool)
+        release = 1
+        while noun.spec().nevra in self.known:
+            release += 1
+            noun = replace(noun, release=f"{noun.release.partition('.')[0]}.{release}")
+        self.known.add(noun.spec().nevra)
+        place.append(noun)
+        return noun  # type: ignore[return-value]
+
+    # -- kernels ------------------------------------------------------------------------------------------
+
+    def make_kernels(self, flavor: str) -> None:
+        dice = self.dice
+        installed = 1 + dice.upto(1)
+        offered = dice.pick((1, 2, 1, 0))
+        symbols = {symbol: dice.pick(CRCS) for symbol in KERNEL_SYMBOLS[: 2 + dice.upto(2)]}
+        sets = {name: dice.pick(HASHES) for name in ("fs", "blk")} if "symsets" in self.features else {}
+        modules = {"loop.ko"}
+        # Where nothing changes, every KMP is simply used on.
+        steady = 4 if self.features <= {"targets", "flavors", "extras"} else 2
+        made: list[Kernel] = []
+        for number in range(installed + offered):
+            if number:
+                symbols = {symbol: crc for symbol, crc in symbols.items() if not dice.one_in(10)}
+                symbols |= {symbol: dice.pick(CRCS) for symbol in symbols if dice.one_in(steady)}
+                sets |= {name: dice.pick(HASHES) for name in sets if dice.one_in(3)}
+            if "modules" in self.features:
+                modules |= {f"{name}.ko" for name in KMP_NAMES[:3] if dice.one_in(5)}
+                modules |= {f"{name}_x.ko" for name in KMP_NAMES[:2] if dice.one_in(6)}
+            kernel = Kernel(
+                release=f"{number + 1}0.1",
+                flavor=flavor,
+                ksyms=" ".join(f"{symbol}={crc}" for symbol, crc in symbols.items()),
+                symsets=" ".join(f"{name}={value}" for name, value in sets.items()),
+                modules=" ".join(sorted(modules)),
+                vendor=dice.pick((SUSE, SUSE, "SUSE Linux Products GmbH", "openSUSE"))
+                if number >= installed and "vendors" in self.features
+                else SUSE,
+            )
+            made.append(self.keep(kernel, self.installed if number < installed else self.offered))
+        if self.has("targets", 3):
+            old = replace(made[0], release="5.1")
+            made.insert(0, self.keep(old, self.offered))
+        self.kernels += made
+        if self.has("extras", 2):
+            for kernel in made:
+                place = self.installed if kernel in self.installed else self.offered
+                crc = dice.pick(CRCS[:2])
+                self.keep(
+                    KernelExtra(release=kernel.release, flavor=flavor, ksyms=f"x={crc}", modules="x.ko"), place
+                )
+
+    # -- KMPs ---------------------------------------------------------------------------------------------
+
+    def make_kmps(self, flavor: str) -> None:
+        dice = self.dice
+        names = KMP_NAMES[: dice.pick((1, 2, 1, 3, 2, 4, 0))]
+        if len(self.features) > 6:
+            names = names[:3]
+        for name in names:
+            multiversion = not dice.one_in(4)
+            modules = f"{name}.ko" if not self.has("modules", 3) else f"{name}.ko {name}_x.ko"
+            builds = dice.pick((2, 1, 3, 4, 2))
+            installed = 1 + (multiversion and builds > 1 and dice.one_in(3))
+            made: list[Kmp] = []
+            for number in range(builds):
+                build = self.build(name, flavor, names, number < installed)
+                build = replace(build, version=KMP_VERSIONS[number], multiversion=multiversion)
+                build = replace(build, modules=self.changed_modules(modules, name, number >= installed))
+                if number < installed and any(build.krel == other.krel for other in made):
+                    installed = number  # two builds for one kernel exclude each other
+                made.append(self.keep(build, self.installed if number < installed else self.offered))
+            self.names.append(made[0].spec().name)
+
+    def builds(self, package: str) -> list[Kmp]:
+        """Builds of a KMP, installed ones first."""
+        kmps = [noun for noun in (*self.installed, *self.offered) if isinstance(noun, Kmp)]
+        return [kmp for kmp in kmps if kmp.spec().name == package]
+
+    def build(self, name: str, flavor: str, names: Sequence[str], installed: bool) -> Kmp:
+        dice = self.dice
+        kernels = [kernel for kernel in self.kernels if kernel.flavor == flavor]
+        old = [kernel for kernel in kernels if kernel in self.installed]
+        # What is offered is more often than not for the newest kernel.
+        kernel = dice.pick(old if installed else [kernels[-1], *kernels])
+        symbols: dict[str, str] = {}
+        provided = pairs(kernel.ksyms) | ({"x": dice.pick(CRCS[:2])} if "extras" in self.features else {})
+        for symbol, crc in provided.items():
+            if not symbols or dice.one_in(2):
+                symbols[symbol] = dice.pick(CRCS) if dice.one_in(10) else crc
+        symbols = symbols or {"a": dice.pick(CRCS)}
+        exports = ""
+        if "chains" in self.features:
+            if dice.upto(2):
+                exports = f"{name}_s={dice.pick(CRCS[:3])}"
+            for other in names:
+                if dice.one_in(4) and (other != name or exports):
+                    symbols[f"{other}_s"] = pairs(exports)[f"{name}_s"] if other == name else dice.pick(CRCS[:3])
+        sets = ""
+        if self.has("symsets", 3):
+            sets = " ".join(f"{s}={v}" for s, v in pairs(kernel.symsets).items() if dice.one_in(2))
+        exact = kernel.uname_r if self.has("exact", 4) else ""
+        if exact and dice.one_in(2):
+            symbols = {}
+        if self.has("versionless", 4):
+            symbols, sets, exact, exports = {}, "", "", ""
+        written = {s: crc.lstrip("0") if dice.upto(3) else crc for s, crc in symbols.items()}
+        return Kmp(
+            name=name,
+            krel=kernel.krel,
+            flavor=flavor,
+            symbols=" ".join(f"{symbol}={crc}" for symbol, crc in written.items()),
+            symsets=sets,
+            exact=exact,
+            exports=exports,
+            vendor=dice.pick((ACME, ACME, "acme inc.", "Other GmbH"))
+            if "vendors" in self.features and not installed
+            else ACME,
+            arch="i586" if not installed and self.has("vendors", 12) else "x86_64",
+        )
+
+    def changed_modules(self, modules: str, name: str, offered: bool) -> str:
+        if not offered:
+            return modules
+        if self.has("modules", 4):
+            modules = modules.split()[0]
+        if self.has("modules", 6):
+            modules += f" {self.dice.pick(KMP_NAMES)}_x.ko"
+        return " ".join(sorted(set(modules.split())))
+
+    def offer_kmp(self, name: str, like: Kmp, **changes: Any) -> Kmp:
+        build = self.build(name, like.flavor, [name], installed=False)
+        return self.keep(replace(build, multiversion=like.multiversion, **changes), self.offered)
+
+    def change(self, place: list[Noun], package: str, odds: int = 1, **changes: Any) -> None:
+        """Change one in `odds` builds of a KMP."""
+        for number, noun in enumerate(place):
+            if isinstance(noun, Kmp) and noun.spec().name == package and self.dice.one_in(odds):
+                place[number] = replace(noun, **changes)
+
+    def add_symbol(self, package: str, wanted: str) -> None:
+        """Let offered builds require one symbol more."""
+        for number, noun in enumerate(self.offered):
+            if isinstance(noun, Kmp) and noun.spec().name == package and noun.symbols:
+                self.offered[number] = replace(noun, symbols=f"{noun.symbols} {wanted}")
+
+    def add_modules(self) -> None:
+        """Packages to which a module may have moved, or from which a symbol may come."""
+        for package in self.names[:2]:
+            kmp = self.builds(package)[0]
+            if self.has("modules", 3):
+                both = f"{kmp.name}.ko {kmp.name}_x.ko"
+                self.change(self.installed, package, modules=both)
+                self.change(self.offered, package, modules=both)
+                self.change(self.offered, package, odds=2, modules=f"{kmp.name}.ko")
+                for _ in range(self.dice.pick((1, 2, 0))):
+                    self.offer_kmp(f"{kmp.name}-extra", kmp, modules=f"{kmp.name}_x.ko")
+            if self.has("chains", 4):
+                wanted = f"{kmp.name}_c={self.dice.pick(CRCS[:2])}"
+                self.add_symbol(package, wanted)
+                for _ in range(1 + self.dice.upto(1)):
+                    exports = wanted if self.dice.upto(2) else f"{kmp.name}_c={self.dice.pick(CRCS[:2])}"
+                    self.offer_kmp(f"{kmp.name}-core", kmp, modules=f"{kmp.name}-core.ko", exports=exports)
+
+    def add_renames(self) -> None:
+        for name in self.names[:2]:
+            if self.has("renames", 2):
+                kmp = self.builds(name)[0]
+                gone = [name, *(other for other in self.names if other != name and self.dice.one_in(4))]
+                modules = " ".join(sorted({m for n in gone for m in self.builds(n)[0].modules.split()}))
+                provides = "; ".join(f"{n} = 9" for n in gone) if self.dice.upto(3) else ""
+                self.offer_kmp(
+                    f"{kmp.name}-ng",
+                    kmp,
+                    version=self.dice.pick(("4.0", "0.9")),
+                    modules=modules,
+                    obsoletes="; ".join(gone),
+                    provides=provides,
+                )
+
+    def add_obsoletes(self) -> bool:
+        """Let offered kernels absorb KMPs."""
+        absorbed = False
+        for number, noun in enumerate(self.offered):
+            if isinstance(noun, Kernel) and self.has("obsoletes", 2):
+                for name in self.names[:2]:
+                    if self.dice.upto(1):
+                        modules = noun.modules.split()
+                        modules += self.builds(name)[0].modules.split()[: self.dice.pick((9, 9, 1, 0))]
+                        bound = self.dice.pick(("", "", " < 2.0", " < 9"))
+                        noun = replace(
+                            noun,
+                            obsoletes=f"{noun.obsoletes}; {name}{bound}".strip("; "),
+                            modules=" ".join(sorted(set(modules))),
+                            provides=f"{name} = 9" if self.dice.one_in(3) else noun.provides,
+                        )
+                        absorbed = True
+                self.offered[number] = noun
+        return absorbed
+
+    # -- user space ---------------------------------------------------------------------------------------
+
+    def add_tools(self) -> None:
+        dice = self.dice
+        for name in self.names[:2]:
+            if not self.has("pins", 2):
+                continue
+            builds = self.builds(name)
+            tool = f"{builds[0].name}-tools"
+            installed = [build for build in builds if build in self.installed]
+            pin = self.pin(name, installed[-1])
+            self.keep(Tool(name=tool, requires=pin), self.installed)
+            for version in ("2.0", "0.5", "3.0")[: dice.upto(2)]:
+                vendor = "Other GmbH" if dice.one_in(5) else ACME
+                pinned = self.pin(name, dice.pick([builds[-1], *builds]))
+                self.keep(Tool(name=tool, version=version, requires=pinned, vendor=vendor), self.offered)
+            if dice.one_in(3):
+                wanted = dice.pick((f"{tool} >= 2.0", "acme-firmware", "nowhere"))
+                self.change(self.offered, name, odds=2, requires=wanted)
+        if any("acme-firmware" in noun.spec().requires for noun in self.offered) and dice.upto(3):
+            self.keep(Tool(name="acme-firmware"), self.offered)
+
+    def pin(self, name: str, build: Kmp) -> str:
+        kmp = f"{build.name}-kmp"
+        return self.dice.pick(
+            (
+                f"{kmp} = {build.version}",
+                f"{kmp} = {build.spec().evr}",
+                f"{kmp} >= {build.version}",
+                name,
+                f"kmod({build.modules.split()[0]})",
+            )
+        )
+
+    def add_conflicts(self) -> None:
+        dice = self.dice
+        for number, noun in enumerate(self.offered):
+            if isinstance(noun, Kmp) and self.has("conflicts", 3):
+                others = [name for name in self.names if name != noun.spec().name]
+                last = [self.builds(name)[-1] for name in others]
+                against = [f"{noun.name}-tools < 2.0", "editor"]
+                against += others
+                against += [f"{build.name}-kmp = {build.version}" for build in last]
+                self.offered[number] = replace(noun, conflicts=dice.pick(against))
+        if self.has("conflicts", 2):
+            conflicts = ""
+            if self.names and dice.one_in(2):
+                build = self.builds(self.names[0])[-1]
+                conflicts = f"{build.name}-kmp = {build.version}" if build in self.offered else ""
+            self.keep(Tool(name="editor", conflicts=conflicts), self.installed)
+
+    # -- all of it ----------------------------------------------------------------------------------------
+
+    def world(self) -> World:
+        dice = self.dice
+        aliases = ["r1", "r2", "r3"][: 1 + dice.upto(2)]
+        placed: dict[str, list[Noun]] = {alias: [] for alias in aliases}
+        for noun in self.offered:
+            placed[dice.pick(aliases)].append(noun)
+        if dice.one_in(4):
+            placed[dice.pick(aliases)] += self.installed
+        retracted = [noun.spec().nevra for noun in self.offered if self.has("retracted", 4)]
+        repositories = [
+            Repository(
+                alias=alias,
+                packages=packages,
+                priority=dice.pick((99, 90, 50)) if "priorities" in self.features else 99,
+                retracted=[n.spec().nevra for n in packages if n.spec().nevra in retracted],
+            )
+            for alias, packages in placed.items()
+        ]
+        kernels = [noun for noun in (*self.installed, *self.offered) if isinstance(noun, Kernel)]
+        asked: str | None = None
+        absorbing = [kernel for kernel in kernels if kernel.obsoletes]
+        if "targets" in self.features and not absorbing:
+            kernel = dice.pick(kernels)
+            asked = dice.pick(
+                (None, kernel.spec().evr, kernel.uname_r, "latest", "newest-safe", kernel.krel)
+            )
+        elif absorbing:
+            # zypper up holds back a kernel that obsoletes what something else needs: name the target instead.
+            kernel = dice.pick(absorbing)
+            asked = kernel.spec().evr
+        running = dice.pick(kernels).uname_r if "targets" in self.features and dice.one_in(2) else None
+        if running not in {noun.uname_r for noun in self.installed if isinstance(noun, Kernel)}:
+            running = None
+        return World(installed=self.installed, repositories=repositories, kernel=asked, running=running)
+
+
+@st.composite
+def worlds(draw: st.DrawFn, *features: str) -> World:
+    """Small worlds with these `features`; each shows in some of them."""
+    unknown = set(features) - set(FEATURES)
+    assert not unknown, unknown
+    dice = _Dice(draw)
+    maker = _Maker(dice, frozenset(features))
+    for flavor in ("default", "rt") if maker.has("flavors", 2) else ("default",):
+        maker.make_kernels(flavor)
+        maker.make_kmps(flavor)
+    maker.add_modules()
+    maker.add_renames()
+    maker.add_tools()
+    maker.add_conflicts()
+    maker.add_obsoletes()
+    return maker.world()
