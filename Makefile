@@ -8,14 +8,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 REPORT := .cache/test
 
-.PHONY: help demo test deep check fixtures-accept demo-repos clean FORCE
+.PHONY: help demo test deep check fixtures-accept demo-repos clean system-packages FORCE
 
 help:
 	@echo 'make demo             two kernel updates, judged on bundled metadata; needs no root'
 	@echo 'make test             every check and test; installs what they need'
 	@echo 'make deep             the tests that run for minutes'
 	@echo 'make fixtures-accept  rewrite repos/fixtures/*/plan.json after reviewing what changed'
-	@echo 'make demo-repos       rebuild the metadata bundled for the demo'
+	@echo 'make demo-repos       rebuild the metadata bundled for the demo, and its transcript in README.md'
 	@echo 'make clean            remove .venv and .cache'
 
 # The interpreter chosen last time. The file changes only when the choice does, and .venv follows it.
@@ -29,20 +29,18 @@ $(BIN)/kmpsolve: .cache/python pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 
-# Before .venv is made: the packages decide which interpreter is the best.
-.cache/system-packages: tools/system-packages tools/find-python
-	@mkdir -p $(@D)
+# Comes before .venv wherever both are needed: the packages decide which interpreter is the best.
+system-packages:
 	@tools/system-packages
-	@touch $@
 
-$(VENV)/tested: .cache/system-packages $(BIN)/kmpsolve
+$(VENV)/tested: $(BIN)/kmpsolve
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@
 
 demo: $(BIN)/kmpsolve
 	@tools/demo $(BIN)/kmpsolve
 
-check: $(VENV)/tested
+check: system-packages $(VENV)/tested
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -53,13 +51,13 @@ test: check
 	@mkdir -p $(REPORT)
 	$(BIN)/python -m pytest -n 2 --cov --cov-branch --cov-report=term --junitxml=$(REPORT)/junit.xml 2>&1 | tee $(REPORT)/pytest.log
 
-deep: $(VENV)/tested
+deep: system-packages $(VENV)/tested
 	$(BIN)/python -m pytest -m deep
 
-fixtures-accept: $(VENV)/tested
+fixtures-accept: system-packages $(VENV)/tested
 	$(BIN)/python -m tests.scenarios.accept $(NAMES)
 
-demo-repos: $(VENV)/tested
+demo-repos: system-packages $(VENV)/tested
 	$(BIN)/python -m tests.scenarios.demo
 
 clean:

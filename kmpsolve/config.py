@@ -121,7 +121,9 @@ def _entries(path: Path, settings: Mapping[str, Any], key: str) -> list[dict[str
     return entries
 
 
-def _only(path: Path, kind: str, entry: Mapping[str, Any], known: tuple[str, ...], needed: tuple[str, ...]) -> None:
+def _only(
+    path: Path, kind: str, entry: Mapping[str, Any], known: tuple[str, ...], needed: tuple[str, ...]
+) -> None:
     for key in entry:
         if key not in known:
             raise _wrong(path, f"unknown key {key!r} in [[{kind}]]", f"known keys: {', '.join(known)}")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from kmpsolve.model.evr import Evr
+from kmpsolve.model.plan import Warned
 
 __all__ = ["KmpRule", "LockRule", "Policy", "Request", "Waiver"]
 
@@ -75,6 +76,8 @@ class Request:
         Empty for all installed flavors.
     running
         The running kernel's uname -r, where known.
+    notes
+        Warnings about the sources, told with every flavor.
     """
 
     kernel: str | None = None
@@ -87,3 +90,4 @@ class Request:
     protect_fallback: bool = False
     require_signed: bool = False
     today: str = ""
+    notes: tuple[Warned, ...] = ()

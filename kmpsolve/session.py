@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 
 from kmpsolve.config import Config, read_config
 from kmpsolve.errors import KmpsolveError, MetadataError, NoRepositoryError, RequestError
 from kmpsolve.metadata.content import Content
+from kmpsolve.metadata.root import System, read_root
 from kmpsolve.metadata.source import open_source
 from kmpsolve.metadata.vendors import VendorClasses
-from kmpsolve.model.plan import Inputs, Plan, RepositoryInput, SkippedInput
+from kmpsolve.model.plan import Inputs, Plan, RepositoryInput, SkippedInput, Warned
 from kmpsolve.planner import plan as plan_universe
 from kmpsolve.request import Policy, Request
 from kmpsolve.solver.universe import SYSTEM, Universe
 
-__all__ = ["Sources", "load", "plan", "today"]
+__all__ = ["Loaded", "Sources", "load", "now", "plan", "today"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,10 +43,15 @@ class Sources:
     repositories: tuple[tuple[str, str], ...] | None = None
 
 
-def today() -> str:
-    """The ISO date that waivers are held against: the clock's, or SOURCE_DATE_EPOCH's."""
+def now() -> int:
+    """Seconds since the epoch: the clock's, or SOURCE_DATE_EPOCH."""
     epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
-    return time.strftime("%Y-%m-%d", time.gmtime(int(epoch) if epoch.isdigit() else None))
+    return int(epoch) if epoch.isdigit() else int(time.time())
+
+
+def today() -> str:
+    """The ISO date that waivers are held against."""
+    return time.strftime("%Y-%m-%d", time.gmtime(now()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,19 +75,8 @@ def load(sources: Sources, request: Request, config: Config) -> Loaded:
     NoRepositoryError
         If no repository is defined or enabled.
     """
-    root_system = None
-    policy = Policy(vendor_class=VendorClasses().canonical)
-    if sources.root is not None:
-        from kmpsolve.metadata.root import read_root
-
-        root_system = read_root(sources.root)
-        policy = Policy(
-            multiversion=root_system.multiversion,
-            keep=root_system.keep,
-            vendor_class=root_system.vendors.canonical,
-            allow_vendor_change=root_system.allow_vendor_change,
-            locks=root_system.locks,
-        )
+    system = read_root(sources.root) if sources.root is not None else None
+    policy = _policy(system)
     request = replace(
         request,
         policy=policy,
@@ -95,43 +91,54 @@ def load(sources: Sources, request: Request, config: Config) -> Loaded:
     universe = Universe(
         policy, lambda name: any(rule.rebuilt_on_host and fnmatchcase(name, rule.match) for rule in rules)
     )
-    if sources.installed is not None:
-        universe.load(open_source(sources.installed, alias=SYSTEM))
-    else:
-        assert root_system is not None
-        universe.load(root_system.read_installed())
-    read: list[RepositoryInput] = []
     skipped: list[SkippedInput] = []
-    failures: list[KmpsolveError] = []
-    if sources.repositories is not None:
-        openers = [(alias, source, 99) for alias, source in sources.repositories]
+    openers = _openers(sources, system, skipped)
+    if sources.installed is not None:
+        universe.load(_open_installed(sources.installed))
     else:
-        assert root_system is not None
-        openers = [(r.alias, r.source, r.priority) for r in root_system.repositories]
-        skipped += [SkippedInput(alias=s.alias, reason=s.reason) for s in root_system.skipped]
-    for alias, source, priority in sorted(openers):
+        assert system is not None
+        installed = system.installed()
+        universe.load(installed.content)
+        if installed.stale is not None:
+            skipped.append(SkippedInput(alias=SYSTEM, reason=installed.stale))
+    read: list[RepositoryInput] = []
+    stale: list[str] = []
+    failures: list[KmpsolveError] = []
+    for alias, open_it in openers:
         try:
-            content = open_source(source, alias=alias, priority=priority)
+            content = open_it()
             packages = universe.load(content)
         except (MetadataError, RequestError) as error:
             failures.append(error)
             skipped.append(SkippedInput(alias=alias, reason=error.message))
             continue
         read.append(_repository_input(content, packages))
-    if not read and not skipped:
+        if content.refreshed is not None and now() - content.refreshed > config.metadata_max_age:
+            stale.append(alias)
+    if not read:
+        if len(failures) == 1 and len(skipped) == 1:
+            raise failures[0]
+        if failures or skipped:
+            raise MetadataError(
+                f"none of {len(skipped)} repositories can be read: {skipped[0].alias}: {skipped[0].reason}",
+                reference="no-repository-readable",
+                hint="refresh them: zypper refresh",
+            )
         raise NoRepositoryError(
             "no repository is defined or enabled",
             reference="no-repository",
             hint="give one with --repo, or enable one: zypper modifyrepo --enable ALIAS",
         )
-    if not read:
-        if len(failures) == 1:
-            raise failures[0]
-        raise MetadataError(
-            f"none of {len(skipped)} repositories can be read: {skipped[0].alias}: {skipped[0].reason}",
-            reference="no-repository-readable",
-            hint="refresh them: zypper refresh",
-        )
+    request = replace(
+        request,
+        notes=tuple(
+            Warned(
+                reference="stale-metadata",
+                message=f"{alias} was not refreshed lately: zypper refresh {alias}",
+            )
+            for alias in sorted(stale)
+        ),
+    )
     universe.seal()
     inputs = Inputs(
         root=str(sources.root) if sources.root is not None else None,
@@ -139,6 +146,41 @@ def load(sources: Sources, request: Request, config: Config) -> Loaded:
         skipped=tuple(sorted(skipped, key=lambda s: s.alias)),
     )
     return Loaded(universe, request, inputs)
+
+
+def _open_installed(source: str) -> Content:
+    try:
+        return open_source(source, alias=SYSTEM)
+    except KmpsolveError as error:
+        if error.where == SYSTEM:
+            error.where = "--installed"
+        raise
+
+
+def _policy(system: System | None) -> Policy:
+    if system is None:
+        return Policy(vendor_class=VendorClasses().canonical)
+    return Policy(
+        multiversion=system.multiversion,
+        keep=system.keep,
+        vendor_class=system.vendors.canonical,
+        allow_vendor_change=system.allow_vendor_change,
+        locks=system.locks,
+    )
+
+
+def _openers(
+    sources: Sources, system: System | None, skipped: list[SkippedInput]
+) -> list[tuple[str, Callable[[], Content]]]:
+    """What opens each repository, by alias; adds to `skipped` what cannot even be tried."""
+    if sources.repositories is not None:
+        return [
+            (alias, partial(open_source, source, alias=alias))
+            for alias, source in sorted(sources.repositories)
+        ]
+    assert system is not None
+    skipped += [SkippedInput(alias=one.alias, reason=one.reason) for one in system.skipped]
+    return [(one.alias, one.open) for one in system.readable()]
 
 
 def _repository_input(content: Content, packages: int) -> RepositoryInput:

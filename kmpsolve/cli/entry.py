@@ -29,7 +29,8 @@ def _parser() -> tuple[_Parser, argparse._SubParsersAction[_Parser]]:
     parser = _Parser(
         prog="kmpsolve",
         description="Will every third-party driver load on the kernel that boots next?",
-        epilog="Exit codes: 0 safe, 2 usage, 3 bad input, 4 blocked, 5 privileges, 6 no repository, 110 unverified.",
+        epilog="Exit codes: 0 safe, 2 usage, 3 bad input, 4 blocked, 5 privileges, 6 no repository,"
+        " 110 unverified.",
     )
     parser.add_argument("--version", action="version", version=f"kmpsolve {__version__}")
     return parser, parser.add_subparsers(dest="verb", metavar="VERB", title="verbs")
@@ -51,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read the output has gone; a second attempt at flushing must not complain either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except Exception as error:  # noqa: BLE001 - no traceback may reach a user
+    except Exception as error:
         if verbose:
             raise
         print(

@@ -25,13 +25,13 @@ def add_system(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--installed",
         metavar="SRC",
-        help="installed packages, instead of the rpmdb: an inventory, a folder of RPMs, an rpm-md folder, a .solv file",
+        help="instead of the rpmdb: an inventory, a folder of RPMs, an rpm-md folder, a .solv file",
     )
     group.add_argument(
         "--repo",
         metavar="[ALIAS=]SRC",
         action="append",
-        help="a repository, instead of the root's: an rpm-md folder, a folder of RPMs, a .solv file, an address",
+        help="instead of the root's repositories: an rpm-md folder, a folder of RPMs, a .solv file, a URL",
     )
     group.add_argument("--flavor", metavar="F", action="append", help="only kernels of this flavor")
     group.add_argument("--running", metavar="UNAME-R", help="the kernel that runs")
@@ -44,7 +44,9 @@ def add_output(parser: argparse.ArgumentParser, formats: tuple[str, ...]) -> Non
     group.add_argument("--format", choices=formats, default="text", help="default: text")
     group.add_argument("-o", "--output", metavar="FILE", help="write the result there instead of to stdout")
     group.add_argument("--color", choices=("auto", "always", "never"), default="auto")
-    group.add_argument("--strict", action="store_true", help="exit 4 instead of 110 if something is unverified")
+    group.add_argument(
+        "--strict", action="store_true", help="exit 4 instead of 110 if something is unverified"
+    )
     group.add_argument("-v", "--verbose", action="store_true", help="tell the chain behind an error")
     group.add_argument("-q", "--quiet", action="store_true", help="nothing but results and errors")
 

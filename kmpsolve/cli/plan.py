@@ -5,7 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 
-from kmpsolve.cli.options import EXIT_CODES, add_output, add_system, configuration, request, sources, write_result
+from kmpsolve.cli.options import (
+    EXIT_CODES,
+    add_output,
+    add_system,
+    configuration,
+    request,
+    sources,
+    write_result,
+)
 
 __all__ = ["add_arguments", "run"]
 
@@ -18,7 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="V",
         help="latest, newest-safe, VERSION-RELEASE or UNAME-R (default: what zypper up would pick)",
     )
-    parser.add_argument("--schema", action="store_true", help="print the JSON schema of --format json and stop")
+    parser.add_argument(
+        "--schema", action="store_true", help="print the JSON schema of --format json and stop"
+    )
     add_output(parser, ("text", "json"))
 
 
@@ -38,8 +48,8 @@ def run(options: argparse.Namespace) -> int:
     if options.format == "json":
         text = result.to_json()
     else:
-        from kmpsolve.report.text import render_plan
         from kmpsolve.report.terminal import Terminal
+        from kmpsolve.report.text import render_plan
 
         text = render_plan(result, Terminal.of(options.color, to_file=options.output is not None))
     write_result(text, options)

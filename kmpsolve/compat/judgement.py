@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from kmpsolve.model.package import KernelUnit, KmpBuild
-from kmpsolve.model.symbols import Need, SymbolTable
 from kmpsolve.model.plan import Mismatch
+from kmpsolve.model.symbols import Need, SymbolTable
 
 __all__ = ["Fit", "best_tried", "judge", "mismatches", "open_needs"]
 

@@ -296,7 +296,7 @@ def _load_repomd(folder: Path, origin: Origin) -> Repomd:
 
 def _open_regular(path: Path, name: str, origin: Origin) -> BinaryIO:
     try:
-        file = open(path, "rb", opener=_no_waiting)  # noqa: PTH123, SIM115 (handed to the caller)
+        file = open(path, "rb", opener=_no_waiting)  # noqa: SIM115 (handed to the caller)
     except FileNotFoundError:
         raise origin.damaged(f"{name} is missing", "file-missing") from None
     except (OSError, ValueError) as error:

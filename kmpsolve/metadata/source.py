@@ -18,7 +18,7 @@ __all__ = ["open_source"]
 _KINDS = "a folder with repodata/, a folder of RPMs, a .solv file, an http(s):// or file:// address"
 
 
-def open_source(location: str, *, alias: str, priority: int = 99) -> Content:
+def open_source(location: str, *, alias: str, priority: int = 99, quiet: bool = False) -> Content:
     """Read packages metadata from wherever a user points.
 
     Parameters
@@ -28,6 +28,8 @@ def open_source(location: str, *, alias: str, priority: int = 99) -> Content:
         ``file://`` address of a repository.
     alias, priority
         The repository's, as in `Content`.
+    quiet
+        Show no progress of a download.
 
     Raises
     ------
@@ -41,6 +43,11 @@ def open_source(location: str, *, alias: str, priority: int = 99) -> Content:
         return _open_path(Path(location), location, alias, priority)
     if scheme[1].lower() == "file":
         return _open_path(_local_path(location, alias), location, alias, priority)
+    if scheme[1].lower() in ("http", "https"):
+        # Its library takes longer to load than most plans need altogether.
+        from kmpsolve.metadata.http import open_http
+
+        return open_http(location, alias=alias, priority=priority, quiet=quiet)
     raise RequestError(
         f"addresses that begin with {scheme[1]}: are not read",
         reference="unknown-scheme",

@@ -300,12 +300,12 @@ class Plan:
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON document as Python values."""
-        document: dict[str, Any] = dataclasses.asdict(self)
+        document: dict[str, Any] = json.loads(self.to_json())
         return document
 
     def to_json(self) -> str:
         """The JSON document as text, ending in a newline; the same input gives the same bytes."""
-        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n"
+        return json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False) + "\n"
 
     @staticmethod
     def schema() -> dict[str, Any]:

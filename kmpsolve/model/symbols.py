@@ -21,7 +21,10 @@ __all__ = ["Exports", "Need", "SymbolTable", "flavor_of_uname", "normal_crc", "p
 
 NeedKind = Literal["ksym", "symset", "exact-kernel", "damaged"]
 
-_VERSIONED = re.compile(r"(?P<kind>ksym|kernel)\((?:(?P<flavor>[\w.+-]+):)?(?P<name>[^():\s]+)\) = (?P<crc>(?:0x)?[0-9a-fA-F]{1,16})")
+_VERSIONED = re.compile(
+    r"(?P<kind>ksym|kernel)\((?:(?P<flavor>[\w.+-]+):)?(?P<name>[^():\s]+)\)"
+    r" = (?P<crc>(?:0x)?[0-9a-fA-F]{1,16})"
+)
 _EXACT = re.compile(r"kernel-uname-r = (?P<uname>\S+)")
 _LOOKS_LIKE_A_NEED = re.compile(r"ksym\(|kernel\([^()]*:|(?:modversions|retpoline)\b|kernel\([^()]*\) = 0x")
 
@@ -77,7 +80,9 @@ def parse_need(capability: str) -> Need | None:
             kind = "symset" if flavor else "ksym"
         return Need(kind, flavor, name, capability.partition(" ")[0], normal_crc(match["crc"]))
     if match := _EXACT.fullmatch(capability):
-        return Need("exact-kernel", flavor_of_uname(match["uname"]), match["uname"], "kernel-uname-r", match["uname"])
+        return Need(
+            "exact-kernel", flavor_of_uname(match["uname"]), match["uname"], "kernel-uname-r", match["uname"]
+        )
     if _LOOKS_LIKE_A_NEED.match(capability):
         return Need("damaged", "", capability, capability, "")
     return None

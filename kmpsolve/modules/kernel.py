@@ -35,6 +35,8 @@ class Kernel:
         Of its package, if it was read from one.
     vermagic
         The version magic of its own modules; empty if unknown.
+    structure_size
+        Bytes of struct module in its own modules; 0 if unknown.
     """
 
     source: str
@@ -42,6 +44,7 @@ class Kernel:
     uname_r: str = ""
     nevra: str | None = None
     vermagic: str = ""
+    structure_size: int = 0
 
     @property
     def flavor(self) -> str:
@@ -187,6 +190,7 @@ def _from_tree(tree: Path) -> Kernel:
             symvers=read_symvers(listed),
             uname_r=tree.name,
             vermagic=first.vermagic if first else "",
+            structure_size=first.structure_size if first else 0,
         )
     modules = [read_module(file) for file in _module_files(tree)]
     if not modules:
@@ -201,6 +205,7 @@ def _from_tree(tree: Path) -> Kernel:
         symvers=_from_modules(modules, tree),
         uname_r=tree.name,
         vermagic=modules[0].vermagic,
+        structure_size=modules[0].structure_size,
     )
 
 

@@ -72,6 +72,8 @@ class Module:
         Symbol -> `Export`.
     modinfo
         Key -> values, in file order.
+    structure_size
+        Bytes of the kernel's description of a module (struct module) in it; 0 if it has none.
     signature
         ``None`` if it is not signed.
     """
@@ -83,6 +85,7 @@ class Module:
     weak: frozenset[str] = frozenset()
     exports: Mapping[str, Export] = field(default_factory=dict)
     modinfo: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    structure_size: int = 0
     signature: Signature | None = None
 
     def said(self, key: str) -> str | None:
@@ -248,7 +251,8 @@ def _read(stream: BinaryIO, path: str) -> Module:
     if elf.type != "ET_REL":
         raise damaged(path, "is an ELF file, but no kernel module")
     modinfo = _read_modinfo(elf.named(".modinfo"))
-    if elf.section(".gnu.linkonce.this_module") is None and elf.section("__versions") is None and not modinfo:
+    structure = elf.section(".gnu.linkonce.this_module")
+    if structure is None and elf.section("__versions") is None and not modinfo:
         raise damaged(path, "is an object file, but no kernel module")
     needed: dict[str, bool] = {}
     for symbol in elf.symbols:
@@ -264,6 +268,7 @@ def _read(stream: BinaryIO, path: str) -> Module:
         weak=frozenset(name for name, weak in needed.items() if weak),
         exports=_read_exports(elf),
         modinfo=modinfo,
+        structure_size=structure.size if structure else 0,
         signature=signature,
     )
 

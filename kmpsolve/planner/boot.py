@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from kmpsolve.compat.judgement import Fit, judge
 from kmpsolve.model.package import KernelUnit, KmpBuild
-from kmpsolve.model.symbols import SymbolTable
 from kmpsolve.model.plan import BootState, BuildInUse, KernelState, Warned
+from kmpsolve.model.symbols import SymbolTable
 from kmpsolve.planner.options import absorbs, overrides
 from kmpsolve.planner.system import Kmp, obsoleted_by
 
@@ -29,7 +29,9 @@ def _in_use(kmp: Kmp, builds: Sequence[KmpBuild], fit: Fit) -> BuildInUse:
     unit = fit.unit
     mine = [build for build in builds if not obsoleted_by(unit.obsoletes, build.nevra)]
     fitting = sorted(
-        (build for build in mine if fit.fits(build)), key=lambda b: (is_native(b, unit), b.nevra.evr), reverse=True
+        (build for build in mine if fit.fits(build)),
+        key=lambda b: (is_native(b, unit), b.nevra.evr),
+        reverse=True,
     )
     if fitting:
         via = "native" if is_native(fitting[0], unit) else "weak-updates"

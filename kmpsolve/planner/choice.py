@@ -103,16 +103,12 @@ class _Chooser:
     def pick(self, outcome: Outcome, allowed: Allowed) -> dict[str, Option]:
         """The option of each KMP that an outcome took."""
         return {
-            name: next(
-                (o for o in options if o.stand is not None and o.stand in outcome.stands), options[-1]
-            )
+            name: next((o for o in options if o.stand is not None and o.stand in outcome.stands), options[-1])
             for name, options in allowed.items()
         }
 
 
-def choose(
-    system: FlavorSystem, projection: Projection, choices: Allowed, covered: Iterable[str]
-) -> Choice:
+def choose(system: FlavorSystem, projection: Projection, choices: Allowed, covered: Iterable[str]) -> Choice:
     """Choose for all KMPs at once.
 
     Parameters
@@ -132,7 +128,11 @@ def choose(
         if not everything.solved:
             blocked = {name: options[-1] for name, options in choices.items()}
             return Choice(
-                options=blocked, added=(), companions=(), reasons={}, impossible=everything.reasons or outcome.reasons
+                options=blocked,
+                added=(),
+                companions=(),
+                reasons={},
+                impossible=everything.reasons or outcome.reasons,
             )
         allowed = _negotiate(chooser, choices)
         outcome = chooser.solve(allowed)
@@ -140,13 +140,9 @@ def choose(
     picked = chooser.pick(outcome, allowed)
     own = {option.stand for option in picked.values()}
     added = tuple(
-        build
-        for build in system.extras
-        if Stand(build.package.handle, "compatible") in outcome.stands - own
+        build for build in system.extras if Stand(build.package.handle, "compatible") in outcome.stands - own
     )
-    return Choice(
-        options=picked, added=added, companions=outcome.companions, reasons=reasons, impossible=()
-    )
+    return Choice(options=picked, added=added, companions=outcome.companions, reasons=reasons, impossible=())
 
 
 def _negotiate(chooser: _Chooser, choices: Allowed) -> dict[str, Sequence[Option]]:
@@ -156,10 +152,9 @@ def _negotiate(chooser: _Chooser, choices: Allowed) -> dict[str, Sequence[Option
     counted = sorted(name for name in choices if kmps[name].counts)
     others = sorted(name for name in choices if not kmps[name].counts)
     for names in (counted, others):
-        for forbidden in ("blocked", "unverified"):
+        for limit in (LEVELS.index("blocked"), LEVELS.index("unverified")):
             narrowed: dict[str, Sequence[Option]] = {}
             for name in names:
-                limit = LEVELS.index(forbidden)  # type: ignore[arg-type]
                 better = [o for o in allowed[name] if LEVELS.index(o.decision) < limit]
                 if better and len(better) < len(allowed[name]):
                     narrowed[name] = better

@@ -17,10 +17,11 @@ def zypper_install(universe: Universe, transacted: Transacted) -> str:
     before the names.
     """
     installed = universe.installed_evrs({p.name for p in transacted.arrived})
-    older = any(
-        p.nevra.evr < evr for p in transacted.arrived for evr in installed.get(p.name, ())
-    )
-    words = [f"{p.name}={p.nevra.evr}" for p in sorted(transacted.arrived, key=lambda p: (not p.name.startswith("kernel-"), str(p)))]
+    older = any(p.nevra.evr < evr for p in transacted.arrived for evr in installed.get(p.name, ()))
+    words = [
+        f"{p.name}={p.nevra.evr}"
+        for p in sorted(transacted.arrived, key=lambda p: (not p.name.startswith("kernel-"), str(p)))
+    ]
     erased = {step.nevra for step in transacted.steps if step.action == "erase"}
     gone = sorted(f"-{p.name}={p.nevra.evr}" for p in transacted.gone if str(p) in erased)
     flags = ["--no-recommends"]

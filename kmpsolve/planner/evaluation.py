@@ -101,7 +101,10 @@ def evaluate(system: FlavorSystem, unit: KernelUnit, *, installed_only: bool = F
     if choice.impossible:
         verdicts.append("blocked")
         warnings.append(
-            Warned(reference="conflict", message=details.sentence(choice.impossible) or "the kernel cannot be installed")
+            Warned(
+                reference="conflict",
+                message=details.sentence(choice.impossible) or "the kernel cannot be installed",
+            )
         )
     rebuilding = any(o.decision == "rebuild-on-host" for o in choice.options.values())
     return Evaluation(
@@ -117,7 +120,9 @@ def evaluate(system: FlavorSystem, unit: KernelUnit, *, installed_only: bool = F
 
 def _check_again(system: FlavorSystem, fit: Fit, choice: Choice) -> None:
     """What the solver chose must pass the exact comparison: anything else is a bug, never a guess."""
-    chosen = [o.build for o in choice.options.values() if o.build is not None and o.decision in ("reuse", "fetch")]
+    chosen = [
+        o.build for o in choice.options.values() if o.build is not None and o.decision in ("reuse", "fetch")
+    ]
     chosen += choice.added
     again = judge({b.package.handle: b for b in chosen}.values(), fit.unit, system.universe.table)
     for build in chosen:
@@ -146,7 +151,9 @@ class _Details:
         self.offered = offered
         self.installed_only = installed_only
         table = system.universe.table
-        refused = {b.package.handle: open_needs(b, fit.unit, table) for kmp in system.kmps for b, _ in kmp.refused}
+        refused = {
+            b.package.handle: open_needs(b, fit.unit, table) for kmp in system.kmps for b, _ in kmp.refused
+        }
         rest = {
             b.package.handle: open_needs(b, fit.unit, table)
             for kmp in system.kmps
@@ -162,7 +169,9 @@ class _Details:
         Which build is best depends on mismatches, and these on which builds are best; a few rounds settle it.
         """
         chosen = {
-            name: o.build for name, o in self.choice.options.items() if o.decision in ("reuse", "fetch") and o.build
+            name: o.build
+            for name, o in self.choice.options.items()
+            if o.decision in ("reuse", "fetch") and o.build
         }
         self.providers: dict[str, tuple[KmpBuild, bool]] = {name: (b, True) for name, b in chosen.items()}
         for build in self.choice.added:
@@ -192,7 +201,9 @@ class _Details:
 
     def mismatches(self, name: str, build: KmpBuild) -> tuple[tuple[Mismatch, ...], bool, bool]:
         """What `build`, tried for KMP `name`, misses on the unit."""
-        others = [entry for other, entry in self.providers.items() if other != name and entry[0].name != build.name]
+        others = [
+            entry for other, entry in self.providers.items() if other != name and entry[0].name != build.name
+        ]
         return mismatches(build, self.full, others)
 
     def _exact_kernel(self, build: KmpBuild) -> str | None:
@@ -277,7 +288,11 @@ class _Details:
             if by_kmp:
                 names = sorted({name for m in found for name in self._provided_by_kmp(m.symbol, best)})
                 causes.append(
-                    Cause("kmp", f"{best} needs symbols of {', '.join(names)}, which has no build that fits", tuple(names))
+                    Cause(
+                        "kmp",
+                        f"{best} needs symbols of {', '.join(names)}, which has no build that fits",
+                        tuple(names),
+                    )
                 )
             if exact := self._exact_kernel(best):
                 causes.append(Cause("exact-kernel", f"{best} was built for kernel {exact} only", (exact,)))
@@ -285,7 +300,7 @@ class _Details:
                 causes.append(
                     Cause(
                         "falls-back-to-in-tree",
-                        f"without {kmp.name} the kernel's own modules would load, which it was installed to replace",
+                        f"without {kmp.name} the kernel's own modules would load, which it replaces",
                         tuple(sorted(kmp.modules.values())),
                     )
                 )
@@ -293,7 +308,11 @@ class _Details:
             if dropped and not absorbs(unit, kmp):
                 lost = tuple(sorted(kmp.modules[m] for m in kmp.modules.keys() - unit.modules.keys()))
                 causes.append(
-                    Cause("module-dropped", f"{unit.nevra} obsoletes {kmp.name} but lacks {', '.join(lost)}", lost)
+                    Cause(
+                        "module-dropped",
+                        f"{unit.nevra} obsoletes {kmp.name} but lacks {', '.join(lost)}",
+                        lost,
+                    )
                 )
         causes += self._refusals(kmp)
         if not causes:
@@ -346,16 +365,27 @@ class _Details:
                 if o.build is not None:
                     everywhere |= o.build.modules.keys()
         for build in self.system.extras:
-            if self.fit.fits(build) and universe.same_class(build.package.vendor, kmp.installed[0].package.vendor):
+            if self.fit.fits(build) and universe.same_class(
+                build.package.vendor, kmp.installed[0].package.vendor
+            ):
                 everywhere |= build.modules.keys()
         lost = tuple(sorted(kmp.modules[m] for m in kmp.modules.keys() - everywhere - carried))
-        fitting = {m for o in self.offered[kmp.name] if o.build and o.decision in ("reuse", "fetch") for m in o.build.modules}
+        fitting = {
+            m
+            for o in self.offered[kmp.name]
+            if o.build and o.decision in ("reuse", "fetch")
+            for m in o.build.modules
+        }
         lost = lost or tuple(sorted(kmp.modules[m] for m in kmp.modules.keys() - everywhere - fitting))
         reasons = self.choice.reasons.get(kmp.name, ()) or self.choice.impossible
         if lost or (not reasons and self._dropped(kmp)):
             lost = lost or self._dropped(kmp)
             causes.append(
-                Cause("module-dropped", f"no package that fits {self.fit.unit.nevra} offers {', '.join(lost)}", lost)
+                Cause(
+                    "module-dropped",
+                    f"no package that fits {self.fit.unit.nevra} offers {', '.join(lost)}",
+                    lost,
+                )
             )
         kinds: dict[CauseKind, set[str]] = {}
         kmps = {b.package.handle for b in universe.kmps} | {p.handle for p in self.fit.unit.packages}
@@ -380,7 +410,13 @@ class _Details:
                 causes.append(Cause(kind, text, tuple(sorted(kinds[kind]))))
         if not causes and reasons:
             text = self.sentence(reasons) or f"{kmp.name} and other packages exclude each other"
-            causes.append(Cause("conflict", text, tuple(sorted({universe.name_of(r.package) for r in reasons if r.package}))))
+            causes.append(
+                Cause(
+                    "conflict",
+                    text,
+                    tuple(sorted({universe.name_of(r.package) for r in reasons if r.package})),
+                )
+            )
         return causes
 
     def _dropped(self, kmp: Kmp) -> tuple[str, ...]:
@@ -411,10 +447,16 @@ class _Details:
         damaged = sorted({d for b in kmp.installed for d in b.damaged})
         if damaged:
             shown = ", ".join(repr(d) for d in damaged)
-            warnings.add(Warned(reference="damaged-requires", message=f"{kmp.name} carries damaged requirements: {shown}"))
+            warnings.add(
+                Warned(
+                    reference="damaged-requires", message=f"{kmp.name} carries damaged requirements: {shown}"
+                )
+            )
         if not kmp.works_somewhere:
             warnings.add(
-                Warned(reference="already-broken", message=f"{kmp.name} works on no kernel that is installed now")
+                Warned(
+                    reference="already-broken", message=f"{kmp.name} works on no kernel that is installed now"
+                )
             )
         if option.build is not None and option.decision in ("reuse", "fetch"):
             chosen = {m for o in self.choice.options.values() if o.build for m in o.build.modules}
@@ -428,7 +470,7 @@ class _Details:
                 warnings.add(
                     Warned(
                         reference="falls-back-to-in-tree",
-                        message=f"{', '.join(fallen)} would come from the kernel itself, no longer from {kmp.name}",
+                        message=f"{', '.join(fallen)} would come from the kernel itself, not from {kmp.name}",
                     )
                 )
         if option.decision == "unverified":
@@ -443,7 +485,7 @@ class _Details:
                 warnings.add(
                     Warned(
                         reference="headers-missing",
-                        message=f"{kmp.name} rebuilds itself but needs {devel}, which is neither installed nor in the plan",
+                        message=f"{kmp.name} rebuilds itself, but {devel} is neither installed nor planned",
                     )
                 )
         return tuple(sorted(warnings))

@@ -43,7 +43,9 @@ def overrides(kmp: Kmp) -> bool:
     return absorbs(kmp.used_on, kmp)
 
 
-def options(kmp: Kmp, fit: Fit, system: FlavorSystem, *, headers: bool, installed_only: bool) -> tuple[Option, ...]:
+def options(
+    kmp: Kmp, fit: Fit, system: FlavorSystem, *, headers: bool, installed_only: bool
+) -> tuple[Option, ...]:
     """All options for `kmp` on the unit that `fit` judges; the last one is ``blocked``.
 
     Parameters
@@ -55,7 +57,9 @@ def options(kmp: Kmp, fit: Fit, system: FlavorSystem, *, headers: bool, installe
     """
     unit = fit.unit
     kept = [b for b in kmp.installed if not obsoleted_by(unit.obsoletes, b.nevra)]
-    offered = [] if installed_only else [b for b in kmp.candidates if not obsoleted_by(unit.obsoletes, b.nevra)]
+    offered = (
+        [] if installed_only else [b for b in kmp.candidates if not obsoleted_by(unit.obsoletes, b.nevra)]
+    )
     found: list[Option] = []
     for decision, builds in (("reuse", kept), ("fetch", offered)):
         for build in builds:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
+from fnmatch import fnmatchcase
 
 from kmpsolve.errors import MetadataError, RequestError
 from kmpsolve.model.package import KernelUnit, KmpBuild, Package
@@ -29,10 +31,14 @@ from kmpsolve.planner.system import FlavorSystem
 from kmpsolve.planner.target import Aim, aims
 from kmpsolve.planner.waysout import ways_out
 from kmpsolve.request import Request
+from kmpsolve.solver.purging import purged_after
 from kmpsolve.solver.transaction import Transacted, transact, update_everything
 from kmpsolve.solver.universe import Universe
 
 __all__ = ["plan"]
+
+_ANNOUNCED_DAYS = 14
+"""A waiver's end is announced this many days ahead."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,13 +51,15 @@ class _Flavor:
         On the target, or, with nothing new, on the newest installed kernel.
     target
         ``None``: nothing to do.
+    safe
+        On the newest kernel that is safe, if there is one.
     """
 
     system: FlavorSystem
     evaluation: Evaluation
     target: KernelUnit | None
     verdict: Verdict
-    newest_safe: KernelUnit | None
+    safe: Evaluation | None
     warnings: tuple[Warned, ...]
 
 
@@ -111,13 +119,12 @@ def _systems(universe: Universe, request: Request) -> dict[str, FlavorSystem]:
 
 
 def _decide(system: FlavorSystem, aim: Aim, request: Request) -> _Flavor:
-    newest_safe, safe_evaluation = _newest_safe(system)
+    safe = _newest_safe(system)
     unit = aim.unit
     warnings = list(aim.warnings)
-    if request.kernel == "newest-safe" and newest_safe is not None:
-        unit = newest_safe
-        if not any(p.repository for p in (safe_evaluation.wanted if safe_evaluation else ())):
-            unit = None if newest_safe.main.handle == system.newest.main.handle else newest_safe
+    if request.kernel == "newest-safe" and safe is not None:
+        stands = safe.unit.main.handle == system.newest.main.handle and not safe.wanted
+        unit = None if stands else safe.unit
     elif request.kernel == "newest-safe":
         warnings.append(
             Warned(reference="no-safe-kernel", message=f"no kernel-{system.flavor} is safe for every KMP")
@@ -140,7 +147,7 @@ def _decide(system: FlavorSystem, aim: Aim, request: Request) -> _Flavor:
                 evaluation=standing,
                 target=None,
                 verdict="blocked" if broken else "nothing-to-do",
-                newest_safe=newest_safe,
+                safe=safe,
                 warnings=tuple(warnings),
             )
         unit = system.newest
@@ -151,8 +158,8 @@ def _decide(system: FlavorSystem, aim: Aim, request: Request) -> _Flavor:
                 + ", ".join(kmp.name for kmp in lost),
             )
         )
-    if safe_evaluation is not None and unit.main.handle == safe_evaluation.unit.main.handle:
-        evaluation = safe_evaluation
+    if safe is not None and unit.main.handle == safe.unit.main.handle:
+        evaluation = safe
     else:
         evaluation = evaluate(system, unit)
     return _Flavor(
@@ -160,20 +167,29 @@ def _decide(system: FlavorSystem, aim: Aim, request: Request) -> _Flavor:
         evaluation=evaluation,
         target=unit,
         verdict=evaluation.verdict,
-        newest_safe=newest_safe,
+        safe=safe,
         warnings=(*warnings, *evaluation.warnings),
     )
 
 
-def _newest_safe(system: FlavorSystem) -> tuple[KernelUnit | None, Evaluation | None]:
+def _newest_safe(system: FlavorSystem) -> Evaluation | None:
     """The newest kernel, installed or candidate, on which no counted KMP is blocked or unverified."""
     units = sorted([*system.candidate_kernels(), *system.units], key=lambda u: u.nevra.evr, reverse=True)
     for unit in units:
         if not hopeless(system, unit):
             evaluation = evaluate(system, unit)
-            if evaluation.verdict == "safe":
-                return unit, evaluation
-    return None, None
+            if evaluation.verdict == "safe" and not _loses_fallback(system, evaluation):
+                return evaluation
+    return None
+
+
+def _loses_fallback(system: FlavorSystem, evaluation: Evaluation) -> bool:
+    """Whether the configuration protects fallback kernels and one would lose a KMP."""
+    if not system.request.protect_fallback:
+        return False
+    transacted = transact(system.universe, evaluation.wanted)
+    losses = _boot(system, evaluation, evaluation.unit, transacted)[1]
+    return any(loss.reference == "fallback-loses" for loss in losses)
 
 
 def _transact(universe: Universe, flavors: Sequence[_Flavor]) -> Transacted:
@@ -228,13 +244,17 @@ def _flavor_plan(
     complete: bool,
 ) -> FlavorPlan:
     system, evaluation = flavor.system, flavor.evaluation
-    rows, losses = _boot(universe, request, flavor, transacted)
+    own = transacted
+    if flavor.target is not None and (transacted.reasons or not transacted.steps):
+        own = transact(universe, evaluation.wanted)
+    rows, losses = _boot(system, evaluation, flavor.target, own)
     verdict: Verdict = flavor.verdict
     if request.protect_fallback and any(w.reference == "fallback-loses" for w in losses):
         verdict = worst((verdict, "blocked"))
     if not complete and verdict in ("safe", "nothing-to-do"):
         verdict = "unverified"
-    warnings = {*flavor.warnings, *losses, *_livepatch_warning(universe, flavor)}
+    waivers = _waiver_warnings(request, [kmp.name for kmp in system.kmps])
+    warnings = {*flavor.warnings, *request.notes, *waivers, *losses, *_livepatch_warning(universe, flavor)}
     if universe.user_space_unknown:
         warnings.add(
             Warned(
@@ -261,21 +281,20 @@ def _flavor_plan(
         modules_lost=_modules_lost(flavor),
         unmanaged=(),
         boot_matrix=rows,
-        newest_safe=str(flavor.newest_safe.nevra) if flavor.newest_safe else None,
-        ways_out=_ways_out(universe, request, flavor, verdict),
+        newest_safe=str(flavor.safe.unit.nevra) if flavor.safe else None,
+        ways_out=_ways_out(universe, flavor, verdict),
         warnings=tuple(sorted(warnings)),
     )
 
 
-def _ways_out(universe: Universe, request: Request, flavor: _Flavor, verdict: Verdict) -> tuple[WayOut, ...]:
+def _ways_out(universe: Universe, flavor: _Flavor, verdict: Verdict) -> tuple[WayOut, ...]:
     if verdict != "blocked" or flavor.target is None:
         return ()
     command = None
-    if flavor.newest_safe is not None:
-        safe = evaluate(flavor.system, flavor.newest_safe)
-        transacted = transact(universe, safe.wanted) if safe.wanted else None
-        command = zypper_install(universe, transacted) if transacted and transacted.steps else None
-    return ways_out(flavor.system, flavor.evaluation, flavor.newest_safe, command)
+    if flavor.safe is not None and flavor.safe.wanted:
+        transacted = transact(universe, flavor.safe.wanted)
+        command = zypper_install(universe, transacted) if transacted.steps else None
+    return ways_out(flavor.system, flavor.evaluation, flavor.safe.unit if flavor.safe else None, command)
 
 
 def _target(unit: KernelUnit | None) -> Target | None:
@@ -324,6 +343,22 @@ def _modules_lost(flavor: _Flavor) -> tuple[str, ...]:
     return tuple(sorted(before[m] for m in before.keys() - there))
 
 
+def _waiver_warnings(request: Request, names: Sequence[str]) -> Iterable[Warned]:
+    """What has to be known of waivers: expired, about to expire, or for no KMP at all."""
+    for waiver in request.waivers:
+        what = f"the waiver for {waiver.kmp}"
+        if not any(fnmatchcase(name, waiver.kmp) for name in names):
+            yield Warned(reference="waiver-unused", message=f"{what} matches no installed KMP")
+        elif waiver.expires < request.today:
+            yield Warned(reference="waiver-expired", message=f"{what} expired on {waiver.expires}")
+        elif _days_between(request.today, waiver.expires) <= _ANNOUNCED_DAYS:
+            yield Warned(reference="waiver-expires-soon", message=f"{what} expires on {waiver.expires}")
+
+
+def _days_between(a: str, b: str) -> int:
+    return (date.fromisoformat(b) - date.fromisoformat(a)).days
+
+
 def _livepatch_warning(universe: Universe, flavor: _Flavor) -> Iterable[Warned]:
     if flavor.target is not None and not flavor.target.installed and universe.livepatches:
         names = ", ".join(sorted(str(p) for p in universe.livepatches))
@@ -334,23 +369,24 @@ def _livepatch_warning(universe: Universe, flavor: _Flavor) -> Iterable[Warned]:
 
 
 def _boot(
-    universe: Universe, request: Request, flavor: _Flavor, transacted: Transacted
+    system: FlavorSystem, evaluation: Evaluation, target: KernelUnit | None, transacted: Transacted
 ) -> tuple[tuple[BootState, ...], tuple[Warned, ...]]:
-    system, evaluation = flavor.system, flavor.evaluation
-    own = transacted
-    if flavor.target is not None and (transacted.reasons or not transacted.steps):
-        own = transact(universe, evaluation.wanted)
-    gone = {p.handle for p in own.gone}
-    arrived = {p.handle for p in own.arrived}
+    """The boot matrix after a transaction, and what it takes from the kernels that stay."""
+    gone = {p.handle for p in transacted.gone}
+    arrived = {p.handle for p in transacted.arrived}
     states: dict[str, KernelState] = {}
     units = [u for u in system.units if u.main.handle not in gone]
-    if flavor.target is not None and not flavor.target.installed:
-        units = [u for u in units if u.uname_r != flavor.target.uname_r] + [flavor.target]
+    if target is not None and not target.installed:
+        units = [u for u in units if u.uname_r != target.uname_r] + [target]
+    next_boot = target.uname_r if target is not None else system.newest.uname_r
+    purged = purged_after(system.universe, transacted.arrived, transacted.gone, next_boot)
     for unit in units:
-        if unit.uname_r == request.running:
+        if unit.uname_r == system.request.running:
             states[unit.uname_r] = "running"
         elif not unit.installed:
             states[unit.uname_r] = "new"
+        elif unit.main.handle in purged:
+            states[unit.uname_r] = "purged-next"
         else:
             states[unit.uname_r] = "installed"
     builds: dict[str, list[KmpBuild]] = {}
@@ -363,10 +399,23 @@ def _boot(
         if option.build is not None and option.build not in there:
             there.append(option.build)
         builds[kmp.name] = there
-    table = universe.table
+    table = system.universe.table
     rows = boot_matrix(system.kmps, units, builds, evaluation.choice.added, states, table)
-    if flavor.target is None:
-        return rows, ()
+    warnings = tuple(_purge_warnings(rows))
+    if target is None:
+        return rows, warnings
     old_states: dict[str, KernelState] = {u.uname_r: "installed" for u in system.units}
     earlier = boot_matrix(system.kmps, system.units, before, (), old_states, table)
-    return rows, fallback_losses(earlier, rows)
+    return rows, (*fallback_losses(earlier, rows), *warnings)
+
+
+def _purge_warnings(rows: Sequence[BootState]) -> Iterable[Warned]:
+    """KMPs that only serve kernels which the next purge takes."""
+    for name in rows[0].kmps if rows else ():
+        serving = [row for row in rows if row.kmps[name].via in ("native", "weak-updates")]
+        if serving and all(row.state == "purged-next" for row in serving):
+            unames = ", ".join(row.uname_r for row in serving)
+            yield Warned(
+                reference="purge-takes-last",
+                message=f"the next purge-kernels removes {unames}, the only kernel that {name} works on",
+            )

@@ -78,8 +78,10 @@ def obsoleted_by(capabilities: Iterable[str], nevra: Nevra) -> bool:
         if match["op"] is None:
             return True
         order = nevra.evr.compare(Evr.parse(match["evr"]))
-        if (order < 0 and "<" in match["op"]) or (order > 0 and ">" in match["op"]) or (
-            order == 0 and "=" in match["op"]
+        if (
+            (order < 0 and "<" in match["op"])
+            or (order > 0 and ">" in match["op"])
+            or (order == 0 and "=" in match["op"])
         ):
             return True
     return False
@@ -158,7 +160,11 @@ class FlavorSystem:
                 k.package.repository or "",
             ),
         ):
-            if kernel.part in chosen or kernel.part in ("", main.part) or kernel.package.barred not in (None, "lock"):
+            if (
+                kernel.part in chosen
+                or kernel.part in ("", main.part)
+                or kernel.package.barred not in (None, "lock")
+            ):
                 continue
             if kernel.package.nevra.arch != main.package.nevra.arch:
                 continue
@@ -231,7 +237,8 @@ class FlavorSystem:
             offers = [
                 package
                 for package in everything
-                if package.nevra.evr >= unit.nevra.evr and self._vendor_allowed(package.vendor, unit.main.vendor)
+                if package.nevra.evr >= unit.nevra.evr
+                and self._vendor_allowed(package.vendor, unit.main.vendor)
             ]
             if offers:
                 best = min(package.priority for package in offers)
@@ -250,9 +257,7 @@ class FlavorSystem:
             if build.package.installed:
                 by_name.setdefault(build.name, []).append(build)
         everything = [build for builds in by_name.values() for build in builds]
-        self.standing = {
-            unit.uname_r: judge(everything, unit, self.universe.table) for unit in self.units
-        }
+        self.standing = {unit.uname_r: judge(everything, unit, self.universe.table) for unit in self.units}
         """How the installed builds fit the installed kernels, by uname -r."""
         return tuple(self._read_kmp(name, by_name[name]) for name in sorted(by_name))
 
@@ -265,7 +270,9 @@ class FlavorSystem:
         for build in self._dedicated:
             if build.package.installed:
                 continue
-            renames = build.name != name and any(obsoleted_by(build.obsoletes, old.nevra) for old in installed)
+            renames = build.name != name and any(
+                obsoleted_by(build.obsoletes, old.nevra) for old in installed
+            )
             if (build.name != name and not renames) or str(build.nevra) in present:
                 continue
             barred: CauseKind | None = None
@@ -282,11 +289,17 @@ class FlavorSystem:
             else:
                 refused.append((build, barred))
         klass = self.request.policy.vendor_class(vendor)
-        candidates.sort(key=lambda b: preference(b, "" if self.request.policy.vendor_class(b.package.vendor) == klass else "other"))
+        candidates.sort(
+            key=lambda b: preference(
+                b, "" if self.request.policy.vendor_class(b.package.vendor) == klass else "other"
+            )
+        )
         modules: dict[str, str] = {}
         for build in installed:
             modules.update(build.modules)
-        works_on = [unit for unit in self.units if any(self.standing[unit.uname_r].fits(b) for b in installed)]
+        works_on = [
+            unit for unit in self.units if any(self.standing[unit.uname_r].fits(b) for b in installed)
+        ]
         versionless = any(not build.versioned for build in installed)
         works = bool(works_on) or versionless
         rule = next((r for r in self.request.kmp_rules if fnmatch.fnmatchcase(name, r.match)), None)

@@ -39,14 +39,24 @@ def aims(systems: dict[str, FlavorSystem], kernel: str | None) -> dict[str, Aim]
         return {flavor: Aim(unit, _lock_warning(unit)) for flavor, unit in by_uname.items()}
     if not any(unit for unit, _ in found.values()):
         others = sorted(
-            {f"{p.nevra} ({p.vendor})" for s in systems.values() for p in s.other_vendor_kernels() if _spelled(kernel, p.nevra.evr)}
+            {
+                f"{p.nevra} ({p.vendor})"
+                for s in systems.values()
+                for p in s.other_vendor_kernels()
+                if _spelled(kernel, p.nevra.evr)
+            }
         )
         hint = (
             f"it is only there from another vendor, which zypp's vendor rules keep out: {', '.join(others)}"
             if others
             else "see the kernels with: zypper search --details 'kernel-*', or kmpsolve matrix"
         )
-        raise RequestError(f"no kernel {kernel} is installed or in a repository", reference="unknown-kernel", where="--kernel", hint=hint)
+        raise RequestError(
+            f"no kernel {kernel} is installed or in a repository",
+            reference="unknown-kernel",
+            where="--kernel",
+            hint=hint,
+        )
     return {
         flavor: Aim(unit, _lock_warning(unit))
         if unit
@@ -59,7 +69,11 @@ def aims(systems: dict[str, FlavorSystem], kernel: str | None) -> dict[str, Aim]
 
 
 def _lock_warning(unit: KernelUnit) -> tuple[Warned, ...]:
-    words = {"lock": "is locked; zypper will refuse it until the lock is removed", "retracted": "was retracted by its maker", "ptf": "is a PTF"}
+    words = {
+        "lock": "is locked; zypper will refuse it until the lock is removed",
+        "retracted": "was retracted by its maker",
+        "ptf": "is a PTF",
+    }
     text = words.get(unit.main.barred or "")
     return (Warned(reference=f"target-{unit.main.barred}", message=f"{unit.nevra} {text}"),) if text else ()
 
@@ -72,13 +86,13 @@ def _latest(system: FlavorSystem) -> Aim:
     usual = system.zypper_up_pick()
     if usual is not None and usual.nevra == unit.nevra:
         return Aim(unit)
-    instead = f"it would pick {usual.nevra}" if usual else "it would pick none"
+    instead = str(usual.nevra) if usual else "none"
     return Aim(
         unit,
         (
             Warned(
                 reference="not-what-zypper-picks",
-                message=f"zypper up would not pick {unit.nevra} by itself (a lock or a repository's priority): {instead}",
+                message=f"zypper up would pick {instead}: a lock or a priority keeps {unit.nevra} out",
             ),
         ),
     )

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from kmpsolve.model.nevra import Nevra
 from kmpsolve.model.package import KernelUnit
 from kmpsolve.model.plan import Cause, WayOut
 from kmpsolve.planner.evaluation import Evaluation
 from kmpsolve.planner.system import FlavorSystem
+
+HeldPatch = dict[str, Any]
 
 __all__ = ["ways_out"]
 
@@ -22,6 +26,7 @@ def ways_out(
         What brings `newest_safe` with its KMPs; ``None`` if it stands already.
     """
     unit = evaluation.unit
+    held = held_patches(system, unit, newest_safe)
     counted = {kmp.name for kmp in system.kmps if kmp.counts}
     blocked = [p for p in evaluation.kmps if p.decision == "blocked" and p.name in counted]
     names = tuple(p.name for p in blocked)
@@ -31,7 +36,7 @@ def ways_out(
             text = f"update to the newest kernel that keeps every driver, {newest_safe.nevra.evr}"
         else:
             text = f"stay on {newest_safe.nevra.evr}, the newest kernel that keeps every driver"
-        ways.append(WayOut(kind="newest-safe", text=text, command=command, kmps=names))
+        ways.append(WayOut(kind="newest-safe", text=text, command=command, kmps=names, held_patches=held))
     for kmp_plan in blocked:
         for cause in cause_of(kmp_plan.causes, "vendor"):
             pick = cause.packages[0]
@@ -39,7 +44,8 @@ def ways_out(
                 WayOut(
                     kind="vendor-change",
                     text=f"take {pick} from another vendor; it fits {unit.nevra.evr}",
-                    command=f"zypper install --no-recommends --oldpackage {_spec(pick)} {unit.main.name}={unit.nevra.evr}",
+                    command="zypper install --no-recommends --oldpackage "
+                    f"{_spec(pick)} {unit.main.name}={unit.nevra.evr}",
                     kmps=(kmp_plan.name,),
                 )
             )
@@ -61,7 +67,8 @@ def ways_out(
         ways.append(
             WayOut(
                 kind="vendor-rebuild",
-                text=f"ask {vendor} for a build of {', '.join(vendors[vendor])} for kernel {krel} ({unit.flavor})",
+                text=f"ask {vendor} for a build of {', '.join(vendors[vendor])} "
+                f"for kernel {krel} ({unit.flavor})",
                 command=None,
                 kmps=tuple(vendors[vendor]),
             )
@@ -73,6 +80,7 @@ def ways_out(
                 text="hold this kernel back and update everything else",
                 command="kmpsolve guard on && zypper up",
                 kmps=names,
+                held_patches=held,
             )
         )
     for name in names:
@@ -94,6 +102,26 @@ def ways_out(
             )
         )
     return tuple(ways)
+
+
+def held_patches(
+    system: FlavorSystem, unit: KernelUnit, newest_safe: KernelUnit | None
+) -> tuple[HeldPatch, ...]:
+    """The patches that do not arrive without `unit`: id, severity and CVEs, sorted by id.
+
+    These are the ones with a kernel of the target's name that is newer than what can boot instead.
+    """
+    base = max(u.nevra.evr for u in (system.newest, *([newest_safe] if newest_safe else [])))
+    found: dict[str, HeldPatch] = {}
+    for patch in system.universe.patches:
+        if patch.status == "retracted":
+            continue
+        for text in patch.packages:
+            if text.startswith(f"{unit.main.name}-"):
+                nevra = Nevra.parse(text)
+                if nevra.name == unit.main.name and base < nevra.evr <= unit.nevra.evr:
+                    found[patch.id] = {"id": patch.id, "severity": patch.severity, "cves": list(patch.cves)}
+    return tuple(found[name] for name in sorted(found))
 
 
 def cause_of(causes: tuple[Cause, ...], kind: str) -> list[Cause]:

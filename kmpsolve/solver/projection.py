@@ -114,9 +114,11 @@ class Projection:
         for capability in sorted(unmet):
             self._floor.add_deparray(solv.SOLVABLE_PROVIDES, capability)
         target = {package.handle for package in self._unit.packages}
-        hidden = {kernel.package.handle for kernel in universe.kernels if not (
-            kernel.package.installed and kernel.flavor != self._unit.flavor
-        )}
+        hidden = {
+            kernel.package.handle
+            for kernel in universe.kernels
+            if not (kernel.package.installed and kernel.flavor != self._unit.flavor)
+        }
         hidden |= set(self._builds) | universe.hidden
         hidden -= target
         pool.set_considered_list([s.id for s in pool.solvables if s.id not in hidden])
@@ -147,7 +149,11 @@ class Projection:
             return int(copy.id)
         met_before = self._universe.met_before(build.package)
         for capability in origin.lookup_idarray(solv.SOLVABLE_REQUIRES):
-            if capability in build.needs or capability in met_before:
+            if capability in met_before:
+                continue
+            # A build from a repository must also satisfy rpm, which compares CRCs as versions.
+            obtainable = build.package.installed or not self._universe.unobtainable(capability)
+            if capability in build.needs and obtainable:
                 continue
             need = table.need(capability)
             if need is not None and need.kind == "damaged" and build.package.installed:

@@ -83,7 +83,9 @@ def read_problems(problems: list[solv.Problem], original: Callable[[int], int]) 
                     continue
                 kind = _KINDS.get(info.type)
                 if kind is None:
-                    raise SolverError(f"libsolv reports a rule of type {info.type:#x}", reference="unknown-rule")
+                    raise SolverError(
+                        f"libsolv reports a rule of type {info.type:#x}", reference="unknown-rule"
+                    )
                 found.add(
                     Reason(
                         kind,

@@ -53,6 +53,18 @@ def transact(universe: Universe, wanted: Iterable[Package], removed: Iterable[Pa
     Downgrades and vendor changes among `wanted` are allowed, since each is named; anything else has to
     follow zypp's policies.
     """
+    wanted = list(wanted)
+    named = universe.hidden & {package.handle for package in wanted}
+    if named:
+        universe.show_true_system(named)
+        try:
+            return _transact(universe, wanted, removed)
+        finally:
+            universe.show_true_system()
+    return _transact(universe, wanted, removed)
+
+
+def _transact(universe: Universe, wanted: Iterable[Package], removed: Iterable[Package]) -> Transacted:
     pool = universe.pool
     jobs = _policy_jobs(universe)
     for package in wanted:
@@ -106,4 +118,6 @@ def _steps(universe: Universe, transaction: solv.Transaction) -> Transacted:
     for package in gone:
         if package.handle not in replaced:
             steps.append(Step(action="erase", nevra=str(package), repository=None))
-    return Transacted(tuple(sorted(steps, key=lambda s: (s.nevra, s.action))), tuple(arrived), tuple(gone), ())
+    return Transacted(
+        tuple(sorted(steps, key=lambda s: (s.nevra, s.action))), tuple(arrived), tuple(gone), ()
+    )

@@ -11,7 +11,7 @@ from functools import cached_property
 import solv
 
 from kmpsolve.errors import MetadataError
-from kmpsolve.metadata.content import Content
+from kmpsolve.metadata.content import Content, Patch
 from kmpsolve.model.evr import Evr
 from kmpsolve.model.nevra import Nevra
 from kmpsolve.model.package import Barred, KernelUnit, KmpBuild, Package
@@ -80,6 +80,7 @@ class Universe:
         self.kernels: list[KernelPackage] = []
         self.kmps: list[KmpBuild] = []
         self.livepatches: list[Package] = []
+        self.patches: list[Patch] = []
         self.arch = "noarch"
         self._retracted: set[str] = set()
         self._triggers: dict[str, tuple[str, ...]] = {}
@@ -125,6 +126,7 @@ class Universe:
             self.pool.installed = repo
             self.partial = content.partial_system
         self._retracted |= content.retracted
+        self.patches += content.patches
         self._triggers.update(content.triggers)
         for nevra, files in content.module_files.items():
             self._module_files[content.alias, nevra] = files
@@ -282,7 +284,9 @@ class Universe:
             text = spell(capability)
             if text.startswith("kernel-uname-r = "):
                 uname_r = text[17:]
-            elif not symbols and text.startswith((f"ksym({flavor}:", f"kernel({flavor}:", "kernel(", "kmod(", "ksym(")):
+            elif not symbols and text.startswith(
+                (f"ksym({flavor}:", f"kernel({flavor}:", "kernel(", "kmod(", "ksym(")
+            ):
                 symbols = True
             if uname_r and symbols:
                 break
@@ -368,7 +372,9 @@ class Universe:
         files = self._module_files.get((solvable.repo.name, str(package.nevra)), ())
         folders = frozenset(match[1] for match in map(_MODULE_FOLDER.match, files) if match)
         named = _KMP_NAME.fullmatch(package.name)
-        if not (modules or exports or needs or damaged or folders) and not (named and named["flavor"] in flavors):
+        if not (modules or exports or needs or damaged or folders) and not (
+            named and named["flavor"] in flavors
+        ):
             return None
         if not (modules or exports or folders) and not named:
             return None
@@ -448,7 +454,8 @@ class Universe:
 
     def _lock_holds(self, nevra: Nevra, alias: str) -> bool:
         return any(
-            lock.matches(nevra.name, nevra.evr, nevra.arch, alias, alias == SYSTEM) for lock in self.policy.locks
+            lock.matches(nevra.name, nevra.evr, nevra.arch, alias, alias == SYSTEM)
+            for lock in self.policy.locks
         )
 
     def _met(self, capability: int, without: frozenset[int] = frozenset()) -> bool:
@@ -477,9 +484,7 @@ class Universe:
             k.package.handle for k in self.kernels if k.package.installed and k.flavor == flavor
         )
         kmps = frozenset(
-            b.package.handle
-            for b in self.kmps
-            if b.package.installed and b.flavor in (flavor, "")
+            b.package.handle for b in self.kmps if b.package.installed and b.flavor in (flavor, "")
         )
         moved = kernels | kmps
         verify: set[int] = set()
@@ -491,11 +496,9 @@ class Universe:
         }
         for capability, packages in self._requirements.items():
             text = spell(capability)
-            if (text.startswith("(") or text.partition(" ")[0] in provided) and self._met(
-                capability, frozenset()
-            ):
-                if not self._met(capability, kmps):
-                    verify.update(packages)
+            asked_of_kmp = text.startswith("(") or text.partition(" ")[0] in provided
+            if asked_of_kmp and self._met(capability) and not self._met(capability, kmps):
+                verify.update(packages)
         unmet: set[int] = set()
         for handle in verify:
             for capability in self.pool.id2solvable(handle).lookup_idarray(solv.SOLVABLE_REQUIRES):
@@ -522,7 +525,9 @@ class Universe:
             if spec.startswith("provides:"):
                 found.append(list(self.pool.whatprovides(self.pool.Dep(spec.removeprefix("provides:")))))
             else:
-                selection = self.pool.select(spec, solv.Selection.SELECTION_NAME | solv.Selection.SELECTION_GLOB)
+                selection = self.pool.select(
+                    spec, solv.Selection.SELECTION_NAME | solv.Selection.SELECTION_GLOB
+                )
                 found.append(list(selection.solvables()))
         return found
 
@@ -536,32 +541,54 @@ class Universe:
 
     def _read_met_before(self) -> None:
         self._met_before: dict[int, frozenset[int]] = {}
+        self._unobtainable: set[int] = set()
         self.user_space_unknown: set[str] = set()
         for build in self.kmps:
             solvable = self.pool.id2solvable(build.package.handle)
             kept = set()
             for capability in solvable.lookup_idarray(solv.SOLVABLE_REQUIRES):
-                if capability in build.needs:
-                    continue
                 providers = self.pool.whatprovides(capability)
+                if capability in build.needs:
+                    if not providers:
+                        self._unobtainable.add(capability)
+                    continue
                 if build.package.installed:
                     if not any(p.repo.name == SYSTEM for p in providers):
                         kept.add(capability)
-                elif self.partial and not providers and not self._mentioned(capability):
+                elif self._kernels_and_kmps_only and not providers and not self._mentioned(capability):
                     kept.add(capability)
             if kept:
                 self._met_before[build.package.handle] = frozenset(kept)
-                if self.partial:
+                if self._kernels_and_kmps_only:
                     self.user_space_unknown |= {self.pool.dep2str(c) for c in kept}
+
+    @cached_property
+    def _kernels_and_kmps_only(self) -> bool:
+        """Whether the system lists no user space at all, as an inventory may."""
+        return self.partial or all(
+            handle in self._kernel_and_kmp_handles or self.belongs_to_kernels(handle)
+            for handle in self.installed_handles
+        )
+
+    def unobtainable(self, capability: int) -> bool:
+        """Whether nothing provides a capability for libsolv and rpm, to which CRCs are versions."""
+        return capability in self._unobtainable
 
     def _mentioned(self, capability: int) -> bool:
         """Whether any package provides the name of a capability, in whatever version."""
         name = self.pool.dep2str(capability).partition(" ")[0]
         return bool(self.pool.whatprovides(self.pool.str2id(name)))
 
-    def show_true_system(self) -> None:
-        """Consider every package again, on the system as it is."""
-        self.pool.set_considered_list([s.id for s in self.pool.solvables if s.id not in self.hidden])
+    def show_true_system(self, named: frozenset[int] = frozenset()) -> None:
+        """Consider every package again, on the system as it is.
+
+        Parameters
+        ----------
+        named
+            Packages that count although zypp would not choose them by itself.
+        """
+        hidden = self.hidden - named
+        self.pool.set_considered_list([s.id for s in self.pool.solvables if s.id not in hidden])
         self.pool.addfileprovides()
         self.pool.createwhatprovides()
 
@@ -588,9 +615,7 @@ class Universe:
         ``None`` if what rebuilds itself on the host would not find them.
         """
         name = f"kernel-{unit.flavor}-devel"
-        found = [
-            self.package(s) for s in self.pool.select(name, solv.Selection.SELECTION_NAME).solvables()
-        ]
+        found = [self.package(s) for s in self.pool.select(name, solv.Selection.SELECTION_NAME).solvables()]
         matching = [p for p in found if p.nevra.evr == unit.nevra.evr and p.barred is None]
         if any(p.installed for p in matching):
             return ()
@@ -606,3 +631,55 @@ class Universe:
                 if solvable.repo.name == SYSTEM:
                     found.setdefault(name, []).append(self.package(solvable).nevra.evr)
         return found
+
+    # what purging asks
+
+    @cached_property
+    def installed_handles(self) -> frozenset[int]:
+        """Every installed package."""
+        installed = self.pool.installed
+        return frozenset(s.id for s in installed.solvables) if installed is not None else frozenset()
+
+    @cached_property
+    def leaning(self) -> frozenset[int]:
+        """Installed packages, neither kernels nor KMPs, with a requirement that only these may meet."""
+        names = {
+            self.pool.dep2str(capability).partition(" ")[0]
+            for handle in self._kernel_and_kmp_handles & self.installed_handles
+            for capability in self.pool.id2solvable(handle).lookup_idarray(solv.SOLVABLE_PROVIDES)
+        }
+        return frozenset(
+            handle
+            for capability, packages in self._requirements.items()
+            if (text := self.pool.dep2str(capability)).partition(" ")[0] in names or text.startswith("(")
+            for handle in packages
+        )
+
+    def belongs_to_kernels(self, handle: int) -> bool:
+        """Whether a package is one of a kernel's siblings, such as -devel, -source or -syms."""
+        name: str = self.pool.id2solvable(handle).name
+        return name.startswith("kernel-")
+
+    def symbol_capabilities(self, handle: int) -> frozenset[int]:
+        """The capabilities of a kernel or KMP that symbol requirements may name."""
+        return self._symbol_capabilities.get(handle, frozenset())
+
+    @cached_property
+    def _symbol_capabilities(self) -> dict[int, frozenset[int]]:
+        found = {kernel.package.handle: kernel.capabilities for kernel in self.kernels}
+        found |= {b.package.handle: b.exports.capabilities for b in self.kmps}
+        return found
+
+    def own_provides(self, handle: int) -> tuple[Evr, ...]:
+        """The EVRs with which a package provides its own name."""
+        solvable = self.pool.id2solvable(handle)
+        lead = f"{solvable.name} = "
+        return tuple(
+            Evr.parse(text.removeprefix(lead))
+            for text in map(self.pool.dep2str, solvable.lookup_idarray(solv.SOLVABLE_PROVIDES))
+            if text.startswith(lead)
+        )
+
+    def provides_name(self, handle: int, name: str) -> bool:
+        """Whether a package provides a capability of this name, in whatever version."""
+        return any(s.id == handle for s in self.pool.whatprovides(self.pool.str2id(name)))

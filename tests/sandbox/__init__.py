@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+from tests.support import cache as rpm_cache
+
 __all__ = ["ZYPP_CONF", "Finished", "Sandbox"]
 
 ZYPP_CONF = """\
@@ -103,8 +105,8 @@ class Sandbox:
     Parameters
     ----------
     shared
-        Folders of the machine that the sandbox sees live and writable at the same path: what a test makes after
-        the sandbox has started, such as its RPMs.
+        Folders of the machine that the sandbox sees live and writable at the same path, such as a test's tmp_path.
+        The tests' cache of RPMs and repositories is always one of them.
     unprivileged
         True: use bind mounts in a user namespace, as somebody without root does; by default so unless this is root.
     zypp_conf
@@ -114,7 +116,9 @@ class Sandbox:
     def __init__(
         self, *, shared: Iterable[Path] = (), unprivileged: bool | None = None, zypp_conf: str = ZYPP_CONF
     ) -> None:
-        self._shared = tuple(shared)
+        cache = rpm_cache.root()
+        cache.mkdir(parents=True, exist_ok=True)
+        self._shared = (cache, *shared)
         self._unprivileged = os.geteuid() != 0 if unprivileged is None else unprivileged
         self._zypp_conf = zypp_conf
         self._holder: subprocess.Popen[str] | None = None

@@ -60,3 +60,7 @@ def test_committed_metadata_is_what_the_builder_makes(committed: Path, built: Pa
 def test_nothing_else_is_bundled() -> None:
     assert {path.parent for path in demo.DEMO.glob("**/repodata")} == {committed for committed, _ in PAIRS}
     assert not list(demo.DEMO.glob("**/*.rpm"))
+
+
+def test_readme_shows_what_the_demo_prints() -> None:
+    assert demo.transcript_in_readme() == demo.transcript()

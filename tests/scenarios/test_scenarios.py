@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 import subprocess
@@ -52,3 +53,53 @@ def test_whole_plan(name: str, tmp_path: Path) -> None:
         assert runner.comparable(plan, between_sources=True) == runner.comparable(
             plans[0], between_sources=True
         )
+
+
+def _altered(plan: dict[str, Any], path: str, value: object) -> dict[str, Any]:
+    """Return a copy of `plan` with another value at `path`, keys and positions with slashes between."""
+    copy: dict[str, Any] = json.loads(json.dumps(plan))
+    place: Any = copy
+    *steps, last = [int(step) if step.isdigit() else step for step in path.split("/")]
+    for step in steps:
+        place = place[step]
+    place[last] = value
+    return copy
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "value"),
+    [
+        ("fetch", "verdict", "blocked"),
+        ("fetch", "complete", False),
+        ("fetch", "command", None),
+        ("fetch", "transaction/0/repository", "elsewhere"),
+        ("fetch", "transaction", []),
+        ("fetch", "inputs/skipped", [{"alias": "acme", "reason": "because"}]),
+        ("fetch", "flavors", []),
+        ("fetch", "flavors/0/verdict", "unverified"),
+        ("fetch", "flavors/0/target", None),
+        ("fetch", "flavors/0/newest_safe", None),
+        ("fetch", "flavors/0/modules_lost", ["acme.ko"]),
+        ("fetch", "flavors/0/boot_matrix/0/state", "purged-next"),
+        ("fetch", "flavors/0/boot_matrix/0/kmps/acme-kmp-default/via", "none"),
+        ("fetch", "flavors/0/kmps", []),
+        ("fetch", "flavors/0/kmps/0/decision", "reuse"),
+        ("fetch", "flavors/0/kmps/0/chosen", None),
+        ("fetch", "flavors/0/kmps/0/repository", None),
+        ("fetch", "flavors/0/kmps/0/tried/0/cause", "vendor"),
+        ("fetch", "flavors/0/kmps/0/waived", {"reason": "none", "expires": "2027-01-01"}),
+        ("abort", "flavors/0/kmps/0/causes", []),
+        ("abort", "flavors/0/kmps/0/mismatches/0/wanted", "0"),
+        ("abort", "flavors/0/ways_out", []),
+        ("abort-security-patch", "flavors/0/ways_out", []),
+        ("middle-kernel-safe", "flavors/0/zypper_would/target", None),
+        ("overrides-and-drops", "flavors/0/kmps/0/warnings", []),
+    ],
+)
+def test_a_wrong_plan_is_noticed(name: str, path: str, value: object, tmp_path: Path) -> None:
+    scenario = fixture.load(name)
+    answer = runner.ask(scenario, "rpm-md", tmp_path)
+    wrong = _altered(answer.plan, path, value)
+    assert wrong != answer.plan
+    altered = dataclasses.replace(answer, stdout=json.dumps(wrong))
+    assert set(runner.disagreements(scenario, altered)) - set(runner.disagreements(scenario, answer))

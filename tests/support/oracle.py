@@ -458,7 +458,8 @@ class Outcome:
 class Judgement:
     """Every joint choice for one flavor and one target kernel.
 
-    `relax` switches rules off, to find out which of them blocks a KMP: modules, conflict, user-space.
+    `relax` switches rules off, to find out which of them blocks a KMP: modules, conflict, missing (what a
+    build requires) or user-space (what others require).
     """
 
     def __init__(self, system: System, kernel: Package, relax: frozenset[str] = frozenset()) -> None:
@@ -564,7 +565,7 @@ class Judgement:
             and self.additions_are_needed(outcome)
             and self.replaces_nothing_kept(outcome)
             and ("conflict" in self.relax or self.is_free_of_conflicts(outcome))
-            and ("user-space" in self.relax or self.keeps_the_rest(outcome))
+            and self.keeps_the_rest(outcome)
         )
 
     def is_one_of_each(self, outcome: Outcome) -> bool:
@@ -666,8 +667,9 @@ class Judgement:
         for package in [*arriving, *staying]:
             if not judged(package):
                 continue
+            rule = "missing" if isinstance(package.noun, Kmp) else "user-space"
             for wanted in package.requires:
-                if is_met(wanted):
+                if is_met(wanted) or rule in self.relax:
                     continue
                 if package.installed and not self.system.met_now(wanted):
                     continue  # it was unmet before
@@ -918,9 +920,11 @@ class Blocked:
                     if symbol in best.exports:
                         found = best.exports[symbol]
                         said.add(("unknown" if found == crc else "disagrees", found))
-        possible = [p for p in judgement.system.packages if isinstance(p.noun, Kmp) and p.name != self.name]
-        if any(p.exports.get(symbol) == crc for p in possible if p.name not in judgement.kmps):
-            said |= {None, ("unknown", None), ("unknown", crc)}
+        for build in judgement.addable:  # of a KMP that is not installed
+            if symbol in build.exports:
+                found = build.exports[symbol]
+                said |= {("unknown", None), ("unknown" if found == crc else "disagrees", found)}
+                said |= {None} if found == crc else set()
         return said or {("unknown", None)}
 
     @cached_property
@@ -958,18 +962,21 @@ class Blocked:
         return len(sure), len(lacking)
 
     @cached_property
-    def causes(self) -> set[str]:
-        """Kinds of cause that must be named."""
+    def causes(self) -> list[set[str]]:
+        """Kinds of cause that must be named: one of each set."""
         judgement, unit = self.judgement, self.judgement.unit
         if self.name in judgement.broken:
-            return {"already-broken"}
-        must: set[str] = set()
+            return [{"already-broken"}]
+        must: list[set[str]] = []
         kmps = [p for p in judgement.system.packages if isinstance(p.noun, Kmp)]
         lacking = [missing(build, unit, kmps) for build in self.builds]
-        if all(any(name != "kernel-uname-r" for name in names) for names in lacking):
-            must.add("symbols")
-        if all(names == ["kernel-uname-r"] for names in lacking):
-            must.add("exact-kernel")
+        of_kmps = {symbol for kmp in kmps for symbol in kmp.exports}
+        if not self.is_clear or judgement.is_builtin(self.name):
+            pass  # what blocks it is not what its builds lack
+        elif all(any(name not in {"kernel-uname-r", *of_kmps} for name in names) for names in lacking):
+            must.append({"symbols"})
+        elif all(names == ["kernel-uname-r"] for names in lacking):
+            must.append({"exact-kernel"})
         old = judgement.system.unit(judgement.system.used_on(judgement.kmps[self.name])).modules
         modules = judgement.modules[self.name]
         if (
@@ -978,16 +985,22 @@ class Blocked:
             and modules <= old
             and not any(unit.obsoletes(build) for build in judgement.kmps[self.name])
         ):
-            must.add("falls-back-to-in-tree")
-        free = [
-            kind
-            for rule, kind in (("modules", "module-dropped"), ("conflict", "conflict"), ("user-space", "user-space"))
+            must.append({"falls-back-to-in-tree"})
+        rules = {
+            "modules": {"module-dropped"},
+            "conflict": {"conflict"},
+            "missing": {"missing", "user-space"},
+            "user-space": {"user-space"},
+        }
+        freeing = [
+            kinds
+            for rule, kinds in rules.items()
             if all(
                 outcome.choices[self.name][0] != "blocked"
                 for outcome in Judgement(judgement.system, unit.kernel, frozenset({rule})).outcomes()
             )
         ]
-        return must | (set(free) if len(free) == 1 else set())
+        return must + (freeing if len(freeing) == 1 else [])
 
 
 # -- comparing a plan -------------------------------------------------------------------------------------
@@ -1114,9 +1127,9 @@ def _blocked_disagreements(said: Mapping[str, Any], blocked: Blocked) -> list[st
     kinds = {cause["kind"] for cause in said["causes"]}
     if not kinds:
         found.append(f"{name} blocked without a cause")
-    if not blocked.causes <= kinds:
-        found.append(f"{name} causes {sorted(kinds)}, expected {sorted(blocked.causes)} among them")
-    if "already-broken" in kinds and "already-broken" not in blocked.causes:
+    if not all(kinds & may for may in blocked.causes):
+        found.append(f"{name} causes {sorted(kinds)}, expected {blocked.causes} among them")
+    if "already-broken" in kinds and name not in blocked.judgement.broken:
         found.append(f"{name} is not already broken")
     tried = {entry["nevra"]: entry for entry in said["tried"]}
     for build in blocked.builds:
@@ -1190,14 +1203,25 @@ def _may_leave(answer: Answer, outcome: Outcome) -> set[str]:
     """Installed builds that something else in the plan replaces, obsoletes or excludes."""
     judgement = answer.judgement
     arriving = judgement.arriving(outcome)
-    return {
-        build.nevra
+    leaving = {
+        build
         for name, builds in judgement.kmps.items()
         for build in builds
         if judgement.unit.obsoletes(build)
         or any(new.obsoletes_package(build) or new.conflicts_with(build) for new in arriving)
         or (outcome.choices[name][0] == "fetch" and not build.multiversion)
     }
+    while True:  # what is used no more, and required something of what leaves, leaves with it
+        gone = {symbol for build in leaving for symbol in build.exports}
+        more = {
+            build
+            for builds in judgement.kmps.values()
+            for build in builds
+            if build not in outcome.chosen and gone & set(build.wants)
+        }
+        if more <= leaving:
+            return {build.nevra for build in leaving}
+        leaving |= more
 
 
 def _step_disagreements(step: Mapping[str, Any], package: Package, system: System) -> list[str]:

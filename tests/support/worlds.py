@@ -491,7 +491,7 @@ class _Maker:
             symbols = {}
         if self.has("versionless", 4):
             symbols, sets, exact, exports = {}, "", "", ""
-        written = {s: crc.lstrip("0") if dice.upto(3) else crc for s, crc in symbols.items()}
+        written = {symbol: self.written(crc) for symbol, crc in symbols.items()}
         return Kmp(
             name=name,
             krel=kernel.krel,
@@ -505,6 +505,14 @@ class _Maker:
             else ACME,
             arch="i586" if not installed and self.has("vendors", 12) else "x86_64",
         )
+
+    def written(self, crc: str) -> str:
+        """The CRC with or without leading zeros, as long as rpm takes that for the same.
+
+        Before a letter it does not: zypper refuses to install what requires abc01de where 0abc01de is provided.
+        """
+        bare = crc.lstrip("0")
+        return self.dice.pick((bare, f"0{bare}")) if bare[0].isdigit() else crc
 
     def changed_modules(self, modules: str, name: str, offered: bool) -> str:
         if not offered:

@@ -91,7 +91,7 @@ def test_what_createrepo_leaves_out_is_an_error() -> None:
 
 
 def test_what_rpmbuild_refuses_is_an_error() -> None:
-    with pytest.raises(rpmbuild.RpmbuildError, match="odd-name"):
+    with pytest.raises(rpmbuild.RpmbuildError, match="Illegal char"):
         rpmbuild.build([PackageSpec(name="odd-name", version="1-1", release="1")])
 
 
@@ -103,7 +103,11 @@ kfree = "37a0cba"
 kmalloc = "1b2c3d4e"
 [packages]
 old = { kernel = "default 6.4.0-150600.23.25.1", drops = ["kmalloc"], changes = { kfree = "1" } }
-driver = { kmp = "acme 2.1-3", built_for = "default 6.4.0-150600.23.25", uses = ["kfree"], exports = { a = "2" } }
+[packages.driver]
+kmp = "acme 2.1-3"
+built_for = "default 6.4.0-150600.23.25"
+uses = ["kfree"]
+exports = { a = "2" }
 [expect]
 exit = 0
 verdict = "safe"

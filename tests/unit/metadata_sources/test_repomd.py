@@ -17,7 +17,7 @@ import pytest
 import zstandard
 
 from kmpsolve.errors import MetadataError
-from kmpsolve.metadata import repomd, spool
+from kmpsolve.metadata import repomd
 from kmpsolve.metadata.repomd import open_rpmmd
 from tests.support import repository
 from tests.unit.metadata_sources import samples
@@ -294,6 +294,6 @@ def test_a_bomb_stops_at_the_cap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_no_room_for_the_unpacked_file_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # /dev/full is a disk without room.
-    monkeypatch.setattr(spool.tempfile, "TemporaryFile", lambda: open("/dev/full", "wb"))  # noqa: PTH123, SIM115
+    monkeypatch.setattr("tempfile.TemporaryFile", lambda: open("/dev/full", "wb"))  # noqa: PTH123, SIM115
     error = refused(write(tmp_path / "repo", Entry()))
     assert error.message == "primary.xml.gz cannot be unpacked (No space left on device)"

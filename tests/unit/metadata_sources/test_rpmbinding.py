@@ -42,7 +42,7 @@ def test_a_binding_on_the_path_is_preferred(tmp_path: Path) -> None:
 def test_a_binding_for_another_python_is_told_apart_from_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rpmbinding.importlib, "import_module", _missing)
+    monkeypatch.setattr("importlib.import_module", _missing)
     before = {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] == "rpm"}
     try:
         with pytest.raises(MetadataError, match=r"missing \(No module named 'rpm'\)") as caught:

@@ -1,0 +1,81 @@
+"""What the next purge-kernels takes from the system that a transaction leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import solv
+
+from kmpsolve.model.package import Package
+from kmpsolve.purge import Candidate, purged
+from kmpsolve.solver.universe import SYSTEM, Universe
+
+__all__ = ["purged_after"]
+
+
+def purged_after(
+    universe: Universe, arrived: Iterable[Package], gone: Iterable[Package], running: str
+) -> frozenset[int]:
+    """Handles of the packages that ``zypper purge-kernels`` would remove at the next boot.
+
+    Parameters
+    ----------
+    arrived, gone
+        What the transaction brings and takes.
+    running
+        The uname -r that will run then: the kernel that boots next.
+    """
+    left_out = {package.handle for package in gone}
+    new = {package.handle for package in arrived}
+    present = sorted((universe.installed_handles - left_out) | new)
+    kernel_like = {k.package.handle for k in universe.kernels}
+    builds = {b.package.handle: b for b in universe.kmps}
+    pool = universe.pool
+    concerned = [
+        h
+        for h in present
+        if h in kernel_like or h in builds or h in universe.leaning or universe.belongs_to_kernels(h)
+    ]
+    position = {handle: index for index, handle in enumerate(concerned)}
+    everyone = set(present)
+    exports = [
+        (index, kernel_capabilities)
+        for handle, index in position.items()
+        if (kernel_capabilities := universe.symbol_capabilities(handle))
+    ]
+    candidates = []
+    for handle in concerned:
+        solvable = pool.id2solvable(handle)
+        package = universe.package(solvable)
+        build = builds.get(handle)
+        needs: set[frozenset[int]] = set()
+        symbols: frozenset[int] = build.needs if build else frozenset()
+        if symbols:
+            met_by: dict[int, list[int]] = {}
+            for index, capabilities in exports:
+                for capability in symbols & capabilities:
+                    met_by.setdefault(capability, []).append(index)
+            needs |= {frozenset(providers) for providers in met_by.values()}
+        for capability in solvable.lookup_idarray(solv.SOLVABLE_REQUIRES):
+            if capability in symbols:
+                continue
+            providers = {p.id for p in pool.whatprovides(capability)} & everyone
+            if providers and providers <= position.keys():
+                needs.add(frozenset(position[p] for p in providers))
+        candidates.append(
+            Candidate(
+                name=package.name,
+                evr=package.nevra.evr,
+                arch=package.nevra.arch,
+                own_provides=universe.own_provides(handle),
+                is_kernel=universe.provides_name(handle, "kernel-uname-r"),
+                multiversion=universe.provides_name(handle, "multiversion(kernel)"),
+                has_modules=handle in kernel_like
+                or (build is not None and bool(build.modules or len(build.exports))),
+                locked=solvable.repo.name == SYSTEM
+                and bool(universe.policy.locks)
+                and universe.locked(package),
+                needs=tuple(sorted(needs, key=sorted)),
+            )
+        )
+    return frozenset(concerned[index] for index in purged(candidates, universe.policy.keep, running))

@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.modules import debian, kbuild
+from tests.modules.debian import DebianKernel
+
+
+@pytest.fixture(scope="session")
+def kernels() -> tuple[DebianKernel, ...]:
+    """Two near builds of each of Debian's series."""
+    return tuple(debian.cloud_kernels())
+
+
+@pytest.fixture(scope="session")
+def rt_kernel() -> DebianKernel:
+    return debian.rt_kernel()
+
+
+@pytest.fixture(scope="session")
+def built(kernels: tuple[DebianKernel, ...], rt_kernel: DebianKernel) -> Callable[[DebianKernel], Path]:
+    """Where the suite's own modules for a kernel are."""
+    known = {kernel.uname_r for kernel in (*kernels, rt_kernel)}
+
+    def modules(kernel: DebianKernel) -> Path:
+        assert kernel.uname_r in known
+        return kbuild.modules(kernel)
+
+    return modules
