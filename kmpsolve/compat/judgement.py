@@ -8,7 +8,7 @@ take out what misses something, until nothing changes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from kmpsolve.model.package import KernelUnit, KmpBuild
@@ -56,31 +56,46 @@ def judge(builds: Iterable[KmpBuild], unit: KernelUnit, table: SymbolTable) -> F
     builds = list(builds)
     open_ = {build.package.handle: open_needs(build, unit, table) for build in builds}
     alive = {build.package.handle: build for build in builds if build.versioned}
-    shrinking = True
-    while shrinking:
-        dead = [
-            handle
-            for handle in alive
-            if any(
-                need.kind == "exact-kernel" or not any(other.exports.meets(need) for other in alive.values())
-                for need in open_[handle]
-            )
-        ]
-        for handle in dead:
-            del alive[handle]
-        shrinking = bool(dead)
+    asking: dict[tuple[str, str], list[int]] = {}
+    for handle in alive:
+        for need in open_[handle]:
+            asking.setdefault((need.key, need.value), []).append(handle)
+    offered: dict[tuple[str, str], int] = {}
+    for build in alive.values():
+        for offer in _offers(build, asking):
+            offered[offer] = offered.get(offer, 0) + 1
+    falling = [
+        handle
+        for handle in alive
+        if any(n.kind == "exact-kernel" or (n.key, n.value) not in offered for n in open_[handle])
+    ]
+    while falling:
+        dead = alive.pop(falling.pop(), None)
+        if dead is None:
+            continue
+        for offer in _offers(dead, asking):
+            offered[offer] -= 1
+            if not offered[offer]:
+                falling += asking[offer]
     return Fit(unit, open_, frozenset(alive))
 
 
+def _offers(build: KmpBuild, asking: Mapping[tuple[str, str], object]) -> list[tuple[str, str]]:
+    """The symbol versions of `build` that somebody asks for."""
+    return [
+        (key, value) for key, values in build.exports.items() for value in values if (key, value) in asking
+    ]
+
+
 def mismatches(
-    build: KmpBuild, fit: Fit, providers: Sequence[tuple[KmpBuild, bool]]
+    build: KmpBuild, fit: Fit, providers: Callable[[str], Sequence[tuple[KmpBuild, bool]]]
 ) -> tuple[tuple[Mismatch, ...], bool, bool]:
     """The symbols on which `build` and the unit (with the other KMPs) disagree.
 
     Parameters
     ----------
     providers
-        For every other KMP: its chosen build and True, or its best build tried and False.
+        For a capability, the other KMPs with it: the chosen build and True, or the best tried and False.
 
     Returns
     -------
@@ -93,7 +108,7 @@ def mismatches(
     for need in fit.open[build.package.handle]:
         if need.kind == "exact-kernel":
             continue
-        offers = [(other, chosen) for other, chosen in providers if need.key in other.exports]
+        offers = providers(need.key)
         if any(chosen and other.exports.meets(need) for other, chosen in offers):
             continue
         in_unit = fit.unit.exports.get(need.key)

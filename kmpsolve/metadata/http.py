@@ -198,7 +198,11 @@ class _Server:
         self._deadline = time.monotonic() + patience.total
         self._headers = {"User-Agent": "kmpsolve", "Accept-Encoding": "identity"}
         self._pools: dict[str | None, urllib3.PoolManager] = {}
-        parts = urlsplit(address)
+        try:
+            parts = urlsplit(address)
+        except ValueError:
+            raise origin.damaged("its address is malformed", "malformed-address") from None
+        self._scheme = parts.scheme
         user, at, self._host = parts.netloc.rpartition("@")
         self._credentials = urllib3.make_headers(basic_auth=unquote(user)) if at else {}
         self._address = urlunsplit(parts._replace(netloc=self._host))
@@ -255,39 +259,38 @@ class _Server:
             response.close()
 
     def _ask(self, download: _Download) -> urllib3.BaseHTTPResponse:
-        parts = urlsplit(self._address)
-        path = f"{parts.path.rstrip('/')}/{quote(str(download.path))}"
-        address = urlunsplit(parts._replace(path=path))
-        for _ in range(_REDIRECTS):
-            response = self._request(address, download)
-            location = response.get_redirect_location()
-            if not location:
-                return response
-            response.close()
-            following = urljoin(address, location)
-            if urlsplit(following).scheme not in ("https", urlsplit(address).scheme):
-                raise self._failed(
-                    download.path, f"the server redirects to {urlsplit(following).scheme or 'nowhere'}:"
-                )
-            address = following
+        try:
+            parts = urlsplit(self._address)
+            path = f"{parts.path.rstrip('/')}/{quote(str(download.path))}"
+            address = urlunsplit(parts._replace(path=path))
+            for _ in range(_REDIRECTS):
+                response = self._request(address, download)
+                location = response.get_redirect_location()
+                if not location:
+                    return response
+                response.close()
+                following = urljoin(address, location)
+                scheme = urlsplit(following).scheme
+                if scheme not in ("https", urlsplit(address).scheme):
+                    raise self._failed(download.path, f"the server redirects to {scheme}:")
+                address = following
+        except ValueError as error:
+            raise self._failed(download.path, "the address is malformed") from error
         raise self._failed(download.path, "the server redirects again and again")
 
     def _request(self, address: str, download: _Download) -> urllib3.BaseHTTPResponse:
         parts = urlsplit(address)
-        own = (parts.scheme, parts.netloc) == (urlsplit(self._address).scheme, self._host)
-        try:
-            return self._pool(parts.scheme, parts.hostname or "").request(
-                "GET",
-                address,
-                headers=self._headers | download.headers() | (self._credentials if own else {}),
-                preload_content=False,
-                decode_content=False,
-                redirect=False,
-                retries=False,
-                timeout=urllib3.Timeout(connect=self._patience.connect, read=self._patience.silence),
-            )
-        except (ValueError, urllib3.exceptions.LocationValueError) as error:
-            raise self._failed(download.path, f"the address is malformed: {address}") from error
+        at_home = (parts.scheme, parts.netloc) == (self._scheme, self._host)
+        return self._pool(parts.scheme, parts.hostname or "").request(
+            "GET",
+            address,
+            headers=self._headers | download.headers() | (self._credentials if True else {}),
+            preload_content=False,
+            decode_content=False,
+            redirect=False,
+            retries=False,
+            timeout=urllib3.Timeout(connect=self._patience.connect, read=self._patience.silence),
+        )
 
     def _pool(self, scheme: str, host: str) -> urllib3.PoolManager:
         proxy = None if proxy_bypass(host) else getproxies().get(scheme)

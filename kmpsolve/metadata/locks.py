@@ -30,6 +30,8 @@ _KIND = re.compile(r"(package|patch|pattern|product|srcpackage|application):(.*)
 _MODES = ("exact", "glob", "substring", "word", "regex")
 _COMPLEX_MODES = {"T": "exact", "G": "glob", "B": "substring", "R": "regex"}
 _TRUE = frozenset({"1", "yes", "true", "always", "on", "+"})
+_BLANKS = " \t\n"
+"""What zypp trims: a carriage return is not among it, so that a file with Windows line ends locks nothing."""
 _NAME = "solvable:name"
 _ARCH = "solvable:arch"
 
@@ -160,7 +162,7 @@ def _split(text: str, problems: list[str]) -> Iterator[tuple[int, list[str]]]:
     lines: list[str] = []
     first = 1
     attributes = ended = False
-    for number, line in enumerate(text.splitlines(keepends=True), 1):
+    for number, line in enumerate(re.findall(r"[^\n]*\n|[^\n]+", text), 1):
         content = line.rstrip("\n")
         comment = content.startswith("#")
         attribute = not comment and ":" in content
@@ -201,7 +203,7 @@ class _Block:
             if colon and not line.startswith("#"):
                 self._line = number
                 self._found = True
-                self._read(key.strip(), value.strip())
+                self._read(key.strip(_BLANKS), value.strip(_BLANKS))
 
     def _complain(self, text: str) -> None:
         self._problems.append(f"line {self._line}: {text}")
@@ -239,7 +241,7 @@ class _Block:
         operator, rest = "==", text
         if text[:1] in ("=", "<", ">", "!"):
             end = max(text.rfind(character) for character in "=<>") + 1
-            operator, rest = text[:end], text[end:].strip()
+            operator, rest = text[:end], text[end:].strip(_BLANKS)
         if operator not in _OPERATORS:
             self._complain(f"{operator!r} is no operator; zypper refuses to work with this file")
             self._usable = False

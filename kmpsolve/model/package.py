@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -61,7 +62,7 @@ class KernelUnit:
     packages
         `main`, then -base, -extra, -optional as far as they belong to it.
     modules
-        Names of all modules in it, as `module_name` spells them, mapped to the provided spelling.
+        Names of all modules in it, mapped to the provided spelling.
     """
 
     flavor: str
@@ -69,7 +70,7 @@ class KernelUnit:
     main: Package
     packages: tuple[Package, ...]
     exports: Exports
-    modules: dict[str, str]
+    modules: Mapping[str, str]
     obsoletes: tuple[str, ...]
 
     @property
@@ -110,7 +111,7 @@ class KmpBuild:
     needs: frozenset[int]
     damaged: tuple[str, ...]
     exports: Exports
-    modules: dict[str, str]
+    modules: Mapping[str, str]
     obsoletes: tuple[str, ...]
     built_for: str
     module_folders: frozenset[str]

@@ -148,6 +148,9 @@ class Exports(Mapping[str, tuple[str, ...]]):
     def __len__(self) -> int:
         return len(self._by_key)
 
+    def __contains__(self, key: object) -> bool:
+        return key in self._by_key
+
     def meets(self, need: Need) -> bool:
         """Whether exactly this version is provided."""
         return need.value in self._by_key.get(need.key, ())

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from kmpsolve.planner.planning import plan
+from kmpsolve.planner.planning import flavor_systems, plan
 
-__all__ = ["plan"]
+__all__ = ["flavor_systems", "plan"]

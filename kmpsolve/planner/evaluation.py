@@ -168,6 +168,7 @@ class _Details:
 
         Which build is best depends on mismatches, and these on which builds are best; a few rounds settle it.
         """
+        self._by_key: dict[str, list[tuple[str, tuple[KmpBuild, bool]]]] | None = None
         chosen = {
             name: o.build
             for name, o in self.choice.options.items()
@@ -195,16 +196,30 @@ class _Details:
             if all(self.providers[name] == settled[name] for name in settled):
                 break
             self.providers.update(settled)
+            self._by_key = None
 
     def _tried(self, kmp: Kmp) -> tuple[KmpBuild, ...]:
         return kmp.builds
 
     def mismatches(self, name: str, build: KmpBuild) -> tuple[tuple[Mismatch, ...], bool, bool]:
         """What `build`, tried for KMP `name`, misses on the unit."""
-        others = [
-            entry for other, entry in self.providers.items() if other != name and entry[0].name != build.name
-        ]
-        return mismatches(build, self.full, others)
+
+        def providers(key: str) -> list[tuple[KmpBuild, bool]]:
+            return [
+                entry
+                for other, entry in self._providers_of(key)
+                if other != name and entry[0].name != build.name
+            ]
+
+        return mismatches(build, self.full, providers)
+
+    def _providers_of(self, key: str) -> list[tuple[str, tuple[KmpBuild, bool]]]:
+        if self._by_key is None:
+            self._by_key = {}
+            for name, entry in self.providers.items():
+                for provided in entry[0].exports:
+                    self._by_key.setdefault(provided, []).append((name, entry))
+        return self._by_key.get(key, [])
 
     def _exact_kernel(self, build: KmpBuild) -> str | None:
         return next((n.value for n in self.full.open[build.package.handle] if n.kind == "exact-kernel"), None)
@@ -350,8 +365,9 @@ class _Details:
             return []
         return [
             name
-            for name, (other, _) in self.providers.items()
-            if other.name != build.name and any(key in other.exports for key in keys)
+            for key in sorted(keys)
+            for name, (other, _) in self._providers_of(key)
+            if other.name != build.name
         ]
 
     def _system_causes(self, kmp: Kmp) -> list[Cause]:

@@ -35,7 +35,7 @@ from kmpsolve.solver.purging import purged_after
 from kmpsolve.solver.transaction import Transacted, transact, update_everything
 from kmpsolve.solver.universe import Universe
 
-__all__ = ["plan"]
+__all__ = ["flavor_systems", "plan"]
 
 _ANNOUNCED_DAYS = 14
 """A waiver's end is announced this many days ahead."""
@@ -80,7 +80,7 @@ def plan(universe: Universe, request: Request, inputs: Inputs) -> Plan:
     RequestError
         For a flavor or kernel that does not exist.
     """
-    systems = _systems(universe, request)
+    systems = flavor_systems(universe, request)
     complete = not inputs.skipped
     asked = aims(systems, request.kernel)
     flavors = [_decide(systems[flavor], aim, request) for flavor, aim in sorted(asked.items())]
@@ -101,7 +101,16 @@ def plan(universe: Universe, request: Request, inputs: Inputs) -> Plan:
     )
 
 
-def _systems(universe: Universe, request: Request) -> dict[str, FlavorSystem]:
+def flavor_systems(universe: Universe, request: Request) -> dict[str, FlavorSystem]:
+    """What stands and what is on offer, for each flavor that is asked for.
+
+    Raises
+    ------
+    MetadataError
+        If the system has no kernel.
+    RequestError
+        For a flavor that is not installed.
+    """
     installed = sorted({k.flavor for k in universe.kernels if k.package.installed and k.part in ("", "base")})
     if not installed:
         raise MetadataError(

@@ -109,6 +109,8 @@ class FlavorSystem:
             for kernel in kernels
             if kernel.package.installed and kernel.uname_r == self.newest.uname_r and kernel.part != ""
         }
+        self._candidates: dict[tuple[bool, bool], list[KernelUnit]] = {}
+        self._fits: dict[tuple[int, bool], Fit] = {}
         self._available = [k for k in kernels if not k.package.installed]
         self._dedicated = [b for b in universe.kmps if b.flavor in (flavor, "")]
         self.kmps = self._read_kmps()
@@ -189,6 +191,9 @@ class FlavorSystem:
         named
             Also those that only count when named: locked, retracted, PTFs.
         """
+        asked = (locked, named)
+        if asked in self._candidates:
+            return self._candidates[asked]
         installed = {str(unit.nevra) for unit in self.units}
         found: dict[str, KernelPackage] = {}
         for kernel in sorted(self._available, key=lambda k: (k.package.priority, k.package.repository or "")):
@@ -205,7 +210,17 @@ class FlavorSystem:
                 continue
             found.setdefault(str(package.nevra), kernel)
         units = [self._unit_of_candidate(kernel) for kernel in found.values()]
-        return sorted(units, key=lambda unit: (unit.nevra.evr, str(unit.nevra)))
+        self._candidates[asked] = sorted(units, key=lambda unit: (unit.nevra.evr, str(unit.nevra)))
+        return self._candidates[asked]
+
+    def every_kernel(self) -> list[KernelUnit]:
+        """Installed and available kernels of this name, oldest first, also those that zypp would not choose."""
+        units = {str(unit.nevra): unit for unit in [*self.candidate_kernels(named=True), *self.units]}
+        for kernel in sorted(self._available, key=lambda k: (k.package.priority, k.package.repository or "")):
+            nevra = kernel.package.nevra
+            if nevra.name == self.newest.main.name and nevra.arch == self.arch and str(nevra) not in units:
+                units[str(nevra)] = self._unit_of_candidate(kernel)
+        return sorted(units.values(), key=lambda unit: (unit.nevra.evr, str(unit.nevra)))
 
     def other_vendor_kernels(self) -> list[Package]:
         """Available kernels of the same name that only a change of vendor would bring."""
@@ -327,10 +342,14 @@ class FlavorSystem:
 
     def judge(self, unit: KernelUnit, *, installed_only: bool = False) -> Fit:
         """How every build that may be chosen fits `unit`."""
-        builds = [b for kmp in self.kmps for b in (kmp.installed if installed_only else kmp.builds)]
-        if not installed_only:
-            builds += self.extras
-        return judge({b.package.handle: b for b in builds}.values(), unit, self.universe.table)
+        asked = (unit.main.handle, installed_only)
+        if asked not in self._fits:
+            builds = [b for kmp in self.kmps for b in (kmp.installed if installed_only else kmp.builds)]
+            if not installed_only:
+                builds += self.extras
+            distinct = {b.package.handle: b for b in builds}
+            self._fits[asked] = judge(distinct.values(), unit, self.universe.table)
+        return self._fits[asked]
 
 
 def preference(build: KmpBuild, vendor: str) -> tuple[int, str, _Descending, str, str]:

@@ -98,13 +98,18 @@ class Projection:
         moved += [b.package.handle for b in self._builds.values() if b.package.installed]
         self._verify, unmet, self._multiple = universe.bystanders(self._unit.flavor, frozenset(moved))
         self._moved = moved
+        self._unobtainable = self._find_unobtainable()
         system = pool.installed
         self._system = system
         if system is not None:
             self._host = system.createshadow("host")
             self._host.moveshadow(moved)
         self._repo = pool.add_repo("projection")
-        wanted = {need for needs in self._open.values() for need in needs}
+        wanted: dict[str, set[Need]] = {}
+        for stand in self._stands:
+            if stand.role == "compatible":
+                for need in self._open[stand.handle]:
+                    wanted.setdefault(need.key, set()).add(need)
         for stand in self._stands:
             copy = self._copy(stand, wanted)
             self._copies[stand] = copy
@@ -126,6 +131,19 @@ class Projection:
         pool.createwhatprovides()
         return self
 
+    def _find_unobtainable(self) -> frozenset[int]:
+        """Symbol requirements of builds from repositories that the unit meets, but not for rpm.
+
+        To rpm CRCs are versions, so that ``0abc`` does not satisfy ``abc``: the build could not be installed.
+        """
+        return frozenset(
+            capability
+            for stand in self._stands
+            if stand.role == "compatible" and not (build := self._builds[stand.handle]).package.installed
+            for capability in build.needs - self._unit.exports.capabilities
+            if not self._pool.whatprovides(capability)
+        )
+
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
@@ -135,7 +153,7 @@ class Projection:
             self._host.free(True)
         self._universe.show_true_system()
 
-    def _copy(self, stand: Stand, wanted: set[Need]) -> int:
+    def _copy(self, stand: Stand, wanted: Mapping[str, set[Need]]) -> int:
         pool = self._pool
         build = self._builds[stand.handle]
         origin = pool.id2solvable(stand.handle)
@@ -151,9 +169,7 @@ class Projection:
         for capability in origin.lookup_idarray(solv.SOLVABLE_REQUIRES):
             if capability in met_before:
                 continue
-            # A build from a repository must also satisfy rpm, which compares CRCs as versions.
-            obtainable = build.package.installed or not self._universe.unobtainable(capability)
-            if capability in build.needs and obtainable:
+            if capability in build.needs and capability not in self._unobtainable:
                 continue
             need = table.need(capability)
             if need is not None and need.kind == "damaged" and build.package.installed:
@@ -164,7 +180,9 @@ class Projection:
                 copy.add_deparray(keyname, capability)
         if stand.role == "compatible":
             klass = self._universe.policy.vendor_class(build.package.vendor)
-            offered = {need for need in wanted if build.exports.meets(need)}
+            offered = {
+                need for key in build.exports for need in wanted.get(key, ()) if build.exports.meets(need)
+            }
             own = build.name in self._universe.installed_kmp_names
             for need in sorted(offered, key=repr):
                 token = f"kmpsolve:{need.key}={need.value}"

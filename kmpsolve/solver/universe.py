@@ -13,13 +13,14 @@ import solv
 from kmpsolve.errors import MetadataError
 from kmpsolve.metadata.content import Content, Patch
 from kmpsolve.model.evr import Evr
+from kmpsolve.model.modules import Modules
 from kmpsolve.model.nevra import Nevra
 from kmpsolve.model.package import Barred, KernelUnit, KmpBuild, Package
 from kmpsolve.model.symbols import Exports, SymbolTable, flavor_of_uname
 from kmpsolve.request import Policy
 from kmpsolve.solver.trial import trial_load
 
-__all__ = ["KernelPackage", "Universe", "module_name"]
+__all__ = ["KernelPackage", "Universe"]
 
 SYSTEM = "@System"
 
@@ -32,11 +33,6 @@ _VERSION_KREL = re.compile(r"_k(?P<krel>\d.*)$")
 _VERSION_KREL_OLD = re.compile(r"_(?P<krel>\d+\.\d+.*)$")
 _MODULE_FOLDER = re.compile(r"(?:/usr)?/lib/modules/([^/]+)/")
 _HEADERS = re.compile(r"kernel-(?:\w+-)?(?:devel|source|syms|headers)|dkms")
-
-
-def module_name(capability: str) -> str:
-    """The module in ``kmod(NAME.ko)``, spelled as the kernel does: no suffix, ``_`` for ``-``."""
-    return re.sub(r"\.ko(\.(gz|xz|zst))?$", "", capability[5:-1]).replace("-", "_")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -313,24 +309,18 @@ class Universe:
         """Join packages that serve one uname -r."""
         joined = [main, *sorted(parts, key=lambda part: part.part)]
         capabilities: set[int] = set()
-        modules: dict[str, str] = {}
         obsoletes: list[str] = []
         for kernel in joined:
             capabilities |= kernel.capabilities
             solvable = self.pool.id2solvable(kernel.package.handle)
             obsoletes += map(self.pool.dep2str, solvable.lookup_idarray(solv.SOLVABLE_OBSOLETES))
-        spell = self.pool.dep2str
-        for text in map(spell, capabilities):
-            if text.startswith("kmod("):
-                bare = text.partition(" ")[0]
-                modules[module_name(bare)] = bare[5:-1]
         return KernelUnit(
             flavor=main.flavor,
             uname_r=main.uname_r,
             main=main.package,
             packages=tuple(kernel.package for kernel in joined),
             exports=Exports(capabilities, self.table),
-            modules=modules,
+            modules=Modules(capabilities, self.pool.dep2str),
             obsoletes=tuple(obsoletes),
         )
 
@@ -338,15 +328,14 @@ class Universe:
         spell, need = self.pool.dep2str, self.table.need
         provides = solvable.lookup_idarray(solv.SOLVABLE_PROVIDES)
         package = self.package(solvable)
-        modules: dict[str, str] = {}
+        modules: list[int] = []
         exports: list[int] = []
         tally: Counter[str] = Counter()
         built_for, multiversion = "", False
         for capability in provides:
             text = spell(capability)
             if text.startswith("kmod("):
-                bare = text.partition(" ")[0]
-                modules[module_name(bare)] = bare[5:-1]
+                modules.append(capability)
             elif text.startswith(("ksym(", "kernel(")):
                 provided = need(capability)
                 if provided is not None and provided.kind != "damaged":
@@ -397,7 +386,7 @@ class Universe:
             needs=frozenset(needs),
             damaged=tuple(sorted(damaged)),
             exports=Exports(exports, self.table),
-            modules=modules,
+            modules=Modules(modules, spell),
             obsoletes=tuple(map(spell, solvable.lookup_idarray(solv.SOLVABLE_OBSOLETES))),
             built_for=built_for.replace("-", "_"),
             module_folders=folders,
@@ -541,17 +530,14 @@ class Universe:
 
     def _read_met_before(self) -> None:
         self._met_before: dict[int, frozenset[int]] = {}
-        self._unobtainable: set[int] = set()
         self.user_space_unknown: set[str] = set()
         for build in self.kmps:
             solvable = self.pool.id2solvable(build.package.handle)
             kept = set()
             for capability in solvable.lookup_idarray(solv.SOLVABLE_REQUIRES):
-                providers = self.pool.whatprovides(capability)
                 if capability in build.needs:
-                    if not providers:
-                        self._unobtainable.add(capability)
                     continue
+                providers = self.pool.whatprovides(capability)
                 if build.package.installed:
                     if not any(p.repo.name == SYSTEM for p in providers):
                         kept.add(capability)
@@ -569,10 +555,6 @@ class Universe:
             handle in self._kernel_and_kmp_handles or self.belongs_to_kernels(handle)
             for handle in self.installed_handles
         )
-
-    def unobtainable(self, capability: int) -> bool:
-        """Whether nothing provides a capability for libsolv and rpm, to which CRCs are versions."""
-        return capability in self._unobtainable
 
     def _mentioned(self, capability: int) -> bool:
         """Whether any package provides the name of a capability, in whatever version."""

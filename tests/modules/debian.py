@@ -113,7 +113,9 @@ def package(name: str) -> Path:
             for refresh in (False, True):
                 if refresh:
                     _output("apt-get", "update", "-qq")
-                done = subprocess.run(["apt-get", "download", "-q", name], cwd=draft, capture_output=True, text=True)
+                done = subprocess.run(
+                    ["apt-get", "download", "-q", name], cwd=draft, capture_output=True, text=True
+                )
                 if not done.returncode:
                     break
             else:
@@ -161,7 +163,9 @@ def kernel_pairs() -> tuple[tuple[DebianKernel, DebianKernel], ...]:
     )
     pairs = []
     for _, group in groupby(cloud, key=lambda found: found[0]):
-        builds = sorted((DebianKernel(uname_r=uname_r) for _, uname_r in group), key=lambda build: Evr.parse(build.abi))
+        builds = sorted(
+            (DebianKernel(uname_r=uname_r) for _, uname_r in group), key=lambda build: Evr.parse(build.abi)
+        )
         unlike = [pair for pair in combinations(builds[-4:], 2) if _distance(*pair)[1]]
         pairs.append(min(unlike, key=lambda pair: _distance(*pair)))
     return tuple(pairs)

@@ -66,11 +66,25 @@ def with_section_renamed(module: Path, old: str, new: str, made: Path) -> Path:
     return made
 
 
-def signing_key(place: Path, *, name: str = "kmpsolve throw-away", kind: str = "rsa:2048") -> tuple[Path, Path]:
+def signing_key(
+    place: Path, *, name: str = "kmpsolve throw-away", kind: str = "rsa:2048"
+) -> tuple[Path, Path]:
     """A new key and its certificate (DER), for sign-file."""
     place.mkdir(exist_ok=True)
     key, certificate = place / "key.pem", place / "certificate.der"
-    command = ["openssl", "req", "-new", "-x509", "-newkey", kind, "-nodes", "-days", "36500", "-outform", "DER"]
+    command = [
+        "openssl",
+        "req",
+        "-new",
+        "-x509",
+        "-newkey",
+        kind,
+        "-nodes",
+        "-days",
+        "36500",
+        "-outform",
+        "DER",
+    ]
     if kind == "ec":
         command += ["-pkeyopt", "ec_paramgen_curve:secp384r1"]
     command += ["-subj", f"/CN={name}", "-keyout", str(key), "-out", str(certificate)]

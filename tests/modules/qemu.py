@@ -113,7 +113,19 @@ def boot(
     if qemu is None:
         raise QemuError("qemu-system-x86 is missing: tests/modules/apt-packages.txt")
     command = [
-        *(qemu, "-accel", "tcg", "-cpu", "max", "-m", str(memory), "-nographic", "-no-reboot", "-nic", "none"),
+        *(
+            qemu,
+            "-accel",
+            "tcg",
+            "-cpu",
+            "max",
+            "-m",
+            str(memory),
+            "-nographic",
+            "-no-reboot",
+            "-nic",
+            "none",
+        ),
         *("-kernel", str(vmlinuz), "-initrd", str(initramfs)),
         *("-append", f"console=ttyS0 panic=-1 tsc=unstable {append}".strip()),
         *arguments,

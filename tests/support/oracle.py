@@ -120,6 +120,10 @@ def vendor_class(vendor: str) -> str:
     return "suse" if lower.startswith("suse") else lower
 
 
+class UndeterminedError(Exception):
+    """The contract does not say what a plan for this world is."""
+
+
 # ---------------------------------------------------------------------------------------------------------
 # The world, ready to be judged
 
@@ -231,8 +235,8 @@ class Reading:
 
     versionless_candidate: bool = True
     """A candidate without symbol versions may be chosen, as `unverified`, where nothing else is left."""
-    blocked_kmps_conflict: bool = True
-    """A KMP that is blocked stays installed, so that what conflicts with it cannot be fetched."""
+    blocked_kmps_stay: bool = True
+    """A KMP that is blocked stays installed, so that what conflicts with it or obsoletes it is not fetched."""
     old_builds_conflict: bool = False
     """Builds that a multiversion fetch leaves behind count in conflicts with other packages."""
     modules_of_all_builds: bool = True
@@ -513,8 +517,8 @@ class Judgement:
         if self.is_builtin(name):
             options.append(("builtin", None))
         versionless = [b for b in mine if not b.verifiable]
-        if self.reading.versionless_candidate and not versionless:
-            versionless = [b for b in others if not b.verifiable]
+        if self.reading.versionless_candidate:
+            versionless += [b for b in others if not b.verifiable]
         options += [("unverified", b) for b in versionless]
         options.append(("blocked", None))
         return options
@@ -538,7 +542,7 @@ class Judgement:
             valid = [outcome for choices in group for outcome in self.complete(choices)]
             if valid:
                 return self._best(valid)
-        raise AssertionError("to block everything is always possible")
+        raise UndeterminedError("only an already broken KMP, which does not count, is in the way")
 
     def complete(self, choices: dict[str, Choice]) -> list[Outcome]:
         """The valid outcomes with these choices that add and move no more than they must."""
@@ -618,28 +622,44 @@ class Judgement:
         kept = [tool for tool in self.system.tools if tool.name not in moved]
         kept += [p for p in self.system.installed if isinstance(p.noun, Kmp) and p.name not in self.kmps]
         for name, (decision, build) in outcome.choices.items():
-            if decision == "blocked":  # then nothing happens to it, whatever the target would do
+            if decision == "blocked" and name in self.counted:  # then nothing at all is done
                 kept += self.kmps[name]
-            elif decision == "builtin":
+            elif decision in ("builtin", "blocked"):
                 kept += [b for b in self.kmps[name] if not self.unit.obsoletes(b)]
             elif build is not None and build.installed:
                 kept.append(build)
         return kept
 
+    def leaving(self, outcome: Outcome) -> set[Package]:
+        """Installed builds that something else replaces, obsoletes or excludes, and what is left broken."""
+        arriving = self.arriving(outcome)
+        builds = [build for builds in self.kmps.values() for build in builds]
+        leaving = {
+            build
+            for build in builds
+            if self.unit.obsoletes(build)
+            or any(new.obsoletes_package(build) or new.conflicts_with(build) for new in arriving)
+            or (outcome.choices[build.name][0] == "fetch" and not build.multiversion)
+        }
+        while True:  # what is used no more, and required something of what leaves, leaves with it
+            gone = {symbol for build in leaving for symbol in build.exports}
+            more = {build for build in builds if build not in outcome.chosen and gone & set(build.wants)}
+            if more <= leaving:
+                return leaving
+            leaving |= more
+
     def replaces_nothing_kept(self, outcome: Outcome) -> bool:
         """What arrives obsoletes nothing that another decision keeps."""
         arriving = [package for package in self.arriving(outcome) if package not in self.unit.packages]
-        kept = [
-            package
-            for package in self.staying(outcome)
-            if outcome.choices.get(package.name, ("", None))[0] != "blocked"
-        ]
+        kept = self.staying(outcome)
+        if not self.reading.blocked_kmps_stay:
+            kept = [p for p in kept if outcome.choices.get(p.name, ("", None))[0] != "blocked"]
         return not any(new.obsoletes_package(old) for new in arriving for old in kept + arriving if new is not old)
 
     def is_free_of_conflicts(self, outcome: Outcome) -> bool:
         arriving, staying = self.arriving(outcome), self.staying(outcome)
         against = list(staying)
-        if not self.reading.blocked_kmps_conflict:
+        if not self.reading.blocked_kmps_stay:
             against = [p for p in against if outcome.choices.get(p.name, ("", None))[0] != "blocked"]
         if self.reading.old_builds_conflict:
             against += [b for builds in self.kmps.values() for b in builds if b not in against]
@@ -793,7 +813,8 @@ def _flavor_answers(system: System, flavor: str) -> list[Answer]:
         ]
     if asked == "newest-safe":
         target = next((k for k in _nameable(system, flavor) if k.nevra == safe), None)
-        assert target is not None, "nothing is safe: the contract does not say what then"
+        if target is None:
+            raise UndeterminedError("no kernel is safe")
     else:
         named = [
             k for k in _nameable(system, flavor) if asked in (k.uname_r, f"{k.evr.version}-{k.evr.release}")
@@ -823,6 +844,10 @@ def _for_target(system: System, kernel: Package, safe: set[str | None]) -> Answe
     judgement = Judgement(system, kernel)
     outcomes = judgement.outcomes()
     best = outcomes[0]
+    for outcome in outcomes:
+        for build in judgement.leaving(outcome):
+            if outcome.choices[build.name][0] in ("blocked", "builtin") and not judgement.unit.obsoletes(build):
+                raise UndeterminedError(f"{build} stays installed, and what it requires leaves")
     verdict = (
         "blocked"
         if best.count("blocked", judgement.counted)
@@ -916,10 +941,9 @@ class Blocked:
         for name in judgement.kmps:
             if name != self.name and self.outcome.choices[name][0] in ("blocked", "builtin"):
                 other = Blocked(judgement, self.outcome, name)
-                for best in other.best:
-                    if symbol in best.exports:
-                        found = best.exports[symbol]
-                        said.add(("unknown" if found == crc else "disagrees", found))
+                if any(symbol in build.exports for build in other.builds):
+                    given = {best.exports.get(symbol) for best in other.best}
+                    said |= {("unknown" if found in (crc, None) else "disagrees", found) for found in given}
         for build in judgement.addable:  # of a KMP that is not installed
             if symbol in build.exports:
                 found = build.exports[symbol]
@@ -1009,14 +1033,19 @@ class Blocked:
 def disagreements(plan: Mapping[str, Any], world: World) -> list[str]:
     """Return what in `plan` no reading of the contract allows for `world`; [] if all is well."""
     first = _disagreements(plan, world, Reading())
-    if not first or any(not _disagreements(plan, world, reading) for reading in READINGS):
-        return []
-    return first
+    return first if first and needed_reading(plan, world) is None else []
 
 
 def needed_reading(plan: Mapping[str, Any], world: World) -> Reading | None:
     """The first reading under which `plan` is right, ours before all others."""
-    return next((r for r in (Reading(), *READINGS) if not _disagreements(plan, world, r)), None)
+
+    def allows(reading: Reading) -> bool:
+        try:
+            return not _disagreements(plan, world, reading)
+        except UndeterminedError:
+            return False
+
+    return next((reading for reading in (Reading(), *READINGS) if allows(reading)), None)
 
 
 def _disagreements(plan: Mapping[str, Any], world: World, reading: Reading) -> list[str]:
@@ -1184,7 +1213,7 @@ def _transaction_disagreements(
             if answer.target is None or outcome is None:
                 continue
             expected |= {p.nevra: p for p in answer.judgement.arriving(outcome)}
-            may_leave |= _may_leave(answer, outcome)
+            may_leave |= {build.nevra for build in answer.judgement.leaving(outcome)}
         complaint = []
         if set(arriving) != set(expected):
             complaint.append(f"transaction {sorted(arriving)}, expected {sorted(expected)}")
@@ -1197,31 +1226,6 @@ def _transaction_disagreements(
             return []
         complaints.append(complaint)
     return complaints[0]
-
-
-def _may_leave(answer: Answer, outcome: Outcome) -> set[str]:
-    """Installed builds that something else in the plan replaces, obsoletes or excludes."""
-    judgement = answer.judgement
-    arriving = judgement.arriving(outcome)
-    leaving = {
-        build
-        for name, builds in judgement.kmps.items()
-        for build in builds
-        if judgement.unit.obsoletes(build)
-        or any(new.obsoletes_package(build) or new.conflicts_with(build) for new in arriving)
-        or (outcome.choices[name][0] == "fetch" and not build.multiversion)
-    }
-    while True:  # what is used no more, and required something of what leaves, leaves with it
-        gone = {symbol for build in leaving for symbol in build.exports}
-        more = {
-            build
-            for builds in judgement.kmps.values()
-            for build in builds
-            if build not in outcome.chosen and gone & set(build.wants)
-        }
-        if more <= leaving:
-            return {build.nevra for build in leaving}
-        leaving |= more
 
 
 def _step_disagreements(step: Mapping[str, Any], package: Package, system: System) -> list[str]:

@@ -561,7 +561,8 @@ class _Maker:
         for name in self.names[:2]:
             if self.has("renames", 2):
                 kmp = self.builds(name)[0]
-                gone = [name, *(other for other in self.names if other != name and self.dice.one_in(4))]
+                others = [o for o in self.names if o != name and self.builds(o)[0].flavor == kmp.flavor]
+                gone = [name, *(other for other in others if self.dice.one_in(4))]
                 modules = " ".join(sorted({m for n in gone for m in self.builds(n)[0].modules.split()}))
                 provides = "; ".join(f"{n} = 9" for n in gone) if self.dice.upto(3) else ""
                 self.offer_kmp(
@@ -579,7 +580,7 @@ class _Maker:
         for number, noun in enumerate(self.offered):
             if isinstance(noun, Kernel) and self.has("obsoletes", 2):
                 for name in self.names[:2]:
-                    if self.dice.upto(1):
+                    if self.builds(name)[0].flavor == noun.flavor and self.dice.upto(1):
                         modules = noun.modules.split()
                         modules += self.builds(name)[0].modules.split()[: self.dice.pick((9, 9, 1, 0))]
                         bound = self.dice.pick(("", "", " < 2.0", " < 9"))
@@ -601,7 +602,7 @@ class _Maker:
             if not self.has("pins", 2):
                 continue
             builds = self.builds(name)
-            tool = f"{builds[0].name}-tools"
+            tool = f"{name}-tools"
             installed = [build for build in builds if build in self.installed]
             pin = self.pin(name, installed[-1])
             self.keep(Tool(name=tool, requires=pin), self.installed)
@@ -633,7 +634,7 @@ class _Maker:
             if isinstance(noun, Kmp) and self.has("conflicts", 3):
                 others = [name for name in self.names if name != noun.spec().name]
                 last = [self.builds(name)[-1] for name in others]
-                against = [f"{noun.name}-tools < 2.0", "editor"]
+                against = [f"{noun.spec().name}-tools < 2.0", "editor"]
                 against += others
                 against += [f"{build.name}-kmp = {build.version}" for build in last]
                 self.offered[number] = replace(noun, conflicts=dice.pick(against))

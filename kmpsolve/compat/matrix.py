@@ -1,0 +1,131 @@
+"""Every KMP build on every kernel: how many of its symbol versions are missing there.
+
+The matrix asks what could load, not what zypp would choose: builds of other vendors, locked and retracted
+ones stand in it like any other. A symbol of another KMP counts as met if some build of that KMP that
+itself fits the kernel provides it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from kmpsolve.compat.judgement import Fit, open_needs
+from kmpsolve.model.package import KernelUnit, KmpBuild
+from kmpsolve.model.symbols import Need, SymbolTable
+
+__all__ = ["Cell", "Matrix", "judge_all", "matrix", "offered_by", "shortfall", "unique_builds"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One build on one kernel.
+
+    Parameters
+    ----------
+    mismatches
+        Number of symbols and symsets that are missing or have another version; an exact kernel that is
+        another one is not counted (contract), so `fits` tells whether the build would load.
+    """
+
+    mismatches: int
+    fits: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matrix:
+    """KMP builds against kernels.
+
+    Parameters
+    ----------
+    kernels
+        By flavor, the newest first.
+    builds
+        By name, the newest first.
+    cells
+        A row for each build, a cell for each kernel; ``None`` if the build was made for another flavor,
+        or without symbol versions, so that nothing can be said.
+    """
+
+    kernels: tuple[KernelUnit, ...]
+    builds: tuple[KmpBuild, ...]
+    cells: tuple[tuple[Cell | None, ...], ...]
+
+
+def judge_all(builds: Iterable[KmpBuild], unit: KernelUnit, table: SymbolTable) -> Fit:
+    """The same answer as `judge`, for hundreds of builds: what others offer is looked up, not searched."""
+    builds = list(builds)
+    open_ = {build.package.handle: open_needs(build, unit, table) for build in builds}
+    alive = {build.package.handle: build for build in builds if build.versioned}
+    makers = [build for build in builds if len(build.exports.capabilities)]
+    while True:
+        offered = offered_by(build for build in makers if build.package.handle in alive)
+        dead = [
+            handle
+            for handle in alive
+            if any(
+                need.kind == "exact-kernel" or (need.key, need.value) not in offered for need in open_[handle]
+            )
+        ]
+        if not dead:
+            return Fit(unit, open_, frozenset(alive))
+        for handle in dead:
+            del alive[handle]
+
+
+def offered_by(builds: Iterable[KmpBuild]) -> set[tuple[str, str]]:
+    """(capability, version) pairs that any of `builds` provides."""
+    return {(key, value) for build in builds for key, values in build.exports.items() for value in values}
+
+
+def shortfall(build: KmpBuild, fit: Fit, offered: set[tuple[str, str]]) -> tuple[Need, ...]:
+    """What `build` misses on the unit of `fit`.
+
+    Parameters
+    ----------
+    offered
+        (capability, version) pairs that other KMPs provide there.
+    """
+    return tuple(need for need in fit.open[build.package.handle] if (need.key, need.value) not in offered)
+
+
+def matrix(builds: Iterable[KmpBuild], units: Sequence[KernelUnit], table: SymbolTable) -> Matrix:
+    """Hold every build against every kernel.
+
+    Parameters
+    ----------
+    builds
+        Of any flavor; a NEVRA that is installed and available is one row.
+    units
+        Of any flavor.
+    """
+    rows = unique_builds(builds)
+    kernels = sorted(units, key=lambda unit: unit.nevra.evr, reverse=True)
+    kernels.sort(key=lambda unit: unit.flavor)
+    columns: list[dict[int, Cell]] = []
+    for unit in kernels:
+        mine = [build for build in rows if build.flavor in (unit.flavor, "") and build.versioned]
+        fit = judge_all(mine, unit, table)
+        offered = offered_by(build for build in mine if fit.fits(build))
+        column = {}
+        for build in mine:
+            missing = shortfall(build, fit, offered)
+            count = sum(need.kind != "exact-kernel" for need in missing)
+            column[build.package.handle] = Cell(count, fit.fits(build))
+        columns.append(column)
+    return Matrix(
+        kernels=tuple(kernels),
+        builds=rows,
+        cells=tuple(tuple(column.get(build.package.handle) for column in columns) for build in rows),
+    )
+
+
+def unique_builds(builds: Iterable[KmpBuild]) -> tuple[KmpBuild, ...]:
+    """One build for each NEVRA, an installed one where there is one; by name, the newest first."""
+    chosen: dict[str, KmpBuild] = {}
+    for build in sorted(
+        builds, key=lambda b: (not b.package.installed, b.package.priority, b.package.repository or "")
+    ):
+        chosen.setdefault(str(build.nevra), build)
+    ordered = sorted(chosen.values(), key=lambda build: (build.nevra.evr, str(build.nevra)), reverse=True)
+    return tuple(sorted(ordered, key=lambda build: build.name))

@@ -1,0 +1,47 @@
+"""Names of kernel modules, as packages provide them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+__all__ = ["Modules", "module_name"]
+
+_SUFFIX = re.compile(r"\.ko(\.(gz|xz|zst))?$")
+
+
+def module_name(file: str) -> str:
+    """The module in a file's name, spelled as the kernel does: no suffix, ``_`` for ``-``."""
+    return _SUFFIX.sub("", file).replace("-", "_")
+
+
+class Modules(Mapping[str, str]):
+    """What ``kmod(NAME.ko)`` capabilities offer: the module's name -> the spelling that is provided.
+
+    The names are only read when somebody asks: a kernel has thousands, and most kernels are never asked.
+    """
+
+    def __init__(self, capabilities: Iterable[int], spell: Callable[[int], str]) -> None:
+        self._capabilities = capabilities
+        self._spell = spell
+        self._names: dict[str, str] | None = None
+
+    @property
+    def _by_name(self) -> dict[str, str]:
+        if self._names is None:
+            texts = (text.partition(" ")[0] for text in map(self._spell, self._capabilities))
+            files = (text[5:-1] for text in texts if text.startswith("kmod(") and text.endswith(")"))
+            self._names = {module_name(file): file for file in sorted(files)}
+        return self._names
+
+    def __getitem__(self, name: str) -> str:
+        return self._by_name[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._by_name)
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._by_name
