@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from kmpsolve.compat.matrix import judge_all, offered_by, shortfall, unique_builds
+from kmpsolve.compat.judgement import judge
+from kmpsolve.compat.matrix import offered_by, shortfall, unique_builds
 from kmpsolve.compat.severities import Rule, Severities
 from kmpsolve.model.evr import Evr
 from kmpsolve.model.nevra import Nevra
@@ -251,7 +252,7 @@ def _hits(
 ) -> tuple[Hit, ...]:
     flavors = {unit.flavor for unit in units if unit.flavor}
     mine = [b for b in builds if b.versioned and (b.flavor in flavors or not b.flavor or not flavors)]
-    before, after = (judge_all(mine, unit, table) for unit in units)
+    before, after = (judge(mine, unit, table) for unit in units)
     offered = offered_by(build for build in mine if after.fits(build))
     hits = []
     for build in mine:

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from kmpsolve.compat.judgement import Fit, open_needs
+from kmpsolve.compat.judgement import Fit, judge
 from kmpsolve.model.package import KernelUnit, KmpBuild
 from kmpsolve.model.symbols import Need, SymbolTable
 
-__all__ = ["Cell", "Matrix", "judge_all", "matrix", "offered_by", "shortfall", "unique_builds"]
+__all__ = ["Cell", "Matrix", "matrix", "offered_by", "shortfall", "unique_builds"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,27 +52,6 @@ class Matrix:
     cells: tuple[tuple[Cell | None, ...], ...]
 
 
-def judge_all(builds: Iterable[KmpBuild], unit: KernelUnit, table: SymbolTable) -> Fit:
-    """The same answer as `judge`, for hundreds of builds: what others offer is looked up, not searched."""
-    builds = list(builds)
-    open_ = {build.package.handle: open_needs(build, unit, table) for build in builds}
-    alive = {build.package.handle: build for build in builds if build.versioned}
-    makers = [build for build in builds if len(build.exports.capabilities)]
-    while True:
-        offered = offered_by(build for build in makers if build.package.handle in alive)
-        dead = [
-            handle
-            for handle in alive
-            if any(
-                need.kind == "exact-kernel" or (need.key, need.value) not in offered for need in open_[handle]
-            )
-        ]
-        if not dead:
-            return Fit(unit, open_, frozenset(alive))
-        for handle in dead:
-            del alive[handle]
-
-
 def offered_by(builds: Iterable[KmpBuild]) -> set[tuple[str, str]]:
     """(capability, version) pairs that any of `builds` provides."""
     return {(key, value) for build in builds for key, values in build.exports.items() for value in values}
@@ -105,7 +84,7 @@ def matrix(builds: Iterable[KmpBuild], units: Sequence[KernelUnit], table: Symbo
     columns: list[dict[int, Cell]] = []
     for unit in kernels:
         mine = [build for build in rows if build.flavor in (unit.flavor, "") and build.versioned]
-        fit = judge_all(mine, unit, table)
+        fit = judge(mine, unit, table)
         offered = offered_by(build for build in mine if fit.fits(build))
         column = {}
         for build in mine:

@@ -26,7 +26,7 @@ _VERSIONED = re.compile(
     r" = (?P<crc>(?:0x)?[0-9a-fA-F]{1,16})"
 )
 _EXACT = re.compile(r"kernel-uname-r = (?P<uname>\S+)")
-_LOOKS_LIKE_A_NEED = re.compile(r"ksym\(|kernel\([^()]*:|(?:modversions|retpoline)\b|kernel\([^()]*\) = 0x")
+_LOOKS_LIKE_A_NEED = re.compile(r"ksym\(|kernel\([^()]*:|(?:modversions|retpoline)(?: |$)|kernel\([^()]*\) = 0x")
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,8 +104,9 @@ class Universe:
             good = stream is not None and repo.add_solv(stream)
         else:
             assert content.primary is not None
-            stream = solv.xfopen_fd("primary.xml", content.primary.fileno())
-            good = repo.add_rpmmd(stream, None)
+            with content.primary as primary:
+                stream = solv.xfopen_fd("primary.xml", primary.fileno())
+                good = repo.add_rpmmd(stream, None)
         if stream is not None:
             stream.close()
         if not good:

@@ -1,0 +1,104 @@
+"""Modaliases: the name that a device gives itself, and the patterns of those who drive it.
+
+A device says ``pci:v00008086d0000265A...`` in its ``modalias`` file below /sys; a module's alias, or a
+package's ``Supplements: modalias(kernel-default:pci:v00008086d*)``, is a shell pattern that matches it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+
+__all__ = ["Modaliases", "pattern_to_regex", "unescaped"]
+
+_ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
+_LITERAL = re.compile(r"[^*?\[\\]*")
+
+
+def unescaped(pattern: str) -> str:
+    """A pattern as it was meant: a dependency cannot hold commas and spaces, so they are written ``%2c``.
+
+    libzypp undoes this before it matches (zypp/sat/detail/PoolImpl.cc).
+    """
+    return _ESCAPE.sub(lambda match: chr(int(match[1], 16)), pattern)
+
+
+def _bracket(pattern: str, place: int) -> tuple[str, int] | None:
+    """The regular expression for the bracket that opens at `place`, and where it ends; ``None`` if it does not."""
+    start = place + 1
+    negated = pattern[start : start + 1] in ("!", "^")
+    start += negated
+    end = pattern.find("]", start + 1)
+    if end < 0:
+        return None
+    content = re.sub(r"([\\\[\]^&~|])", r"\\\1", pattern[start:end])
+    try:
+        re.compile(f"[{content}]")
+    except re.error:  # a range from high to low contains nothing
+        content = r"^\s\S" if negated else r"^\S\s"
+        return (r"[\S\s]" if negated else f"[{content}]"), end + 1
+    return f"[{'^' if negated else ''}{content}]", end + 1
+
+
+@lru_cache(maxsize=65536)
+def pattern_to_regex(pattern: str) -> re.Pattern[str]:
+    """A shell pattern as fnmatch(3) reads it without flags: ``*``, ``?``, ``[ab]``, ``[!a]``, ``[a-f]``, ``\\x``.
+
+    Python's own fnmatch knows neither the backslash nor ``[^a]``.
+    """
+    parts: list[str] = []
+    place = 0
+    while place < len(pattern):
+        sign = pattern[place]
+        if sign == "*":
+            if parts[-1:] != [".*"]:
+                parts.append(".*")
+            place += 1
+        elif sign == "?":
+            parts.append(".")
+            place += 1
+        elif sign == "[" and (bracket := _bracket(pattern, place)):
+            parts.append(bracket[0])
+            place = bracket[1]
+        elif sign == "\\" and place + 1 < len(pattern):
+            parts.append(re.escape(pattern[place + 1]))
+            place += 2
+        elif sign in "[\\":
+            parts.append(re.escape(sign))
+            place += 1
+        else:
+            match = _LITERAL.match(pattern, place)
+            assert match is not None
+            parts.append(re.escape(match[0]))
+            place = match.end()
+    return re.compile("".join(parts), re.DOTALL)
+
+
+class Modaliases:
+    """The devices of a machine, asked with patterns.
+
+    Parameters
+    ----------
+    devices
+        Modaliases as the devices say them.
+    """
+
+    def __init__(self, devices: Iterable[str]) -> None:
+        self.devices = tuple(sorted({device for device in devices if device}))
+        self._by_bus: dict[str, list[str]] = {}
+        for device in self.devices:
+            self._by_bus.setdefault(device.partition(":")[0], []).append(device)
+
+    def __len__(self) -> int:
+        return len(self.devices)
+
+    def matching(self, pattern: str) -> tuple[str, ...]:
+        """The devices that a pattern matches, sorted."""
+        bus = pattern.partition(":")[0]
+        plain = not any(sign in bus for sign in "*?[\\")
+        among = self._by_bus.get(bus, ()) if plain and ":" in pattern else self.devices
+        if not among:
+            return ()
+        matches = pattern_to_regex(pattern).fullmatch
+        return tuple(device for device in among if matches(device))

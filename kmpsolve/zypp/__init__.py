@@ -1,0 +1,1 @@
+"""In the path of the real zypper: the commit hook, the guard, apply."""

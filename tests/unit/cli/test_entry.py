@@ -1,0 +1,119 @@
+"""The way in: exit codes, one line for each error, nothing else on stdout."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kmpsolve.cli import main
+from tests.support import rpmmd
+from tests.support.packages import PackageSpec
+
+
+
+def _kernel(release: str, crc: str = "1") -> PackageSpec:
+    uname = f"6.4.0-{release.rpartition('.')[0]}-default"
+    return PackageSpec(
+        name="kernel-default",
+        version="6.4.0",
+        release=release,
+        provides=(f"kernel-uname-r = {uname}", "multiversion(kernel)", f"ksym(default:a) = {crc}"),
+    )
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> list[str]:
+    kmp = PackageSpec(
+        name="acme-kmp-default",
+        version="1_k6.4.0_1",
+        release="1",
+        vendor="ACME",
+        provides=("kmod(acme.ko)",),
+        requires=("ksym(default:a) = 1",),
+    )
+    rpmmd.write(tmp_path / "installed", [_kernel("1.1"), kmp])
+    rpmmd.write(tmp_path / "repo", [_kernel("2.1", "2"), _kernel("1.2")])
+    return ["plan", "--installed", str(tmp_path / "installed"), "--repo", f"sle={tmp_path / 'repo'}"]
+
+
+def test_blocked_is_exit_4(world: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*world, "--format", "json"]) == 4
+    out, err = capsys.readouterr()
+    assert json.loads(out)["verdict"] == "blocked"
+    assert err == ""
+
+
+def test_a_named_kernel_is_planned_for(world: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*world, "--format", "json", "--kernel", "6.4.0-1.2"]) == 0
+    assert json.loads(capsys.readouterr().out)["flavors"][0]["target"]["nevra"] == "kernel-default-6.4.0-1.2.x86_64"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (["--kernel", "9.9-9"], 3, "--kernel: no kernel 9.9-9 is installed or in a repository"),
+        (["--flavor", "rt"], 3, "--flavor: no kernel of flavor rt is installed"),
+        (["--config", "/nowhere.toml"], 3, "/nowhere.toml: there is no such file"),
+        (["--frobnicate"], 2, "unrecognized arguments: --frobnicate"),
+        (["--format", "pdf"], 2, "invalid choice: 'pdf'"),
+        (["-o", "/nowhere/plan.txt"], 3, "/nowhere/plan.txt: cannot be written: No such file or directory"),
+        (["--repo", "sle=/other"], 2, "--repo: two repositories have the alias sle"),
+        (["--root", "/nowhere"], 2, "--root: /nowhere is no folder"),
+    ],
+)
+def test_errors(
+    world: list[str], capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, told: str
+) -> None:
+    assert main([*world, *arguments]) == code
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert told in err.splitlines()[0]
+    assert err.startswith("kmpsolve: ")
+    assert len(err.splitlines()) <= 2
+
+
+def test_a_repository_that_cannot_be_read_makes_safe_unverified(
+    world: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    safe = [*world, "--kernel", "6.4.0-1.2", "--format", "json"]
+    assert main([*safe, "--repo", f"broken={tmp_path / 'nothing'}"]) == 110
+    plan = json.loads(capsys.readouterr().out)
+    assert (plan["verdict"], plan["complete"]) == ("unverified", False)
+    assert [one["alias"] for one in plan["inputs"]["skipped"]] == ["broken"]
+    assert main([*safe, "--repo", f"broken={tmp_path / 'nothing'}", "--strict"]) == 4
+
+
+def test_the_only_repository_must_be_readable(world: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*world[:3], "--repo", "gone=/nowhere/at/all"]) == 3
+    assert "gone: /nowhere/at/all does not exist" in capsys.readouterr().err
+
+
+def test_no_verb_prints_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    assert "plan" in capsys.readouterr().out
+
+
+def test_a_closed_pipe_is_no_error(world: list[str]) -> None:
+    command = " ".join([sys.executable, "-m", "kmpsolve", *world, "--format", "json"])
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {command} | true"], capture_output=True, text=True, check=False
+    )
+    assert done.stderr == ""
+
+
+def test_same_input_same_bytes(world: list[str]) -> None:
+    outputs = {
+        subprocess.run(
+            [sys.executable, "-m", "kmpsolve", *world, "--format", "json"],
+            capture_output=True,
+            check=False,
+            env={"PYTHONHASHSEED": seed, "PATH": "/usr/bin:/bin"},
+        ).stdout
+        for seed in ("0", "1", "2", "3")
+    }
+    assert len(outputs) == 1
+    assert b"blocked" in outputs.pop()

@@ -1,0 +1,207 @@
+"""Repositories are read where zypper would find their newest metadata that it trusts."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kmpsolve.errors import MetadataError, NoRepositoryError
+from kmpsolve.metadata.content import Content
+from kmpsolve.metadata.root import Repository, System, read_root
+from tests.sandbox import Sandbox
+from tests.support import repository, rpmbuild
+from tests.support.packages import PackageSpec
+from tests.support.repository import PatchSpec
+
+OLD, NEW = (PackageSpec(name="thing", version=version, release="1") for version in "12")
+RETRACTED = PatchSpec(id="R-1", packages=(NEW,), status="retracted", cves=("CVE-2026-1",))
+SOLV = "/var/cache/zypp/solv/a/solv"
+RAW = "/var/cache/zypp/raw/a"
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Iterator[tuple[Sandbox, Path]]:
+    folder = tmp_path / "repo"
+    shutil.copytree(repository.rpm_md((OLD, NEW), [RETRACTED]), folder)
+    with Sandbox(shared=[tmp_path]) as sandbox:
+        sandbox.install_rpms(rpmbuild.build([OLD]))
+        sandbox.add_repository("a", f"dir:{folder}")
+        assert sandbox.zypper("refresh").code == 0
+        yield sandbox, folder
+
+
+def only(sandbox: Sandbox) -> Repository:
+    (one,) = read_root(sandbox.root).repositories
+    return one
+
+
+def opened(one: Repository) -> Content:
+    content = one.open()
+    if content.primary is not None:
+        content.primary.close()
+    return content
+
+
+def renew(folder: Path) -> None:
+    repository.create_metadata(folder)
+
+
+def test_solv_of_an_unchanged_repository(here: tuple[Sandbox, Path]) -> None:
+    sandbox, _ = here
+    one = only(sandbox)
+    assert one.location == str(sandbox.path(SOLV))
+    content = opened(one)
+    assert content.solv == sandbox.path(SOLV)
+    assert content.retracted == {NEW.nevra}
+    assert content.patches[0].cves == ("CVE-2026-1",)
+    assert content.refreshed == int(sandbox.path(f"{RAW}/repodata/repomd.xml").stat().st_mtime)
+    assert content.revision == str(rpmbuild.BUILD_TIME)
+
+
+def test_changed_folder_is_read_itself(here: tuple[Sandbox, Path]) -> None:
+    sandbox, folder = here
+    renew(folder)
+    one = only(sandbox)
+    assert one.location is not None and Path(one.location).samefile(folder)
+    assert opened(one).retracted == frozenset()
+
+
+def test_changed_folder_that_zypper_does_not_refresh(here: tuple[Sandbox, Path]) -> None:
+    sandbox, folder = here
+    renew(folder)
+    sandbox.add_repository("a", f"dir:{folder}", refresh=False)
+    assert only(sandbox).location == str(sandbox.path(SOLV))
+
+
+@pytest.mark.parametrize("damage", ["cookie", "solv", "repomd", "url"])
+def test_outdated_solv_is_not_read(here: tuple[Sandbox, Path], damage: str) -> None:
+    sandbox, folder = here
+    refresh = False
+    if damage == "cookie":
+        sandbox.write("/var/cache/zypp/solv/a/cookie", "0123456789abcdef0123456789abcdef01234567 1\n")
+    elif damage == "solv":
+        sandbox.path(SOLV).unlink()
+    elif damage == "repomd":
+        path = sandbox.path(f"{RAW}/repodata/repomd.xml")
+        path.write_text(path.read_text() + "\n")
+    else:
+        folder = folder.rename(folder.with_name("elsewhere"))
+    sandbox.add_repository("a", f"dir:{folder}", refresh=refresh)
+    one = only(sandbox)
+    assert one.location == str(sandbox.path(RAW))
+    assert opened(one).retracted == {NEW.nevra}
+
+
+def test_folder_is_gone_and_the_cache_stays(here: tuple[Sandbox, Path]) -> None:
+    sandbox, folder = here
+    shutil.rmtree(folder)
+    assert only(sandbox).location == str(sandbox.path(SOLV))
+
+
+def test_never_refreshed(here: tuple[Sandbox, Path]) -> None:
+    sandbox, folder = here
+    shutil.rmtree(sandbox.path("/var/cache/zypp"))
+    one = only(sandbox)
+    assert one.location is not None and Path(one.location).samefile(folder)
+    assert one.refreshed is None
+
+
+def test_folder_of_rpms(here: tuple[Sandbox, Path]) -> None:
+    sandbox, folder = here
+    shutil.rmtree(folder / "repodata")
+    shutil.rmtree(sandbox.path("/var/cache/zypp"))
+    file = sandbox.path("/etc/zypp/repos.d/a.repo")
+    file.write_text(file.read_text().replace("type=rpm-md\n", ""))
+    assert sandbox.zypper("refresh").code == 0
+    content = opened(only(sandbox))
+    assert content.primary is not None
+    shutil.rmtree(folder)
+    assert only(sandbox).location == str(sandbox.path(SOLV))
+
+
+def test_path_below_the_address(here: tuple[Sandbox, Path]) -> None:
+    sandbox, folder = here
+    sandbox.add_repository("a", f"dir:{folder.parent}", extra="path=/repo\n")
+    assert sandbox.zypper("refresh").code == 0
+    assert only(sandbox).location == str(sandbox.path(SOLV))
+    renew(folder)
+    one = only(sandbox)
+    assert one.location is not None and Path(one.location).samefile(folder)
+
+
+REPO = "[a]\nenabled={}\n{}\n"
+
+
+def root_with(tmp_path: Path, **files: str) -> Path:
+    folder = tmp_path / "etc/zypp/repos.d"
+    folder.mkdir(parents=True)
+    for name, text in files.items():
+        (folder / f"{name}.repo").write_text(text)
+    return tmp_path
+
+
+@pytest.mark.parametrize("files", [{}, {"a": REPO.format(0, "baseurl=http://x.example/")}])
+def test_no_repository(tmp_path: Path, files: dict[str, str]) -> None:
+    system = read_root(root_with(tmp_path, **files))
+    with pytest.raises(NoRepositoryError) as error:
+        system.readable()
+    assert error.value.exit_code == 6
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (REPO.format(1, "baseurl=dir:/nowhere/at/all"), "dir:/nowhere/at/all does not exist"),
+        (REPO.format(1, "baseurl=iso:/?iso=x.iso"), "only zypper reads iso:"),
+        (REPO.format(1, "mirrorlist=http://x.example/list"), "mirror lists"),
+        (REPO.format(1, ""), "gives it no address"),
+        ("[a]\nrubbish\n", "line 2"),
+    ],
+)
+def test_nothing_readable(tmp_path: Path, text: str, reason: str) -> None:
+    system = read_root(root_with(tmp_path, a=text))
+    with pytest.raises(MetadataError) as error:
+        system.readable()
+    assert error.value.exit_code == 3
+    assert reason in error.value.message
+    assert [reason in one.reason for one in system.skipped] == [True]
+
+
+def location(system: System) -> str | None:
+    return system.repositories[0].location
+
+
+def test_addresses(tmp_path: Path) -> None:
+    root = root_with(
+        tmp_path, a=REPO.format(1, "baseurl=iso:/x\n  https://user:secret@x.example/$releasever/\npath=sub/./../x")
+    )
+    system = read_root(root, releasever="15.6")
+    assert location(system) == "https://user:secret@x.example/15.6/sub/x"
+    (tmp_path / "etc/zypp/repos.d/a.repo").write_text(REPO.format(1, "baseurl=dir:/home/user:secret@x"))
+    assert location(read_root(root)) is None
+
+
+def test_alias_defined_twice(tmp_path: Path) -> None:
+    root = root_with(tmp_path, a=REPO.format(1, "baseurl=http://x.example/"), b=REPO.format(1, "baseurl=http://y.example/"))
+    system = read_root(root)
+    assert location(system) == "http://x.example/"
+    assert [(one.alias, "again" in one.reason) for one in system.skipped] == [("a", True)]
+
+
+def test_locks_can_be_switched_off(tmp_path: Path) -> None:
+    root = root_with(tmp_path)
+    (root / "etc/zypp/locks").write_text("solvable_name: x\n")
+    assert len(read_root(root).locks) == 1
+    (root / "etc/zypp/zypp.conf").write_text("[main]\nlocksfile.apply = no\n")
+    assert read_root(root).locks == ()
+
+
+def test_services(tmp_path: Path) -> None:
+    root = root_with(tmp_path)
+    for name in ("etc/zypp/services.d/scc.service", "usr/lib/zypp/plugins/services/spacewalk"):
+        (root / name).parent.mkdir(parents=True)
+        (root / name).write_text("")
+    assert read_root(root).services == ("scc", "spacewalk")

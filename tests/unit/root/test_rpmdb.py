@@ -1,0 +1,304 @@
+"""What is installed is read whole, from any backend, and leaves no trace in the system."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from kmpsolve.errors import MetadataError
+from kmpsolve.metadata.content import Content
+from kmpsolve.metadata.rootpath import Root
+from kmpsolve.metadata.rpmbinding import load_rpm
+from kmpsolve.metadata.rpmdb import find_database, main_architecture, read_installed
+from tests.sandbox import Sandbox
+from tests.support import rpmbuild
+from tests.support.packages import PackageSpec
+
+PACKAGES = (
+    PackageSpec(
+        name="kernel-default",
+        version="6.4.0",
+        release="150600.23.25.1",
+        provides=("multiversion(kernel)", "kernel-uname-r = 6.4.0-150600.23.25-default", "ksym(default:a) = 37a0cba"),
+        files=("/lib/modules/6.4.0-150600.23.25-default/kernel/a.ko.zst", "/boot/vmlinuz-6.4.0"),
+    ),
+    PackageSpec(
+        name="acme-kmp-default",
+        epoch=2,
+        version="3.2_k6.4.0_150600.23.25",
+        release="1",
+        vendor="ACME & Söhne <acme>",
+        provides=("kmod(acme.ko)", "acme-kmp = 3.2", "multiversion(kernel)"),
+        requires=("ksym(default:a) = 37a0cba", "coreutils", "grep >= 2.0-1", "ksym(default:"),
+        conflicts=("acme-kmp-default-k6.4.0-150600.23.25",),
+        obsoletes=("old-acme < 2:1",),
+        supplements=("(kernel-default and acme)", "modalias(kernel-default:pci:v00001234d*)"),
+        enhances=("kernel-default",),
+        recommends=("acme-tool",),
+        files=("/lib/modules/6.4.0-150600.23.25-default/updates/acme.ko", "/usr/bin/acme", "/etc/acme.conf"),
+        triggers=("kernel-default-devel",),
+    ),
+    PackageSpec(name="tool", version="1", release="1", arch="noarch", vendor="", files=("/usr/share/tool/x",)),
+)
+KINDS = ("provides", "requires", "conflicts", "obsoletes", "recommends", "supplements", "enhances", "suggests")
+RPM = "{http://linux.duke.edu/metadata/rpm}"
+COMMON = "{http://linux.duke.edu/metadata/common}"
+
+
+@pytest.fixture(scope="module")
+def system() -> Iterator[Sandbox]:
+    with Sandbox() as sandbox:
+        sandbox.install_rpms(rpmbuild.build(PACKAGES))
+        yield sandbox
+
+
+def tree(content: Content) -> ElementTree.Element:
+    assert content.primary is not None
+    with content.primary as file:
+        return ElementTree.parse(file).getroot()
+
+
+def described(package: ElementTree.Element) -> dict[str, object]:
+    version = package.find(f"{COMMON}version")
+    assert version is not None
+    found: dict[str, object] = {
+        kind: sorted(
+            tuple(entry.get(key) or "" for key in ("name", "flags", "epoch", "ver", "rel"))
+            for entry in package.findall(f"{COMMON}format/{RPM}{kind}/{RPM}entry")
+        )
+        for kind in KINDS
+    }
+    return found | {
+        "name": package.findtext(f"{COMMON}name"),
+        "arch": package.findtext(f"{COMMON}arch"),
+        "version": version.attrib,
+        "vendor": package.findtext(f"{COMMON}format/{RPM}vendor") or "",
+        "files": sorted(file.text or "" for file in package.findall(f"{COMMON}format/{COMMON}file")),
+    }
+
+
+def test_same_as_createrepo_writes_for_the_rpms(system: Sandbox, tmp_path: Path) -> None:
+    for rpm in rpmbuild.build(PACKAGES):
+        (tmp_path / rpm.name).symlink_to(rpm)
+    subprocess.run(["createrepo_c", "-q", "--no-database", "--compress-type=gz", tmp_path], check=True)
+    primary = next((tmp_path / "repodata").glob("*-primary.xml.gz"))
+    unpacked = subprocess.run(["gzip", "-dc", primary], check=True, capture_output=True).stdout
+    expected = [described(package) for package in ElementTree.fromstring(unpacked)]
+    installed = read_installed(Root.at(system.root))
+    actual = [described(package) for package in tree(installed.content)]
+    assert installed.stale is None
+
+    def order(one: dict[str, object]) -> str:
+        return str(one["name"])
+
+    assert sorted(actual, key=order) == sorted(expected, key=order)
+
+
+def test_what_only_headers_tell(system: Sandbox) -> None:
+    content = read_installed(Root.at(system.root)).content
+    assert content.primary is not None
+    content.primary.close()
+    acme = "acme-kmp-default-2:3.2_k6.4.0_150600.23.25-1.x86_64"
+    assert content.alias == "@System"
+    assert content.source == str(system.root / "var/lib/rpm/rpmdb.sqlite")
+    assert content.triggers == {acme: ("kernel-default-devel",)}
+    assert content.module_files == {
+        "kernel-default-6.4.0-150600.23.25.1.x86_64": (
+            "/lib/modules/6.4.0-150600.23.25-default/kernel/a.ko.zst",
+        ),
+        acme: ("/lib/modules/6.4.0-150600.23.25-default/updates/acme.ko",),
+    }
+    assert main_architecture(find_database(Root.at(system.root))) == "x86_64"
+
+
+def test_every_dependency_of_the_header_is_there(system: Sandbox) -> None:
+    rpm = load_rpm()
+    rpms = rpmbuild.build(PACKAGES)
+    transaction = rpm.TransactionSet()
+    transaction.setVSFlags(-1)
+    packages = {package.findtext(f"{COMMON}name"): described(package) for package in tree(
+        read_installed(Root.at(system.root)).content
+    )}  # fmt: skip
+    for path in rpms:
+        with path.open("rb") as file:
+            header = transaction.hdrFromFdno(file.fileno())
+        names = sorted(name for name in header[rpm.RPMTAG_REQUIRENAME] if not name.startswith("rpmlib("))
+        found = packages[header[rpm.RPMTAG_NAME]]["requires"]
+        assert isinstance(found, list)
+        assert [entry[0] for entry in found] == names
+
+
+@pytest.fixture
+def copy(system: Sandbox, tmp_path: Path) -> Path:
+    """Make a root folder with this rpmdb and nothing else."""
+    root = tmp_path / "root"
+    shutil.copytree(system.path("/var/lib/rpm"), root / "var/lib/rpm")
+    return root
+
+
+def names(root: Path) -> list[str]:
+    content = read_installed(Root.at(root)).content
+    return sorted(package.findtext(f"{COMMON}name") or "" for package in tree(content))
+
+
+NAMES = ["acme-kmp-default", "kernel-default", "tool"]
+
+
+def everything(root: Path) -> dict[str, tuple[int, ...]]:
+    return {
+        str(path): (path.lstat().st_mode, path.lstat().st_size, path.lstat().st_mtime_ns, path.lstat().st_ctime_ns)
+        for path in [root, *root.rglob("*")]
+    }
+
+
+def test_nothing_is_written_or_created(copy: Path) -> None:
+    for rubbish in ("rpmdb.sqlite-shm", "rpmdb.sqlite-wal", ".rpm.lock"):
+        (copy / "var/lib/rpm" / rubbish).unlink(missing_ok=True)
+    before = everything(copy)
+    assert names(copy) == NAMES
+    assert everything(copy) == before
+
+
+def test_read_only_root(system: Sandbox, tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from kmpsolve.metadata.rootpath import Root\n"
+        "from kmpsolve.metadata.rpmdb import read_installed\n"
+        "print(read_installed(Root.at(Path(sys.argv[1]))).content.primary.read().count(b'<package '))\n"
+    )
+    import sys
+
+    copy = tmp_path / "root"
+    shutil.copytree(system.path("/var/lib/rpm"), copy / "var/lib/rpm")
+    script = f"mount --bind {copy} {copy} && mount -o remount,ro,bind {copy} && ! touch {copy}/x 2>/dev/null && " + (
+        'exec "$0" -c "$1" "$2"'
+    )
+    ended = subprocess.run(
+        ["unshare", "-rm", "sh", "-c", script, sys.executable, code, copy],
+        capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": os.getcwd()},  # noqa: PTH109
+    )  # fmt: skip
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "3\n", "")
+
+
+def test_changes_that_are_still_in_the_log_count(copy: Path) -> None:
+    # A live system: what rpm wrote last stands in the write-ahead log until a checkpoint moves it.
+    import sqlite3
+
+    folder = copy / "var/lib/rpm"
+    writer = sqlite3.connect(folder / "rpmdb.sqlite")
+    writer.execute("PRAGMA journal_mode=WAL")
+    writer.execute("PRAGMA wal_autocheckpoint=0")
+    writer.execute("DELETE FROM Packages WHERE hnum = (SELECT max(hnum) FROM Packages)")
+    writer.commit()
+    assert (folder / "rpmdb.sqlite-wal").stat().st_size > 0
+    assert names(copy) == NAMES[:2]
+    writer.close()
+
+
+def test_public_keys_are_no_packages(copy: Path, tmp_path: Path) -> None:
+    subprocess.run(
+        ["gpg", "--batch", "--homedir", tmp_path, "--passphrase", "", "--quick-gen-key", "test@example.com"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    key = tmp_path / "key.asc"
+    with key.open("wb") as file:
+        subprocess.run(["gpg", "--batch", "--homedir", tmp_path, "--export", "--armor"], check=True, stdout=file)
+    database = copy / "var/lib/rpm"
+    subprocess.run(["rpmkeys", "--dbpath", database, "--import", key], check=True)
+    listed = subprocess.run(["rpm", "--dbpath", database, "-qa"], check=True, capture_output=True, text=True).stdout
+    assert "gpg-pubkey" in listed
+    assert names(copy) == NAMES
+
+
+def test_folder_that_only_macros_name(copy: Path) -> None:
+    (copy / "srv").mkdir()
+    (copy / "var/lib/rpm").rename(copy / "srv/db")
+    (copy / "etc/rpm").mkdir(parents=True)
+    (copy / "etc/rpm/macros").write_text("%_dbpath\t%{_nowhere}/x\n")
+    with pytest.raises(MetadataError) as error:
+        find_database(Root.at(copy))
+    assert error.value.reference == "no-rpmdb"
+    (copy / "etc/rpm/macros.local").write_text("%_dbpath /srv/db\n")
+    assert names(copy) == NAMES
+
+
+def test_links_stay_below_the_root(copy: Path) -> None:
+    (copy / "usr/lib/sysimage").mkdir(parents=True)
+    (copy / "var/lib/rpm").rename(copy / "usr/lib/sysimage/rpm")
+    (copy / "var/lib/rpm").symlink_to("/usr/lib/sysimage/rpm")
+    assert names(copy) == NAMES
+    assert str(copy) in str(find_database(Root.at(copy)).path)
+
+
+@pytest.mark.parametrize("damage", [b"", b"\0" * 4096, b"SQLite format 3\0" + b"\0" * 4096])
+def test_damaged_database(copy: Path, damage: bytes) -> None:
+    (copy / "var/lib/rpm/rpmdb.sqlite").write_bytes(damage)
+    (copy / "var/lib/rpm/rpmdb.sqlite-wal").unlink(missing_ok=True)
+    with pytest.raises(MetadataError) as error:
+        read_installed(Root.at(copy))
+    assert error.value.reference == "rpmdb-unreadable"
+    assert "sqlite" in error.value.message
+
+
+@pytest.mark.parametrize(
+    ("name", "backend", "head"), [("Packages", "bdb", b"\0" * 12 + b"\x61\x15\x06\0"), ("Packages.db", "ndb", b"RpmP")]
+)
+def test_backend_that_this_rpm_cannot_read(
+    copy: Path, name: str, backend: str, head: bytes, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (copy / "var/lib/rpm/rpmdb.sqlite").unlink()
+    (copy / "var/lib/rpm" / name).write_bytes(head.ljust(8192, b"\0"))
+    before = everything(copy)
+    with pytest.raises(MetadataError) as error:
+        read_installed(Root.at(copy))
+    assert f" {backend} rpmdb" in error.value.message
+    assert error.value.hint
+    assert everything(copy) == before
+    assert capfd.readouterr() == ("", "")
+
+
+def test_zyppers_copy_stands_in_and_says_so(copy: Path, system: Sandbox) -> None:
+    system.zypper("search", "-i")
+    cache = copy / "var/cache/zypp/solv/@System"
+    shutil.copytree(system.path("/var/cache/zypp/solv/@System"), cache)
+    (copy / "var/lib/rpm/rpmdb.sqlite").write_bytes(b"\0" * 4096)
+    installed = read_installed(Root.at(copy))
+    assert installed.content.solv == cache / "solv"
+    assert installed.stale and "sqlite" in installed.stale
+
+
+def test_no_database(tmp_path: Path) -> None:
+    with pytest.raises(MetadataError) as error:
+        read_installed(Root.at(tmp_path))
+    assert error.value.reference == "no-rpmdb"
+
+
+def test_unreadable_database(copy: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from kmpsolve.errors import MetadataError\n"
+        "from kmpsolve.metadata.rootpath import Root\n"
+        "from kmpsolve.metadata.rpmdb import read_installed\n"
+        "try:\n    read_installed(Root.at(Path(sys.argv[1])))\n"
+        "except MetadataError as error:\n    print(error.reference, error.message)\n"
+    )
+    import sys
+
+    (copy / "var/lib/rpm/rpmdb.sqlite").chmod(0)
+    for folder in [copy, *copy.parents]:
+        if folder != Path("/") and os.stat(folder).st_uid == os.getuid():  # noqa: PTH116
+            folder.chmod(folder.stat().st_mode | 0o055)
+    command = [sys.executable, "-c", code, str(copy)]
+    if os.getuid() == 0:
+        command = ["setpriv", "--reuid=65534", "--clear-groups", *command]
+    ended = subprocess.run(
+        command, capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": os.getcwd(), "PYTHONDONTWRITEBYTECODE": "1"},  # noqa: PTH109
+    )  # fmt: skip
+    assert ended.stdout == "rpmdb-unreadable cannot be read (Permission denied)\n", ended.stderr
