@@ -1,7 +1,7 @@
 """What ``zypper purge-kernels`` would remove: pure, from small values.
 
-A model of libzypp's PurgeKernels.cc (as of mid-2026), with its solver reduced to what it does there: it removes a
-package together with everything that needs it, and refuses if that hits something that has to stay.
+A model of libzypp's PurgeKernels.cc (as of mid-2026), with its solver reduced to what it does there: it
+removes a package together with everything that needs it, and refuses if that hits something that has to stay.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ class Candidate:
     locked
         A zypp lock holds it.
     needs
-        For each of its requirements that installed packages meet: the positions, in the sequence of all installed
-        packages, of those that do. Requirements that nothing meets do not count.
+        For each of its requirements that installed packages meet: the positions, in the sequence of all
+        installed packages, of those that do. Requirements that nothing meets do not count.
     """
 
     name: str
@@ -125,8 +125,8 @@ def purged(
     Parameters
     ----------
     installed
-        All installed packages that matter, in the rpmdb's order (which decides where two removals exclude each
-        other); anything left out is taken as not needing a kernel or a KMP.
+        All installed packages that matter, in the rpmdb's order (which decides where two removals exclude
+        each other); anything left out is taken as not needing a kernel or a KMP.
     keep
         zypp.conf's ``multiversion.kernels``.
     running
@@ -203,8 +203,8 @@ _order = cmp_to_key(_compare)
 
 def _generic(one: Candidate) -> Evr:
     """The EVR that stands for a package in its group: of those that it provides, the one with the fewest dots in
-    its release, so that rebuilds count as one version. libzypp takes the package's own for the first provide."""
-    chosen = one.evr
+    its release, so that rebuilds count as one version. libzypp takes the package's own for the first
+    provide.""" chosen = one.evr
     for provided in one.own_provides[1:]:
         if provided.release.count(".") < chosen.release.count("."):
             chosen = provided

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Protocol
 
 from kmpsolve.model.evr import Evr
@@ -91,3 +92,11 @@ class Request:
     require_signed: bool = False
     today: str = ""
     notes: tuple[Warned, ...] = ()
+
+    def rule(self, name: str) -> KmpRule | None:
+        """The configuration's entry for a KMP's name: the first that matches."""
+        return next((rule for rule in self.kmp_rules if fnmatchcase(name, rule.match)), None)
+
+    def waiver(self, name: str) -> Waiver | None:
+        """The waiver that holds for a KMP's name today."""
+        return next((w for w in self.waivers if fnmatchcase(name, w.kmp) and w.expires >= self.today), None)

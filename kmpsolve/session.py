@@ -21,7 +21,7 @@ from kmpsolve.planner import plan as plan_universe
 from kmpsolve.request import Policy, Request
 from kmpsolve.solver.universe import SYSTEM, Universe
 
-__all__ = ["Loaded", "Sources", "load", "now", "plan", "today"]
+__all__ = ["Loaded", "Sources", "load", "now", "plan", "prepare", "today"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +32,8 @@ class Sources:
     ----------
     root
         The system's root; ``None`` if nothing of any root is to be read.
+    releasever
+        What ``$releasever`` means in the root's repositories, to look at the next service pack.
     installed
         Instead of the root's rpmdb: a folder of RPMs, an rpm-md folder, a .solv file, an inventory.
     repositories
@@ -39,6 +41,7 @@ class Sources:
     """
 
     root: Path | None = None
+    releasever: str | None = None
     installed: str | None = None
     repositories: tuple[tuple[str, str], ...] | None = None
 
@@ -63,6 +66,31 @@ class Loaded:
     inputs: Inputs
 
 
+def prepare(system: System | None, request: Request, config: Config) -> tuple[Universe, Request]:
+    """An empty universe under a system's rules, and the request that the configuration completes.
+
+    Parameters
+    ----------
+    system
+        ``None``: zypp's defaults.
+    """
+    policy = _policy(system)
+    rules = config.kmp_rules
+    universe = Universe(
+        policy, lambda name: any(rule.rebuilt_on_host and fnmatchcase(name, rule.match) for rule in rules)
+    )
+    return universe, replace(
+        request,
+        policy=policy,
+        kmp_rules=rules,
+        waivers=config.waivers,
+        already_broken=config.already_broken,
+        protect_fallback=config.protect_fallback,
+        require_signed=config.require_signed,
+        today=today(),
+    )
+
+
 def load(sources: Sources, request: Request, config: Config) -> Loaded:
     """Read every source and seal the universe.
 
@@ -75,22 +103,8 @@ def load(sources: Sources, request: Request, config: Config) -> Loaded:
     NoRepositoryError
         If no repository is defined or enabled.
     """
-    system = read_root(sources.root) if sources.root is not None else None
-    policy = _policy(system)
-    request = replace(
-        request,
-        policy=policy,
-        kmp_rules=config.kmp_rules,
-        waivers=config.waivers,
-        already_broken=config.already_broken,
-        protect_fallback=config.protect_fallback,
-        require_signed=config.require_signed,
-        today=today(),
-    )
-    rules = config.kmp_rules
-    universe = Universe(
-        policy, lambda name: any(rule.rebuilt_on_host and fnmatchcase(name, rule.match) for rule in rules)
-    )
+    system = read_root(sources.root, releasever=sources.releasever) if sources.root is not None else None
+    universe, request = prepare(system, request, config)
     skipped: list[SkippedInput] = []
     openers = _openers(sources, system, skipped)
     if sources.installed is not None:

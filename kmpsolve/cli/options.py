@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from kmpsolve.config import Config, read_config
@@ -33,6 +34,9 @@ def add_system(parser: argparse.ArgumentParser) -> None:
         action="append",
         help="instead of the root's repositories: an rpm-md folder, a folder of RPMs, a .solv file, a URL",
     )
+    group.add_argument(
+        "--releasever", metavar="V", help="read the root's repositories as those of another release"
+    )
     group.add_argument("--flavor", metavar="F", action="append", help="only kernels of this flavor")
     group.add_argument("--running", metavar="UNAME-R", help="the kernel that runs")
     group.add_argument("--config", metavar="FILE", help="a configuration file to read after the system's")
@@ -55,33 +59,39 @@ def sources(options: argparse.Namespace) -> Sources:
     """Where to read from; with both --installed and --repo no root is read unless it is given."""
     pairs: list[tuple[str, str]] | None = None
     if options.repo is not None:
-        pairs = [_alias_and_source(text) for text in options.repo]
-        aliases = [alias for alias, _ in pairs]
-        double = sorted({alias for alias in aliases if aliases.count(alias) > 1})
-        if double:
-            raise UsageError(
-                f"two repositories have the alias {double[0]}",
-                reference="alias-twice",
-                where="--repo",
-                hint="name them apart: --repo ALIAS=SRC",
-            )
+        pairs = _aliases_and_sources(options.repo)
     root = options.root
     if root is None and (options.installed is None or pairs is None):
         root = "/"
-    if root is not None and not Path(root).is_dir():
-        raise UsageError(f"{root} is no folder", reference="root-missing", where="--root")
     return Sources(
         root=Path(root) if root is not None else None,
+        releasever=options.releasever,
         installed=options.installed,
         repositories=tuple(pairs) if pairs is not None else None,
     )
 
 
-def _alias_and_source(text: str) -> tuple[str, str]:
-    alias, equals, source = text.partition("=")
-    if equals and alias and "/" not in alias and ":" not in alias:
-        return alias, source
-    return Path(text.rstrip("/")).name or text, text
+def _aliases_and_sources(texts: Sequence[str]) -> list[tuple[str, str]]:
+    """Split each [ALIAS=]SRC; without an alias it is the last part of SRC, or SRC where that is taken."""
+    named: dict[str, str] = {}
+    unnamed: list[str] = []
+    for text in texts:
+        alias, equals, source = text.partition("=")
+        if not (equals and alias and source and "/" not in alias and ":" not in alias):
+            unnamed.append(text)
+        elif alias in named:
+            raise UsageError(
+                f"two repositories have the alias {alias}",
+                reference="alias-twice",
+                where="--repo",
+                hint="name them apart: --repo ALIAS=SRC",
+            )
+        else:
+            named[alias] = source
+    short = [Path(source.rstrip("/")).name or source for source in unnamed]
+    for source, alias in zip(unnamed, short, strict=True):
+        named[alias if short.count(alias) == 1 and alias not in named else source] = source
+    return list(named.items())
 
 
 def configuration(options: argparse.Namespace, where: Sources) -> Config:

@@ -1,7 +1,8 @@
 """zypp's ini files: zypp.conf, repository definitions, vendor classes.
 
-Not configparser's dialect: there are no continuation lines and no inline comments, keys keep their case, the last
-of two equal keys wins, a section may be opened again, and a line without ``=`` is an error (libzypp's IniParser).
+Not configparser's dialect: there are no continuation lines and no inline comments, keys keep their case, the
+last of two equal keys wins, a section may be opened again, and a line without ``=`` is an error (libzypp's
+IniParser).
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ class Entry:
 def entries(text: str) -> Iterator[Entry]:
     """Read an ini file line by line.
 
-    A bare value is a line without an assignment; it continues the value before it for the few keys that may have
-    several lines, and is an error anywhere else: the caller decides.
+    A bare value is a line without an assignment; it continues the value before it for the few keys that may
+    have several lines, and is an error anywhere else: the caller decides.
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """zypp's package locks: which packages may neither be installed nor removed.
 
-A lock is a query in a file of blocks (libzypp's PoolQuery), and the file is read forgivingly: a line without a
-colon ends a block, an unknown word is skipped, and what is left decides. A block that says no more than
+A lock is a query in a file of blocks (libzypp's PoolQuery), and the file is read forgivingly: a line without
+a colon ends a block, an unknown word is skipped, and what is left decides. A block that says no more than
 ``type: package`` locks every package. What zypp would read otherwise than its author meant is reported.
 """
 
@@ -114,8 +114,8 @@ class LockBlock:
     Parameters
     ----------
     raw
-        The text as it stands in the file, with its line ends and the empty lines that end it. The blocks' texts
-        together are the file; bytes that are no UTF-8 are surrogates.
+        The text as it stands in the file, with its line ends and the empty lines that end it. The blocks'
+        texts together are the file; bytes that are no UTF-8 are surrogates.
     lock
         What it locks; None for text without a lock, and for a lock that never locks a package.
     """
@@ -197,7 +197,9 @@ class _Block:
         self._case_sensitive = False
         self._strings: list[str] = []
         self._attributes: dict[str, list[str]] = {}
-        self._predicates: list[tuple[str, str, str | None, tuple[str, Evr] | None, str | None, str | None]] = []
+        self._predicates: list[
+            tuple[str, str, str | None, tuple[str, Evr] | None, str | None, str | None]
+        ] = []
         for number, line in enumerate(lines, first):
             key, colon, value = line.rstrip("\n").partition(":")
             if colon and not line.startswith("#"):
@@ -310,7 +312,8 @@ class _Block:
     def _patterns(self) -> Iterator[_Pattern]:
         lists = list(self._attributes.values())
         shared = bool(lists) and (
-            not any(any(values) for values in lists) or all(set(lists[0]) <= set(other) for other in lists[1:])
+            not any(any(values) for values in lists)
+            or all(set(lists[0]) <= set(other) for other in lists[1:])
         )
         for attribute, values in self._attributes.items():
             strings = [*self._strings, *(lists[0] if shared else values)]
@@ -322,7 +325,9 @@ class _Block:
         if not self._attributes and not self._predicates:
             yield _Pattern(attribute="", expression=self._expression(self._strings, self._mode))
 
-    def _expression(self, strings: Sequence[str], mode: str, *, foreign: bool = False) -> re.Pattern[str] | None:
+    def _expression(
+        self, strings: Sequence[str], mode: str, *, foreign: bool = False
+    ) -> re.Pattern[str] | None:
         """Join strings into one expression; None, which matches everything, if there is none that is not empty."""
         wanted = [text for text in dict.fromkeys(strings) if text]
         if not wanted:

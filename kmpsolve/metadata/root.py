@@ -45,8 +45,8 @@ class Repository:
     location
         What `open_source` reads: a ``.solv`` file, a folder, an address; None if there is nothing.
     metadata
-        The folder with zypper's copy of its metadata, where there is one: patches are read there, since zypper's
-        ``.solv`` tells retracted packages only where libsolv was built to.
+        The folder with zypper's copy of its metadata, where there is one: patches are read there, since
+        zypper's ``.solv`` tells retracted packages only where libsolv was built to.
     refreshed
         When zypper last refreshed it with success (seconds since the epoch), where known.
     reason
@@ -223,8 +223,8 @@ def read_root(root: Path, *, releasever: str | None = None, arch: str | None = N
     releasever
         What ``$releasever`` is to be, instead of the installed product's version.
     arch
-        The system's architecture; by default what zypp.conf says, else that of most installed packages (which are
-        looked at only if a repository's address depends on it).
+        The system's architecture; by default what zypp.conf says, else that of most installed packages
+        (which are looked at only if a repository's address depends on it).
 
     Raises
     ------
@@ -262,8 +262,8 @@ def _locate(root: Root, conf: ZyppConf, definition: RepositoryDefinition) -> Rep
     """Choose where to read a repository.
 
     zypper's ``.solv`` is by far the quickest, but counts only while its cookie says that it was made from the
-    metadata that lies beside it. A local folder whose metadata is newer is what zypper would read after its own
-    refresh, if it refreshes this repository by itself.
+    metadata that lies beside it. A local folder whose metadata is newer is what zypper would read after its
+    own refresh, if it refreshes this repository by itself.
     """
     folder = definition.alias.replace("/", "_")
     raw = root.path(f"{conf.raw_folder}/{folder}")
@@ -341,9 +341,9 @@ def _same(a: Path, b: Path) -> bool:
 def _fresh(solv: Path, index: Path, raw: Path, definition: RepositoryDefinition) -> bool:
     """Tell whether zypper made a ``.solv`` file from this very metadata index.
 
-    The cookie beside it is a checksum over the checksums of what it was made from: the index, the media file where
-    there is one, and the repository's address (libzypp's RepoStatus; SHA-1 before 17.36.4, SHA-256 since). An
-    unknown way of counting makes the slower way through the metadata, never a wrong answer.
+    The cookie beside it is a checksum over the checksums of what it was made from: the index, the media file
+    where there is one, and the repository's address (libzypp's RepoStatus; SHA-1 before 17.36.4, SHA-256
+    since). An unknown way of counting makes the slower way through the metadata, never a wrong answer.
     """
     try:
         if not solv.is_file():

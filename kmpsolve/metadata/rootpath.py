@@ -40,7 +40,8 @@ class Root:
         MetadataError
             ``no-root``, if it is no folder.
         """
-        # Not resolved: what the user typed is what messages should show, and /proc/PID/root must stay as it is.
+        # Not resolved: what the user typed is what messages should show, and /proc/PID/root must stay as it
+        # is.
         absolute = Path(os.path.abspath(folder))  # noqa: PTH100
         if not absolute.is_dir():
             raise MetadataError(
@@ -76,7 +77,7 @@ class Root:
                 continue
             found.append(part)
             try:
-                target = os.readlink("/".join([base, *found]))
+                target = os.readlink("/".join([base, *found]))  # noqa: PTH115 (a string: its ".." parts must stay)
             except OSError:
                 continue  # no link, or nothing there
             links += 1

@@ -1,7 +1,7 @@
 """The installed packages: a system's rpmdb, read through rpm's own binding and without touching the system.
 
-rpm writes beside the database even when it only reads it (sqlite's shared memory, lock files), and waits for those
-who change it. The database is therefore copied, and the copy is read. What is installed is written as a
+rpm writes beside the database even when it only reads it (sqlite's shared memory, lock files), and waits for
+those who change it. The database is therefore copied, and the copy is read. What is installed is written as a
 primary.xml, so that the solver meets one kind of repository only.
 """
 
@@ -44,10 +44,25 @@ _PREREQUISITE = 1 << 6 | 1 << 7 | 1 << 9 | 1 << 10 | 1 << 5
 _MISSING_OK = 1 << 19
 _STRONG = 1 << 27
 _COMPARISONS = {2: "LT", 4: "GT", 8: "EQ", 10: "LE", 12: "GE"}
-_KINDS = ("provides", "requires", "conflicts", "obsoletes", "recommends", "suggests", "supplements", "enhances")
+_KINDS = (
+    "provides",
+    "requires",
+    "conflicts",
+    "obsoletes",
+    "recommends",
+    "suggests",
+    "supplements",
+    "enhances",
+)
 _MODULE = re.compile(r".+\.ko(?:\.(?:gz|xz|zst))?")
 _MACRO = re.compile(r"^%_dbpath[ \t]+(\S+)", re.MULTILINE)
-_FOLDER_MACROS = {"_var": "/var", "_usr": "/usr", "_prefix": "/usr", "_localstatedir": "/var", "_exec_prefix": "/usr"}
+_FOLDER_MACROS = {
+    "_var": "/var",
+    "_usr": "/usr",
+    "_prefix": "/usr",
+    "_localstatedir": "/var",
+    "_exec_prefix": "/usr",
+}
 _ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 _ESCAPED = re.compile('[&<>"\t\n\r]')
 _ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\t": "&#9;", "\n": "&#10;", "\r": "&#13;"}
@@ -351,7 +366,12 @@ class _Writer:
                 in_primary.append(listed[index] + _text(name))
             elif index in modules and _MODULE.fullmatch(_text(name)):
                 kernel_modules.append(modules[index] + _text(name))
-            elif index in single and single[index] + _text(name) in ("/usr/lib/sendmail", "/etc", "/bin", "/sbin"):
+            elif index in single and single[index] + _text(name) in (
+                "/usr/lib/sendmail",
+                "/etc",
+                "/bin",
+                "/sbin",
+            ):
                 in_primary.append(single[index] + _text(name))
         return in_primary, kernel_modules
 
@@ -381,6 +401,4 @@ def _entry(name: str, sense: int, evr: str) -> str:
         epoch, rest = "0", evr
     version, dash, release = rest.partition("-")
     rel = f' rel="{_xml(release)}"' if dash else ""
-    return (
-        f'<rpm:entry name="{_xml(name)}" flags="{comparison}" epoch="{epoch}" ver="{_xml(version)}"{rel}{mark}/>\n'
-    )
+    return f'<rpm:entry name="{_xml(name)}" flags="{comparison}" epoch="{epoch}" ver="{_xml(version)}"{rel}{mark}/>\n'

@@ -31,8 +31,9 @@ def expand(text: str, variables: Mapping[str, str]) -> str:
     """Replace variables in a text as libzypp's RepoVarExpand does.
 
     ``$name`` and ``${name}`` give the value, or stay as they are if there is no such variable;
-    ``${name:-word}`` gives `word` if the variable is unset or empty, ``${name:+word}`` gives it if the variable has
-    a value. In `word`, variables are replaced too, and a backslash protects ``$``, ``}`` and itself.
+    ``${name:-word}`` gives `word` if the variable is unset or empty, ``${name:+word}`` gives it if the
+    variable has a value. In `word`, variables are replaced too, and a backslash protects ``$``, ``}`` and
+    itself.
     """
     return _expand(text, variables, embedded=False)
 
@@ -119,9 +120,9 @@ def read_variables(
 ) -> dict[str, str]:
     """Collect a system's variables.
 
-    Files in vars.d are variables, their first lines the values. ``releasever`` is `releasever` if given, else a
-    file's, else the version of the installed base product; ``releasever_major`` and ``_minor`` are its parts before
-    and after the first dot unless files define them.
+    Files in vars.d are variables, their first lines the values. ``releasever`` is `releasever` if given,
+    else a file's, else the version of the installed base product; ``releasever_major`` and ``_minor`` are
+    its parts before and after the first dot unless files define them.
 
     Parameters
     ----------

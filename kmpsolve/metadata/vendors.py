@@ -19,9 +19,9 @@ def _built_in() -> dict[str, int]:
 class VendorClasses:
     """zypp's vendor equivalence (libzypp's VendorAttr).
 
-    Case does not count. A class is a set of prefixes, ``suse`` being the only one built in; the longest prefix
-    decides. Vendors that begin with ``opensuse`` are taken by their whole name, never by a prefix, so that
-    openSUSE's projects do not become one vendor. Without a class, a vendor is equivalent to itself only.
+    Case does not count. A class is a set of prefixes, ``suse`` being the only one built in; the longest
+    prefix decides. Vendors that begin with ``opensuse`` are taken by their whole name, never by a prefix, so
+    that openSUSE's projects do not become one vendor. Without a class, a vendor is equivalent to itself only.
     """
 
     _class_of: dict[str, int] = field(default_factory=_built_in)

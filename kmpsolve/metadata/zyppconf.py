@@ -68,8 +68,8 @@ def read_zypp_conf(root: Root) -> ZyppConf:
     """Read the zypp configuration of a system.
 
     The base is zypp.conf of the strongest layer that has one. Drop-ins (``zypp.conf.d/*.conf``) come from all
-    layers, one of a name standing in for those of the same name in weaker layers, and overrule the base and each
-    other in the order of their names (libzypp's EconfDict).
+    layers, one of a name standing in for those of the same name in weaker layers, and overrule the base and
+    each other in the order of their names (libzypp's EconfDict).
 
     Raises
     ------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -101,7 +100,7 @@ class FlavorSystem:
         self.request = request
         self.flavor = flavor
         kernels = [kernel for kernel in universe.kernels if kernel.flavor == flavor]
-        self.units = self._installed_units([k for k in kernels if k.package.installed])
+        self.units = self.join([k for k in kernels if k.package.installed])
         self.newest = self.units[-1]
         self.arch = self.newest.main.nevra.arch
         self._parts = {
@@ -137,7 +136,8 @@ class FlavorSystem:
 
     # kernels
 
-    def _installed_units(self, kernels: Sequence[KernelPackage]) -> tuple[KernelUnit, ...]:
+    def join(self, kernels: Sequence[KernelPackage]) -> tuple[KernelUnit, ...]:
+        """The units that packages of this flavor make up when they stand together, oldest first."""
         by_uname: dict[str, list[KernelPackage]] = {}
         parts = [k for k in kernels if k.part in ("extra", "optional")]
         for kernel in kernels:
@@ -317,15 +317,7 @@ class FlavorSystem:
         ]
         versionless = any(not build.versioned for build in installed)
         works = bool(works_on) or versionless
-        rule = next((r for r in self.request.kmp_rules if fnmatch.fnmatchcase(name, r.match)), None)
-        waiver = next(
-            (
-                w
-                for w in self.request.waivers
-                if fnmatch.fnmatchcase(name, w.kmp) and w.expires >= self.request.today
-            ),
-            None,
-        )
+        rule, waiver = self.request.rule(name), self.request.waiver(name)
         ignored = rule is not None and rule.on_blocked == "ignore"
         broken_counts = self.request.already_broken == "block"
         return Kmp(

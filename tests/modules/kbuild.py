@@ -71,7 +71,7 @@ def signing_key(
 ) -> tuple[Path, Path]:
     """A new key and its certificate (DER), for sign-file."""
     place.mkdir(exist_ok=True)
-    key, certificate = place / "key.pem", place / "certificate.der"
+    key, certificate = place / "key", place / "certificate.der"
     command = [
         "openssl",
         "req",

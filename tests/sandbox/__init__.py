@@ -1,12 +1,12 @@
 """A throw-away ``/`` for the real zypper: everything it does vanishes with its mount namespace.
 
-libzypp reads commit plugins, locks and configuration only for a system that it believes to be the real one, so
-``--root`` is no stand-in. A `Sandbox` is a holder process in new mount and PID namespaces with the machine's own
-file tree below it: as root through an overlay whose upper half is a tmpfs, without privileges through bind
-mounts of the folders with programs (``unshare -r``). It starts with an empty rpmdb, no repositories, an empty
-``systemCheck``, no os-release and a zypp.conf of two lines. When the holder ends (its standard input is a pipe
-that this process holds, so it ends however this process does), the kernel drops the mounts and kills what was
-started inside.
+libzypp reads commit plugins, locks and configuration only for a system that it believes to be the real one,
+so ``--root`` is no stand-in. A `Sandbox` is a holder process in new mount and PID namespaces with the
+machine's own file tree below it: as root through an overlay whose upper half is a tmpfs, without privileges
+through bind mounts of the folders with programs (``unshare -r``). It starts with an empty rpmdb, no
+repositories, an empty ``systemCheck``, no os-release and a zypp.conf of two lines. When the holder ends (its
+standard input is a pipe that this process holds, so it ends however this process does), the kernel drops the
+mounts and kills what was started inside.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ mkdir -p $R/usr/lib $R/usr/local $R/etc $R/dev $R/sys $R/proc $R/run $R/tmp $R/r
 for D in bin sbin lib lib64; do [ -L /$D ] && ln -s "$(readlink /$D)" $R/$D; done
 for D in /usr/* /usr/lib/*; do
     case $D in
-        /usr/lib|/usr/etc|/usr/lib/os-release|/usr/lib/zypp|/usr/lib/zypper|/usr/lib/sysimage|/usr/lib/modules) ;;
-        *) if [ -L "$D" ]; then ln -s "$(readlink "$D")" "$R$D"
+       
+        /usr/lib|/usr/etc|/usr/lib/os-release|/usr/lib/zypp|/usr/lib/zypper|/usr/lib/sysimage|/usr/lib/modules) ;; *) if [ -L "$D" ]; then ln -s "$(readlink "$D")" "$R$D"
            elif [ -d "$D" ]; then mkdir -p "$R$D"; mount --rbind "$D" "$R$D"
            else touch "$R$D"; mount --bind "$D" "$R$D"; fi ;;
     esac
@@ -75,7 +75,8 @@ _FINISH = """\
 mount -t proc proc $R/proc
 mount -t tmpfs -o mode=0755 kmpsolve-sandbox $R/run
 mount -t tmpfs -o mode=1777 kmpsolve-sandbox $R/tmp
-mkdir -p $R/etc/zypp/repos.d $R/etc/zypp/services.d $R/etc/zypp/vendors.d $R/etc/zypp/multiversion.d $R/etc/rpm \
+mkdir -p $R/etc/zypp/repos.d $R/etc/zypp/services.d $R/etc/zypp/vendors.d $R/etc/zypp/multiversion.d
+$R/etc/rpm \
     $R/var/lib/rpm $R/var/cache/zypp $R/var/lib/zypp $R/var/log/zypp $R/run/lock
 : > $R/etc/zypp/systemCheck
 printf %s "$ZYPP_CONF" > $R/etc/zypp/zypp.conf
@@ -105,10 +106,11 @@ class Sandbox:
     Parameters
     ----------
     shared
-        Folders of the machine that the sandbox sees live and writable at the same path, such as a test's tmp_path.
-        The tests' cache of RPMs and repositories is always one of them.
+        Folders of the machine that the sandbox sees live and writable at the same path, such as a test's
+        tmp_path. The tests' cache of RPMs and repositories is always one of them.
     unprivileged
-        True: use bind mounts in a user namespace, as somebody without root does; by default so unless this is root.
+        True: use bind mounts in a user namespace, as somebody without root does; by default so unless this
+        is root.
     zypp_conf
         The text of ``/etc/zypp/zypp.conf``.
     """
@@ -182,14 +184,16 @@ class Sandbox:
         user = ["-U", "--preserve-credentials"] if self._unprivileged else []
         return ["nsenter", "-t", str(self._pid), *user, "-m", "-p", "-r", "-w"]
 
-    def popen(self, argv: Sequence[str], *, env: Mapping[str, str] = {}, **kwargs: object) -> subprocess.Popen[str]:  # noqa: B006
+    def popen(
+        self, argv: Sequence[str], *, env: Mapping[str, str] = {}, **kwargs: object
+    ) -> subprocess.Popen[str]:
         """Start a program in the sandbox with `subprocess.Popen`'s keywords (text by default)."""
         return subprocess.Popen(  # type: ignore[call-overload, no-any-return]
             [*self._entering(), "--", *argv], env={**_ENVIRONMENT, **env}, **{"text": True, **kwargs}
         )
 
     def run(
-        self, argv: Sequence[str], *, env: Mapping[str, str] = {}, stdin: str = "", timeout: float = 120  # noqa: B006
+        self, argv: Sequence[str], *, env: Mapping[str, str] = {}, stdin: str = "", timeout: float = 120
     ) -> Finished:
         """Run a program in the sandbox to its end."""
         ended = subprocess.run(
@@ -199,7 +203,7 @@ class Sandbox:
         )  # fmt: skip
         return Finished(argv=tuple(argv), code=ended.returncode, stdout=ended.stdout, stderr=ended.stderr)
 
-    def zypper(self, *arguments: str, env: Mapping[str, str] = {}) -> Finished:  # noqa: B006
+    def zypper(self, *arguments: str, env: Mapping[str, str] = {}) -> Finished:
         """``zypper --non-interactive ARGUMENTS``."""
         return self.run(["zypper", "--non-interactive", *arguments], env=env)
 
@@ -216,7 +220,14 @@ class Sandbox:
             raise RuntimeError(str(ended))
 
     def add_repository(
-        self, alias: str, url: str, *, priority: int = 99, gpgcheck: bool = False, refresh: bool = True, extra: str = ""
+        self,
+        alias: str,
+        url: str,
+        *,
+        priority: int = 99,
+        gpgcheck: bool = False,
+        refresh: bool = True,
+        extra: str = "",
     ) -> None:
         """Define an enabled repository; zypper refreshes it by itself."""
         self.write(

@@ -27,7 +27,9 @@ def test_defaults(tmp_path: Path) -> None:
 
 def test_later_files_win_and_their_rules_come_first(tmp_path: Path) -> None:
     extra = tmp_path / "extra.toml"
-    extra.write_text("protect_fallback = true\nmetadata_max_age = '12h'\n[[kmp]]\nmatch = 'c*'\nrebuilt_on_host = true\n")
+    extra.write_text(
+        "protect_fallback = true\nmetadata_max_age = '12h'\n[[kmp]]\nmatch = 'c*'\nrebuilt_on_host = true\n"
+    )
     root = _root(
         tmp_path,
         kmpsolve="on_blocked = 'warn'\n[[kmp]]\nmatch = 'a*'\non_blocked = 'ignore'\n",

@@ -14,7 +14,6 @@ from tests.support import rpmmd
 from tests.support.packages import PackageSpec
 
 
-
 def _kernel(release: str, crc: str = "1") -> PackageSpec:
     uname = f"6.4.0-{release.rpartition('.')[0]}-default"
     return PackageSpec(
@@ -49,7 +48,8 @@ def test_blocked_is_exit_4(world: list[str], capsys: pytest.CaptureFixture[str])
 
 def test_a_named_kernel_is_planned_for(world: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*world, "--format", "json", "--kernel", "6.4.0-1.2"]) == 0
-    assert json.loads(capsys.readouterr().out)["flavors"][0]["target"]["nevra"] == "kernel-default-6.4.0-1.2.x86_64"
+    target = json.loads(capsys.readouterr().out)["flavors"][0]["target"]
+    assert target["nevra"] == "kernel-default-6.4.0-1.2.x86_64"
 
 
 @pytest.mark.parametrize(
@@ -61,8 +61,8 @@ def test_a_named_kernel_is_planned_for(world: list[str], capsys: pytest.CaptureF
         (["--frobnicate"], 2, "unrecognized arguments: --frobnicate"),
         (["--format", "pdf"], 2, "invalid choice: 'pdf'"),
         (["-o", "/nowhere/plan.txt"], 3, "/nowhere/plan.txt: cannot be written: No such file or directory"),
+        (["--root", "/nowhere"], 3, "/nowhere"),
         (["--repo", "sle=/other"], 2, "--repo: two repositories have the alias sle"),
-        (["--root", "/nowhere"], 2, "--root: /nowhere is no folder"),
     ],
 )
 def test_errors(
@@ -117,3 +117,14 @@ def test_same_input_same_bytes(world: list[str]) -> None:
     }
     assert len(outputs) == 1
     assert b"blocked" in outputs.pop()
+
+
+def test_repositories_without_an_alias_may_end_alike(
+    world: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a", "b"):
+        rpmmd.write(tmp_path / name / "repo", [_kernel("2.1", "2" if name == "a" else "1")])
+    places = [str(tmp_path / name / "repo") for name in ("a", "b")]
+    main([*world[:3], "--repo", places[0], "--repo", places[1] + "/", "--format", "json"])
+    read = json.loads(capsys.readouterr().out)["inputs"]["repositories"]
+    assert [one["alias"] for one in read] == [places[0], places[1] + "/"]

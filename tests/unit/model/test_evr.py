@@ -10,7 +10,9 @@ from kmpsolve.metadata.rpmbinding import load_rpm
 from kmpsolve.model.evr import Evr, rpmvercmp
 from kmpsolve.model.nevra import Nevra
 
-_PIECES = st.sampled_from(["0", "1", "01", "10", "a", "b", "rc", "~", "^", ".", "_", "+", "1e", "150600", "k6"])
+_PIECES = st.sampled_from(
+    ["0", "1", "01", "10", "a", "b", "rc", "~", "^", ".", "_", "+", "1e", "150600", "k6"]
+)
 _VERSIONS = st.lists(_PIECES, min_size=1, max_size=6).map("".join)
 
 
@@ -47,7 +49,11 @@ def test_equal_versions_have_equal_hashes(a: str, b: str) -> None:
 )
 def test_parse(text: str, expected: Evr) -> None:
     parsed = Evr.parse(text)
-    assert (parsed.epoch, parsed.version, parsed.release) == (expected.epoch, expected.version, expected.release)
+    assert (parsed.epoch, parsed.version, parsed.release) == (
+        expected.epoch,
+        expected.version,
+        expected.release,
+    )
 
 
 def test_without_a_release_only_epoch_and_version_count() -> None:

@@ -12,7 +12,10 @@ from kmpsolve.model.symbols import Exports, Need, SymbolTable, flavor_of_uname, 
     ("capability", "expected"),
     [
         ("ksym(default:kfree) = 37a0cba", Need("ksym", "default", "kfree", "ksym(default:kfree)", "37a0cba")),
-        ("ksym(default:kfree) = 037A0CBA", Need("ksym", "default", "kfree", "ksym(default:kfree)", "37a0cba")),
+        (
+            "ksym(default:kfree) = 037A0CBA",
+            Need("ksym", "default", "kfree", "ksym(default:kfree)", "37a0cba"),
+        ),
         ("ksym(64kb:a.b) = 0", Need("ksym", "64kb", "a.b", "ksym(64kb:a.b)", "0")),
         (
             "kernel(xen:block) = 00aabbccddeeff11",
@@ -32,7 +35,15 @@ def test_understood(capability: str, expected: Need) -> None:
 
 @pytest.mark.parametrize(
     "capability",
-    ["ksym(default:", "ksym(default:?)", "ksym(default:a) = xyz", "modversions", "retpoline", "ksym()", "kernel(default:a"],
+    [
+        "ksym(default:",
+        "ksym(default:?)",
+        "ksym(default:a) = xyz",
+        "modversions",
+        "retpoline",
+        "ksym()",
+        "kernel(default:a",
+    ],
 )
 def test_damaged(capability: str) -> None:
     need = parse_need(capability)
@@ -41,7 +52,15 @@ def test_damaged(capability: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "capability", ["coreutils", "kernel-default = 1-1", "kernel(x86-64) = 5.1-1", "modversions-tools", "ksymoops", "kmod(a.ko)"]
+    "capability",
+    [
+        "coreutils",
+        "kernel-default = 1-1",
+        "kernel(x86-64) = 5.1-1",
+        "modversions-tools",
+        "ksymoops",
+        "kmod(a.ko)",
+    ],
 )
 def test_not_a_symbol(capability: str) -> None:
     assert parse_need(capability) is None

@@ -59,7 +59,9 @@ def related(name: str, evr: str, **more: object) -> PackageSpec:
 
 
 def kmp(name: str, evr: str, *requires: str, **more: object) -> PackageSpec:
-    return package(name, evr, requires=requires, provides=("multiversion(kernel)", f"kmod({name}.ko)"), **more)
+    return package(
+        name, evr, requires=requires, provides=("multiversion(kernel)", f"kmod({name}.ko)"), **more
+    )
 
 
 def needs(evr: str, flavor: str = "default") -> str:
@@ -168,7 +170,8 @@ CASES = {
         goes=f"{K1} {K2} acme-kmp-default-1-1.x86_64 upper-kmp-default-1-1.x86_64",
     ),
     "a driver package without -kmp in its name": case(
-        *FOUR, kmp("nvidia-driver", "1-1", needs("1-1")), goes=f"{K1} {K2} nvidia-driver-1-1.x86_64", newer=True
+        *FOUR, kmp("nvidia-driver", "1-1", needs("1-1")), goes=f"{K1} {K2} nvidia-driver-1-1.x86_64",
+        newer=True
     ),
     "-extra goes with its kernel": case(
         *FOUR, extended(related("kernel-default-extra", "1-1", requires=("kernel-default = 1-1",)),
@@ -197,10 +200,12 @@ CASES = {
     ),
     "locked kernel": case(*FOUR, locks=LOCK.format("kernel-default", "1-1"), goes=K2),
     "locked kernel keeps its KMP": case(
-        *FOUR, kmp("acme-kmp-default", "1-1", needs("1-1")), locks=LOCK.format("kernel-default", "1-1"), goes=K2
+        *FOUR, kmp("acme-kmp-default", "1-1", needs("1-1")), locks=LOCK.format("kernel-default", "1-1"),
+        goes=K2
     ),
     "locked KMP keeps its kernel": case(
-        *FOUR, kmp("acme-kmp-default", "1-1", needs("1-1")), locks=LOCK.format("acme-kmp-default", "1-1"), goes=K2
+        *FOUR, kmp("acme-kmp-default", "1-1", needs("1-1")), locks=LOCK.format("acme-kmp-default", "1-1"),
+        goes=K2
     ),
     "debug packages follow": case(
         *FOUR, package("kernel-default-debuginfo", "1-1"), package("kernel-default-debugsource", "1-1"),

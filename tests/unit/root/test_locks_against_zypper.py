@@ -89,7 +89,10 @@ LOCKS = {
     "name or architecture": "match_type: exact\nsolvable_name: old\nsolvable_arch: noarch\n",
     "blanks": "  type :  package  \n match_type:exact\n solvable_name:   old   \n",
     "Windows line ends": "type: package\r\nmatch_type: exact\r\nsolvable_name: old\r\n",
-    "several blocks": EXACT + "version: < 2\n\n" + EXACT + "version: > 2\n\n\n\nmatch_type: exact\nsolvable_name: old\n",
+    "several blocks": EXACT
+    + "version: < 2\n\n"
+    + EXACT
+    + "version: > 2\n\n\n\nmatch_type: exact\nsolvable_name: old\n",
     "require_all": "require_all: on\n" + EXACT,
     "unknown word": "name: old\ntype: package\n",
     "empty file": "",

@@ -176,7 +176,8 @@ def location(system: System) -> str | None:
 
 def test_addresses(tmp_path: Path) -> None:
     root = root_with(
-        tmp_path, a=REPO.format(1, "baseurl=iso:/x\n  https://user:secret@x.example/$releasever/\npath=sub/./../x")
+        tmp_path,
+        a=REPO.format(1, "baseurl=iso:/x\n  https://user:secret@x.example/$releasever/\npath=sub/./../x"),
     )
     system = read_root(root, releasever="15.6")
     assert location(system) == "https://user:secret@x.example/15.6/sub/x"
@@ -185,7 +186,9 @@ def test_addresses(tmp_path: Path) -> None:
 
 
 def test_alias_defined_twice(tmp_path: Path) -> None:
-    root = root_with(tmp_path, a=REPO.format(1, "baseurl=http://x.example/"), b=REPO.format(1, "baseurl=http://y.example/"))
+    root = root_with(
+        tmp_path, a=REPO.format(1, "baseurl=http://x.example/"), b=REPO.format(1, "baseurl=http://y.example/")
+    )
     system = read_root(root)
     assert location(system) == "http://x.example/"
     assert [(one.alias, "again" in one.reason) for one in system.skipped] == [("a", True)]

@@ -25,7 +25,11 @@ PACKAGES = (
         name="kernel-default",
         version="6.4.0",
         release="150600.23.25.1",
-        provides=("multiversion(kernel)", "kernel-uname-r = 6.4.0-150600.23.25-default", "ksym(default:a) = 37a0cba"),
+        provides=(
+            "multiversion(kernel)",
+            "kernel-uname-r = 6.4.0-150600.23.25-default",
+            "ksym(default:a) = 37a0cba",
+        ),
         files=("/lib/modules/6.4.0-150600.23.25-default/kernel/a.ko.zst", "/boot/vmlinuz-6.4.0"),
     ),
     PackageSpec(
@@ -44,9 +48,20 @@ PACKAGES = (
         files=("/lib/modules/6.4.0-150600.23.25-default/updates/acme.ko", "/usr/bin/acme", "/etc/acme.conf"),
         triggers=("kernel-default-devel",),
     ),
-    PackageSpec(name="tool", version="1", release="1", arch="noarch", vendor="", files=("/usr/share/tool/x",)),
+    PackageSpec(
+        name="tool", version="1", release="1", arch="noarch", vendor="", files=("/usr/share/tool/x",)
+    ),
 )
-KINDS = ("provides", "requires", "conflicts", "obsoletes", "recommends", "supplements", "enhances", "suggests")
+KINDS = (
+    "provides",
+    "requires",
+    "conflicts",
+    "obsoletes",
+    "recommends",
+    "supplements",
+    "enhances",
+    "suggests",
+)
 RPM = "{http://linux.duke.edu/metadata/rpm}"
 COMMON = "{http://linux.duke.edu/metadata/common}"
 
@@ -152,7 +167,12 @@ NAMES = ["acme-kmp-default", "kernel-default", "tool"]
 
 def everything(root: Path) -> dict[str, tuple[int, ...]]:
     return {
-        str(path): (path.lstat().st_mode, path.lstat().st_size, path.lstat().st_mtime_ns, path.lstat().st_ctime_ns)
+        str(path): (
+            path.lstat().st_mode,
+            path.lstat().st_size,
+            path.lstat().st_mtime_ns,
+            path.lstat().st_ctime_ns,
+        )
         for path in [root, *root.rglob("*")]
     }
 
@@ -176,12 +196,14 @@ def test_read_only_root(system: Sandbox, tmp_path: Path) -> None:
 
     copy = tmp_path / "root"
     shutil.copytree(system.path("/var/lib/rpm"), copy / "var/lib/rpm")
-    script = f"mount --bind {copy} {copy} && mount -o remount,ro,bind {copy} && ! touch {copy}/x 2>/dev/null && " + (
-        'exec "$0" -c "$1" "$2"'
+    script = (
+        f"mount --bind {copy} {copy} && mount -o remount,ro,bind {copy} && ! touch {copy}/x 2>/dev/null && "
+        + ('exec "$0" -c "$1" "$2"')
     )
     ended = subprocess.run(
         ["unshare", "-rm", "sh", "-c", script, sys.executable, code, copy],
-        capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": os.getcwd()},  # noqa: PTH109
+        capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": os.getcwd()},  # noqa:
+        PTH109
     )  # fmt: skip
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "3\n", "")
 
@@ -208,10 +230,14 @@ def test_public_keys_are_no_packages(copy: Path, tmp_path: Path) -> None:
     )  # fmt: skip
     key = tmp_path / "key.asc"
     with key.open("wb") as file:
-        subprocess.run(["gpg", "--batch", "--homedir", tmp_path, "--export", "--armor"], check=True, stdout=file)
+        subprocess.run(
+            ["gpg", "--batch", "--homedir", tmp_path, "--export", "--armor"], check=True, stdout=file
+        )
     database = copy / "var/lib/rpm"
     subprocess.run(["rpmkeys", "--dbpath", database, "--import", key], check=True)
-    listed = subprocess.run(["rpm", "--dbpath", database, "-qa"], check=True, capture_output=True, text=True).stdout
+    listed = subprocess.run(
+        ["rpm", "--dbpath", database, "-qa"], check=True, capture_output=True, text=True
+    ).stdout
     assert "gpg-pubkey" in listed
     assert names(copy) == NAMES
 
@@ -247,7 +273,8 @@ def test_damaged_database(copy: Path, damage: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "backend", "head"), [("Packages", "bdb", b"\0" * 12 + b"\x61\x15\x06\0"), ("Packages.db", "ndb", b"RpmP")]
+    ("name", "backend", "head"),
+    [("Packages", "bdb", b"\0" * 12 + b"\x61\x15\x06\0"), ("Packages.db", "ndb", b"RpmP")],
 )
 def test_backend_that_this_rpm_cannot_read(
     copy: Path, name: str, backend: str, head: bytes, capfd: pytest.CaptureFixture[str]

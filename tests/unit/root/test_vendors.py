@@ -21,7 +21,11 @@ VENDORS_D = {
 PAIRS = {
     "same": ("ACME Inc.", "ACME Inc.", True),
     "case": ("Nobody GmbH", "NOBODY gmbh", True),
-    "suse by prefix": ("SUSE LLC <https://www.suse.com/>", "SUSE Linux Products GmbH, Nuernberg, Germany", True),
+    "suse by prefix": (
+        "SUSE LLC <https://www.suse.com/>",
+        "SUSE Linux Products GmbH, Nuernberg, Germany",
+        True,
+    ),
     "opensuse is not suse": ("SUSE LLC <https://www.suse.com/>", "openSUSE", False),
     "opensuse is no prefix": ("openSUSE", "openSUSE.org", False),
     "opensuse with itself": ("openSUSE", "opensuse", True),

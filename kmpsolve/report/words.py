@@ -1,0 +1,81 @@
+"""How things are named and counted in sentences: shortest where that is still unambiguous."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Sequence
+
+from kmpsolve.model.nevra import Nevra
+from kmpsolve.model.plan import Mismatch
+from kmpsolve.report.terminal import printable
+
+__all__ = ["counted", "evr", "few", "kinds", "listed", "plural", "short_builds"]
+
+_KREL = re.compile(r"_k?(?P<krel>\d+\.\d+.*)$")
+
+
+def evr(nevra: str) -> str:
+    """The epoch, version and release of a NEVRA."""
+    return str(Nevra.parse(nevra).evr)
+
+
+def plural(count: int, noun: str) -> str:
+    """``1 symbol``, ``2 symbols``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    if len(names) < 2:
+        return "".join(names)
+    return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def few(names: Iterable[str], most: int = 5) -> str:
+    """The first `most` names, and how many more there are."""
+    shown = [printable(name) for name in names]
+    if len(shown) <= most + 1:
+        return ", ".join(shown)
+    return f"{', '.join(shown[:most])} and {len(shown) - most} more"
+
+
+def counted(mismatches: Collection[Mismatch]) -> str:
+    """``12 changed, 1 gone``."""
+    changed = sum(m.kind == "disagrees" for m in mismatches)
+    gone = len(mismatches) - changed
+    parts = [text for number, text in ((changed, f"{changed:,} changed"), (gone, f"{gone:,} gone")) if number]
+    return ", ".join(parts)
+
+
+def kinds(mismatches: Iterable[Mismatch]) -> str:
+    """What the kernel did to the symbols, as a verb: ``changed``, ``dropped``, ``changed and dropped``."""
+    found = {m.kind for m in mismatches}
+    if found == {"disagrees"}:
+        return "changed"
+    return "dropped" if found == {"unknown"} else "changed and dropped"
+
+
+def short_builds(nevras: Iterable[str]) -> dict[str, str]:
+    """NEVRA -> the shortest name that tells these builds apart.
+
+    The version without the kernel release in it (``2.1``), the same with the release (``2.1-3``), with the
+    kernel release (``2.1 for 6.4.0_150600.23.25``), or the whole version and release.
+    """
+    parsed = {nevra: Nevra.parse(nevra) for nevra in nevras}
+
+    def version(nevra: Nevra) -> str:
+        return _KREL.sub("", nevra.evr.version) or nevra.evr.version
+
+    def release(nevra: Nevra) -> str:
+        return f"{version(nevra)}-{nevra.evr.release}"
+
+    def kernel(nevra: Nevra) -> str:
+        match = _KREL.search(nevra.evr.version)
+        return f"{version(nevra)} for {match['krel']}" if match else str(nevra.evr)
+
+    spellings: list[Callable[[Nevra], str]] = [version, release, kernel, lambda nevra: str(nevra.evr)]
+    distinct = len({str(nevra.evr) for nevra in parsed.values()})
+    for spell in spellings:
+        if len({spell(nevra) for nevra in parsed.values()}) == distinct:
+            break
+    return {text: printable(spell(nevra)) for text, nevra in parsed.items()}
