@@ -202,9 +202,11 @@ _order = cmp_to_key(_compare)
 
 
 def _generic(one: Candidate) -> Evr:
-    """The EVR that stands for a package in its group: of those that it provides, the one with the fewest dots in
-    its release, so that rebuilds count as one version. libzypp takes the package's own for the first
-    provide.""" chosen = one.evr
+    """Choose the EVR that stands for a package in its group: of those that it provides, the one with the
+    fewest dots in its release, so that rebuilds count as one version. libzypp takes the package's own for
+    the first provide.
+    """
+    chosen = one.evr
     for provided in one.own_provides[1:]:
         if provided.release.count(".") < chosen.release.count("."):
             chosen = provided

@@ -27,7 +27,7 @@ class IniSyntaxError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of an ini file: a section's beginning (no key, no value), an assignment, or a bare value (no key)."""
+    """One line: a section's beginning (no key, no value), an assignment, or a bare value (no key)."""
 
     section: str
     line: int

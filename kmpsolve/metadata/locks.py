@@ -259,10 +259,10 @@ class _Block:
                 limit = self._range(f"{versioned[2]} {versioned[3]}") if versioned else None
                 self._predicates.append((_NAME, name, None, limit, None, kind[1] if kind else None))
                 return
-        elif attribute not in (_ARCH,):
+        elif attribute != _ARCH:
             self._complain(
-                f"{attribute.replace(':', '_')} is not looked at by kmpsolve, which goes by names, versions and "
-                "architectures"
+                f"{attribute.replace(':', '_')} is not looked at by kmpsolve, which goes by names, versions "
+                "and architectures"
             )
         self._attributes.setdefault(attribute, []).append(value)
 
@@ -328,7 +328,7 @@ class _Block:
     def _expression(
         self, strings: Sequence[str], mode: str, *, foreign: bool = False
     ) -> re.Pattern[str] | None:
-        """Join strings into one expression; None, which matches everything, if there is none that is not empty."""
+        """Join strings into one expression; None, which matches everything, if all are empty."""
         wanted = [text for text in dict.fromkeys(strings) if text]
         if not wanted:
             return None

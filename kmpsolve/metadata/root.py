@@ -368,7 +368,7 @@ def _fresh(solv: Path, index: Path, raw: Path, definition: RepositoryDefinition)
 
 
 def _spellings(address: str) -> Iterator[str]:
-    """Yield the ways in which libzypp may write an address: without a password, without an empty authority."""
+    """Yield the ways in which libzypp may write an address: without password, without empty authority."""
     plain = without_password(address)
     yield plain
     if ":///" in plain:

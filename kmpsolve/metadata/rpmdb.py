@@ -93,8 +93,8 @@ class Installed:
     content
         The packages.
     stale
-        None if they come from the rpmdb; else why it could not be read. They then are what zypper last cached,
-        which a plain ``rpm -i`` or ``rpm -e`` since then has made wrong.
+        None if they come from the rpmdb; else why it could not be read. They then are what zypper last
+        cached, which a plain ``rpm -i`` or ``rpm -e`` since then has made wrong.
     """
 
     content: Content
@@ -401,4 +401,5 @@ def _entry(name: str, sense: int, evr: str) -> str:
         epoch, rest = "0", evr
     version, dash, release = rest.partition("-")
     rel = f' rel="{_xml(release)}"' if dash else ""
-    return f'<rpm:entry name="{_xml(name)}" flags="{comparison}" epoch="{epoch}" ver="{_xml(version)}"{rel}{mark}/>\n'
+    evr = f'epoch="{epoch}" ver="{_xml(version)}"{rel}'
+    return f'<rpm:entry name="{_xml(name)}" flags="{comparison}" {evr}{mark}/>\n'

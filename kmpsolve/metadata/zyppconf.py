@@ -21,7 +21,7 @@ _LAYERS = ("/etc", "/run", "/usr/etc")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ZyppConf:
-    """What zypp.conf says, as far as it decides about kernels and drivers. Paths are those of the system itself.
+    """What zypp.conf says, as far as it decides about kernels and drivers; paths are the system's own.
 
     Parameters
     ----------

@@ -184,7 +184,7 @@ def _header_start(stream: BinaryIO) -> int:
 def _content_intact(rpm: Any, header: Any, stream: BinaryIO, behind_header: int) -> bool:
     """Whether the payload is the one the header was made for."""
     digests: Sequence[str] = header[rpm.RPMTAG_PAYLOADDIGEST] or ()
-    algorithm = _SHA.get(int((header[rpm.RPMTAG_PAYLOADDIGESTALGO] or [8])[0] if digests else 0))
+    algorithm = _SHA.get(header[rpm.RPMTAG_PAYLOADDIGESTALGO] or 0)
     if digests and algorithm:
         return _hash_from(stream, behind_header, algorithm) == _text(digests[0])
     md5 = header[rpm.RPMTAG_SIGMD5]

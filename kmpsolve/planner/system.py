@@ -31,6 +31,9 @@ class Kmp:
         Builds that may replace it, best first (contract: priority, vendor, EVR).
     refused
         Builds that zypp would not choose, and why.
+    twins
+        Packages in repositories with the NEVRA of an installed build; their content may differ, but zypper
+        takes them for installed (bsc#1219345).
     used_on
         The newest installed kernel on which it works, else the newest installed one.
     works_somewhere
@@ -44,6 +47,7 @@ class Kmp:
     installed: tuple[KmpBuild, ...]
     candidates: tuple[KmpBuild, ...]
     refused: tuple[tuple[KmpBuild, CauseKind], ...]
+    twins: tuple[KmpBuild, ...]
     modules: dict[str, str]
     used_on: KernelUnit
     works_somewhere: bool
@@ -282,13 +286,17 @@ class FlavorSystem:
         vendor = installed[0].package.vendor
         candidates: list[KmpBuild] = []
         refused: list[tuple[KmpBuild, CauseKind]] = []
+        twins: list[KmpBuild] = []
         for build in self._dedicated:
             if build.package.installed:
                 continue
             renames = build.name != name and any(
                 obsoleted_by(build.obsoletes, old.nevra) for old in installed
             )
-            if (build.name != name and not renames) or str(build.nevra) in present:
+            if build.name != name and not renames:
+                continue
+            if str(build.nevra) in present:
+                twins.append(build)
                 continue
             barred: CauseKind | None = None
             if not same_architecture(build.nevra.arch, self.arch) or build.package.barred == "architecture":
@@ -325,6 +333,7 @@ class FlavorSystem:
             installed=tuple(installed),
             candidates=tuple(candidates),
             refused=tuple(sorted(refused, key=lambda r: (str(r[0].nevra), r[0].package.repository or ""))),
+            twins=tuple(sorted(twins, key=lambda b: preference(b, ""))),
             modules=modules,
             used_on=works_on[-1] if works_on else self.newest,
             works_somewhere=works,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from kmpsolve.compat.judgement import open_needs
 from kmpsolve.model.nevra import Nevra
 from kmpsolve.model.package import KernelUnit
 from kmpsolve.model.plan import Cause, WayOut
@@ -58,6 +59,18 @@ def ways_out(
                     kmps=(kmp_plan.name,),
                 )
             )
+    for kmp, kmp_plan in zip(system.kmps, evaluation.kmps, strict=True):
+        for twin in kmp.twins:
+            if kmp_plan in blocked and twin.versioned and not open_needs(twin, unit, system.universe.table):
+                ways.append(
+                    WayOut(
+                        kind="fetch-with",
+                        text=f"reinstall {twin} from {twin.package.repository}: under the same name and version "
+                        f"it has other content, which fits {unit.nevra.evr}",
+                        command=f"zypper install --force {twin.package.repository}:{_spec(str(twin))}",
+                        kmps=(kmp.name,),
+                    )
+                )
     krel = unit.uname_r.removesuffix(f"-{unit.flavor}")
     vendors: dict[str, list[str]] = {}
     for kmp, kmp_plan in zip(system.kmps, evaluation.kmps, strict=True):

@@ -59,8 +59,9 @@ mkdir -p $R/usr/lib $R/usr/local $R/etc $R/dev $R/sys $R/proc $R/run $R/tmp $R/r
 for D in bin sbin lib lib64; do [ -L /$D ] && ln -s "$(readlink /$D)" $R/$D; done
 for D in /usr/* /usr/lib/*; do
     case $D in
-       
-        /usr/lib|/usr/etc|/usr/lib/os-release|/usr/lib/zypp|/usr/lib/zypper|/usr/lib/sysimage|/usr/lib/modules) ;; *) if [ -L "$D" ]; then ln -s "$(readlink "$D")" "$R$D"
+        /usr/lib|/usr/etc|/usr/lib/os-release|/usr/lib/sysimage|/usr/lib/modules) ;;
+        /usr/lib/zypp|/usr/lib/zypper) ;;
+        *) if [ -L "$D" ]; then ln -s "$(readlink "$D")" "$R$D"
            elif [ -d "$D" ]; then mkdir -p "$R$D"; mount --rbind "$D" "$R$D"
            else touch "$R$D"; mount --bind "$D" "$R$D"; fi ;;
     esac
@@ -208,7 +209,7 @@ class Sandbox:
         return self.run(["zypper", "--non-interactive", *arguments], env=env)
 
     def install_rpms(self, paths: Iterable[Path], *, scripts: bool = False) -> None:
-        """Put RPMs into the rpmdb as they are: no dependency, signature, order or (by default) scriptlet counts."""
+        """Install RPMs as they are: no dependency, signature, order or (by default) scriptlet counts."""
         names = [str(path) for path in paths]
         if not names:
             return

@@ -32,7 +32,10 @@ def test_zypper_installs_beside(unprivileged: bool) -> None:
 
 
 def test_works_for_somebody_without_root() -> None:
-    code = "from tests.sandbox import Sandbox\nwith Sandbox() as s: print(s.zypper('search', '-i').code, s.run(['id', '-u']).stdout)"
+    code = (
+        "from tests.sandbox import Sandbox\n"
+        "with Sandbox() as s: print(s.zypper('search', '-i').code, s.run(['id', '-u']).stdout)\n"
+    )
     command = [sys.executable, "-c", code]
     if os.geteuid() == 0:
         command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *command]
@@ -64,7 +67,8 @@ def test_nothing_stays() -> None:
 def test_ends_with_whoever_started_it() -> None:
     code = (
         "import os, signal\nfrom tests.sandbox import Sandbox\n"
-        "sandbox = Sandbox().__enter__()\nprint(sandbox.pid, flush=True)\nos.kill(os.getpid(), signal.SIGKILL)\n"
+        "sandbox = Sandbox().__enter__()\nprint(sandbox.pid, flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     ended = subprocess.run(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=False,

@@ -221,11 +221,10 @@ CASES = {
         goes=f"{K1} {K2} kernel-default-livepatch-1-1.x86_64", newer=True,
     ),
     "without multiversion nothing is counted": case(
-        *(package("kernel-default", f"{n}-1", provides=(f"kernel-uname-r = {n}-1-default",)) for n in (1, 2, 3, 4)),
-        goes="",
+        *(package("kernel-default", f"{n}-1", provides=(needs(f"{n}-1"),)) for n in (1, 2, 3, 4)), goes=""
     ),
     "not named kernel-": case(
-        *(related("linux-default", f"{n}-1", provides=(f"kernel-uname-r = {n}-1-default",)) for n in (1, 2, 3)), goes=""
+        *(related("linux-default", f"{n}-1", provides=(needs(f"{n}-1"),)) for n in (1, 2, 3)), goes=""
     ),
     "already broken KMP is left alone": case(
         *FOUR, kmp("acme-kmp-default", "1-1", "ksym(default:gone) = 1"), goes=f"{K1} {K2}"

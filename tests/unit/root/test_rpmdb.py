@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
@@ -52,6 +54,7 @@ PACKAGES = (
         name="tool", version="1", release="1", arch="noarch", vendor="", files=("/usr/share/tool/x",)
     ),
 )
+CHECKOUT = str(Path(__file__).parents[3])
 KINDS = (
     "provides",
     "requires",
@@ -192,8 +195,6 @@ def test_read_only_root(system: Sandbox, tmp_path: Path) -> None:
         "from kmpsolve.metadata.rpmdb import read_installed\n"
         "print(read_installed(Root.at(Path(sys.argv[1]))).content.primary.read().count(b'<package '))\n"
     )
-    import sys
-
     copy = tmp_path / "root"
     shutil.copytree(system.path("/var/lib/rpm"), copy / "var/lib/rpm")
     script = (
@@ -202,16 +203,13 @@ def test_read_only_root(system: Sandbox, tmp_path: Path) -> None:
     )
     ended = subprocess.run(
         ["unshare", "-rm", "sh", "-c", script, sys.executable, code, copy],
-        capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": os.getcwd()},  # noqa:
-        PTH109
+        capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": CHECKOUT},
     )  # fmt: skip
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "3\n", "")
 
 
 def test_changes_that_are_still_in_the_log_count(copy: Path) -> None:
     # A live system: what rpm wrote last stands in the write-ahead log until a checkpoint moves it.
-    import sqlite3
-
     folder = copy / "var/lib/rpm"
     writer = sqlite3.connect(folder / "rpmdb.sqlite")
     writer.execute("PRAGMA journal_mode=WAL")
@@ -315,8 +313,6 @@ def test_unreadable_database(copy: Path) -> None:
         "try:\n    read_installed(Root.at(Path(sys.argv[1])))\n"
         "except MetadataError as error:\n    print(error.reference, error.message)\n"
     )
-    import sys
-
     (copy / "var/lib/rpm/rpmdb.sqlite").chmod(0)
     for folder in [copy, *copy.parents]:
         if folder != Path("/") and os.stat(folder).st_uid == os.getuid():  # noqa: PTH116
@@ -326,6 +322,6 @@ def test_unreadable_database(copy: Path) -> None:
         command = ["setpriv", "--reuid=65534", "--clear-groups", *command]
     ended = subprocess.run(
         command, capture_output=True, text=True, check=False,
-        env={**os.environ, "PYTHONPATH": os.getcwd(), "PYTHONDONTWRITEBYTECODE": "1"},  # noqa: PTH109
+        env={**os.environ, "PYTHONPATH": CHECKOUT, "PYTHONDONTWRITEBYTECODE": "1"},
     )  # fmt: skip
     assert ended.stdout == "rpmdb-unreadable cannot be read (Permission denied)\n", ended.stderr
