@@ -8,6 +8,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 REPORT := .cache/test
 
+include install.mk
+
 .PHONY: help demo test deep check fixtures-accept demo-repos clean system-packages FORCE
 
 help:

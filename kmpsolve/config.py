@@ -18,7 +18,7 @@ from typing import Any
 from kmpsolve.errors import ConfigError
 from kmpsolve.request import KmpRule, Waiver
 
-__all__ = ["Config", "read_config"]
+__all__ = ["Config", "last_on_error", "read_config"]
 
 _CHOICES: dict[str, tuple[str, ...]] = {
     "on_blocked": ("abort", "hold", "warn"),
@@ -62,6 +62,32 @@ def read_config(root: Path | None, extra: Path | None = None) -> Config:
         For a file that is no TOML, an unknown key or a value out of its range; names file and key.
     """
     config = Config()
+    for path in _files(root, extra):
+        config = _layer(config, path)
+    return config
+
+
+def last_on_error(root: Path, remembered: str) -> str:
+    """What to do about an error in a configuration that is wrong itself: its last valid ``on_error``.
+
+    Parameters
+    ----------
+    remembered
+        The setting in the last configuration that was right as a whole; it stands in for files that are no TOML.
+    """
+    found = "warn"
+    for path in _files(root, None):
+        try:
+            setting = tomllib.loads(path.read_text(encoding="utf-8")).get("on_error")
+        except (OSError, ValueError):
+            found = remembered
+            continue
+        if setting in _CHOICES["on_error"]:
+            found = str(setting)
+    return found
+
+
+def _files(root: Path | None, extra: Path | None) -> list[Path]:
     files: list[Path] = []
     if root is not None:
         folder = root / "etc" / "kmpsolve"
@@ -69,9 +95,7 @@ def read_config(root: Path | None, extra: Path | None = None) -> Config:
         files += sorted((folder / "conf.d").glob("*.toml"))
     if extra is not None:
         files.append(extra)
-    for path in files:
-        config = _layer(config, path)
-    return config
+    return files
 
 
 def _wrong(path: Path, message: str, hint: str | None = None) -> ConfigError:

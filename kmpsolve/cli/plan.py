@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from typing import TYPE_CHECKING
 
 from kmpsolve.cli.options import (
     EXIT_CODES,
@@ -14,6 +15,11 @@ from kmpsolve.cli.options import (
     sources,
     write_result,
 )
+from kmpsolve.report.progress import Progress
+
+if TYPE_CHECKING:
+    from kmpsolve.model.plan import Plan
+    from kmpsolve.session import Loaded
 
 __all__ = ["add_arguments", "run"]
 
@@ -29,29 +35,46 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--schema", action="store_true", help="print the JSON schema of --format json and stop"
     )
-    add_output(parser, ("text", "json"))
+    add_output(parser, ("text", "json", "html", "dot"))
 
 
 def run(options: argparse.Namespace) -> int:
     """Plan and print; the exit code follows the verdict alone."""
-    from kmpsolve.model.plan import Plan
-
     if options.schema:
+        from kmpsolve.model.plan import Plan
+
         write_result(json.dumps(Plan.schema(), indent=2) + "\n", options)
         return 0
     from kmpsolve.planner import plan
     from kmpsolve.session import load
 
     where = sources(options)
-    loaded = load(where, request(options, where, options.kernel), configuration(options, where))
-    result = plan(loaded.universe, loaded.request, loaded.inputs)
-    if options.format == "json":
-        text = result.to_json()
-    else:
-        from kmpsolve.report.terminal import Terminal
-        from kmpsolve.report.text import render_plan
-
-        text = render_plan(result, Terminal.of(options.color, to_file=options.output is not None))
+    with Progress(options.quiet) as progress:
+        progress.step("reading the system and its repositories")
+        loaded = load(where, request(options, where, options.kernel), configuration(options, where))
+        progress.step("holding every KMP against the kernels")
+        result = plan(loaded.universe, loaded.request, loaded.inputs)
+        text = _rendered(result, loaded, options)
     write_result(text, options)
     code = EXIT_CODES[result.verdict]
     return 4 if options.strict and code == 110 else code
+
+
+def _rendered(result: Plan, loaded: Loaded, options: argparse.Namespace) -> str:
+    if options.format == "json":
+        return result.to_json()
+    from kmpsolve.explain.story import stories
+
+    if options.format == "html":
+        from kmpsolve.report.html.plan import render_html
+
+        return render_html(result, stories(loaded.universe, loaded.request, result))
+    blocked = stories(loaded.universe, loaded.request, result, lambda kmp: kmp.decision == "blocked")
+    if options.format == "dot":
+        from kmpsolve.report.dot import render_dot
+
+        return render_dot(result, blocked)
+    from kmpsolve.report.terminal import Terminal
+    from kmpsolve.report.text import render_plan
+
+    return render_plan(result, Terminal.of(options.color, to_file=options.output is not None), blocked)

@@ -7,7 +7,7 @@ itself fits the kernel provides it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from kmpsolve.compat.judgement import Fit, judge
@@ -50,6 +50,15 @@ class Matrix:
     kernels: tuple[KernelUnit, ...]
     builds: tuple[KmpBuild, ...]
     cells: tuple[tuple[Cell | None, ...], ...]
+
+    def only(self, nevras: Collection[str]) -> Matrix:
+        """The rows of these builds."""
+        kept = [i for i, build in enumerate(self.builds) if str(build.nevra) in nevras]
+        return Matrix(
+            kernels=self.kernels,
+            builds=tuple(self.builds[i] for i in kept),
+            cells=tuple(self.cells[i] for i in kept),
+        )
 
 
 def offered_by(builds: Iterable[KmpBuild]) -> set[tuple[str, str]]:

@@ -54,12 +54,15 @@ class Fate:
     ----------
     mismatches
         Of each of them; ``None`` if only their number is known.
+    only_for
+        The one uname -r that they were built for; empty for most.
     """
 
     builds: tuple[Attempt, ...]
     cause: CauseKind
     count: int
     mismatches: tuple[Mismatch, ...] | None
+    only_for: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,24 +192,27 @@ def _falls(blocked: Mapping[str, KmpPlan], stories: Mapping[str, Story]) -> list
 
 
 def _fates(kmp: KmpPlan, story: Story | None) -> tuple[Fate, ...]:
-    known = {(b.attempt.nevra, b.attempt.repository): b.mismatches for b in story.builds} if story else {}
+    known = {(b.attempt.nevra, b.attempt.repository): b for b in story.builds} if story else {}
     groups: dict[tuple[str, object], list[Attempt]] = defaultdict(list)
-    missing: dict[tuple[str, object], tuple[Mismatch, ...] | None] = {}
+    missing: dict[tuple[str, object], tuple[tuple[Mismatch, ...] | None, str]] = {}
     for attempt in kmp.tried:
         if attempt.cause is None:
             continue
-        found = known.get((attempt.nevra, attempt.repository))
+        build = known.get((attempt.nevra, attempt.repository))
+        found = build.mismatches if build else None
         if found is not None and len(found) != attempt.mismatches:
             found = None
-        key = (attempt.cause, attempt.mismatches if found is None else frozenset(found))
+        only_for = build.only_for if build and attempt.cause == "exact-kernel" else ""
+        key = (attempt.cause, (only_for, attempt.mismatches if found is None else frozenset(found)))
         groups[key].append(attempt)
-        missing[key] = found
+        missing[key] = (found, only_for)
     fates = [
         Fate(
             builds=tuple(sorted(attempts, key=lambda a: (a.repository is not None, a.nevra))),
             cause=attempts[0].cause or "symbols",
             count=attempts[0].mismatches,
-            mismatches=missing[key],
+            mismatches=missing[key][0],
+            only_for=missing[key][1],
         )
         for key, attempts in groups.items()
     ]

@@ -59,12 +59,15 @@ class BuildStory:
         On the plan's kernel.
     cells
         On each kernel of the story; ``None`` where nothing can be said.
+    only_for
+        The one uname -r that it was built for; empty for most.
     """
 
     attempt: Attempt
     vendor: str
     mismatches: tuple[Mismatch, ...]
     cells: tuple[Cell | None, ...]
+    only_for: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,8 +82,11 @@ class Story:
         As the plan's `tried`.
     modules
         What it installs (``acme.ko``).
-    subject
-        The NEVRA of the build that the plan's `mismatches` are of: the chosen one, else the best tried.
+    folders
+        The uname -r's below /lib/modules that hold the subject's files, sorted; empty where unknown.
+    subject, subject_repository
+        The NEVRA of the build that the plan's `mismatches` are of: the chosen one, else the best tried; and its repository,
+        ``None`` if it is installed.
     met_by
         Of the symbols that the subject requires: who provides how many (``kernel``, ``itself``, or a
         KMP's name).
@@ -102,6 +108,8 @@ class Story:
     kernels: tuple[KernelStory, ...]
     builds: tuple[BuildStory, ...]
     subject: str
+    subject_repository: str | None
+    folders: tuple[str, ...]
     met_by: Mapping[str, int]
     from_kmps: Mapping[str, str]
     changed_in: Mapping[str, str | None]
@@ -213,6 +221,7 @@ class _Teller:
                 vendor=build.package.vendor,
                 mismatches=self._mismatches(build),
                 cells=tuple(column.get(build.package.handle) for column in self.columns),
+                only_for=self._only_for(build),
             )
             for attempt in entry.tried
             if (build := builds.get((attempt.nevra, attempt.repository))) is not None
@@ -233,12 +242,18 @@ class _Teller:
             kernels=kernels,
             builds=told,
             subject=str(subject.nevra),
+            subject_repository=subject.package.repository,
+            folders=tuple(sorted(subject.module_folders)),
             met_by=self._met_by(subject),
             from_kmps=self._from_kmps(entry, subject),
             changed_in=self._changed_in(entry, subject),
             works_up_to=up_to,
             since=since,
         )
+
+    def _only_for(self, build: KmpBuild) -> str:
+        needs = filter(None, map(self.table.need, build.needs))
+        return next((need.value for need in needs if need.kind == "exact-kernel"), "")
 
     def _kernel(self, kmp: Kmp, unit: KernelUnit, column: Mapping[int, Cell]) -> KernelStory:
         known = [(b, column[b.package.handle]) for b in kmp.builds if b.package.handle in column]

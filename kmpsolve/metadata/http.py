@@ -284,7 +284,7 @@ class _Server:
         return self._pool(parts.scheme, parts.hostname or "").request(
             "GET",
             address,
-            headers=self._headers | download.headers() | (self._credentials if True else {}),
+            headers=self._headers | download.headers() | (self._credentials if at_home else {}),
             preload_content=False,
             decode_content=False,
             redirect=False,

@@ -310,12 +310,14 @@ class _Block:
         )
 
     def _patterns(self) -> Iterator[_Pattern]:
-        lists = list(self._attributes.values())
+        # In libzypp's order, since the first one's texts count for all where the others have them too.
+        attributes = sorted(self._attributes.items())
+        lists = [values for _, values in attributes]
         shared = bool(lists) and (
             not any(any(values) for values in lists)
             or all(set(lists[0]) <= set(other) for other in lists[1:])
         )
-        for attribute, values in self._attributes.items():
+        for attribute, values in attributes:
             strings = [*self._strings, *(lists[0] if shared else values)]
             yield _Pattern(attribute=attribute, expression=self._expression(strings, self._mode))
         for attribute, text, mode, limit, arch, kind in self._predicates:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -18,6 +17,7 @@ from typing import BinaryIO
 
 from kmpsolve.metadata.compression import CHUNK, CorruptError, decompressed
 from kmpsolve.metadata.content import Content, Patch
+from kmpsolve.metadata.files import open_regular
 from kmpsolve.metadata.origin import Origin
 from kmpsolve.metadata.spool import spooled
 from kmpsolve.metadata.updateinfo import read_updateinfo, retracted_packages
@@ -288,32 +288,10 @@ class _RepomdReader:
 
 
 def _load_repomd(folder: Path, origin: Origin) -> Repomd:
-    with _open_regular(folder / REPOMD, REPOMD.name, origin) as file:
+    with open_regular(folder / REPOMD, REPOMD.name, origin) as file:
         if os.fstat(file.fileno()).st_size > REPOMD_LIMIT:
             raise origin.damaged(f"repomd.xml has more than {REPOMD_LIMIT} bytes", "too-large")
         return read_repomd(file, origin)
-
-
-def _open_regular(path: Path, name: str, origin: Origin) -> BinaryIO:
-    try:
-        file = open(path, "rb", opener=_no_waiting)  # noqa: SIM115 (handed to the caller)
-    except FileNotFoundError:
-        raise origin.damaged(f"{name} is missing", "file-missing") from None
-    except (OSError, ValueError) as error:
-        raise origin.damaged(f"{name} cannot be read ({_reason(error)})", "file-unreadable") from error
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
-        raise origin.damaged(f"{name} is not a regular file", "file-unreadable")
-    return file
-
-
-def _no_waiting(path: str, flags: int) -> int:
-    # Opening a FIFO would otherwise wait for a writer that never comes.
-    return os.open(path, flags | os.O_NONBLOCK)
-
-
-def _reason(error: Exception) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def _unpack(folder: Path, record: Record, origin: Origin) -> BinaryIO:
@@ -323,7 +301,7 @@ def _unpack(folder: Path, record: Record, origin: Origin) -> BinaryIO:
     # The folder itself may be a link; what is below it may not lead out of it.
     if not path.resolve().is_relative_to(folder.resolve()):
         raise origin.damaged(f"{name} is a link to a place outside the repository", "location-outside")
-    with spooled(name, origin) as target, _open_regular(path, name, origin) as file:
+    with spooled(name, origin) as target, open_regular(path, name, origin) as file:
         _copy_verified(file, record, target, origin)
     return target
 

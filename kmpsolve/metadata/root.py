@@ -265,6 +265,13 @@ def _locate(root: Root, conf: ZyppConf, definition: RepositoryDefinition) -> Rep
     metadata that lies beside it. A local folder whose metadata is newer is what zypper would read after its
     own refresh, if it refreshes this repository by itself.
     """
+    try:
+        return _located(root, conf, definition)
+    except OSError as error:
+        return _unreadable(definition, f"{error.filename} cannot be read ({error.strerror})")
+
+
+def _located(root: Root, conf: ZyppConf, definition: RepositoryDefinition) -> Repository:
     folder = definition.alias.replace("/", "_")
     raw = root.path(f"{conf.raw_folder}/{folder}")
     solv = root.path(f"{conf.solv_folder}/{folder}/solv")

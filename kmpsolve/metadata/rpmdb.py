@@ -139,7 +139,7 @@ def find_database(root: Root) -> Database:
     for folder in folders:
         for name, (backend, _) in _BACKENDS.items():
             path = root.path(f"{folder}/{name}")
-            if path.is_file():
+            if _is_file(path):
                 return Database(path=path, backend=backend)
     raise MetadataError(
         f"no rpmdb in {', '.join(folders)}",
@@ -214,8 +214,8 @@ def _copy(database: Database, folder: Path) -> None:
     """Copy the database's files; again if one of them changed meanwhile."""
     paths = [database.path, *(database.path.with_name(name) for name in _BACKENDS[database.path.name][1])]
     for _ in range(_ATTEMPTS):
-        before = [_state(path) for path in paths]
         try:
+            before = [_state(path) for path in paths]
             for path, state in zip(paths, before, strict=True):
                 copy = folder / path.name
                 copy.unlink(missing_ok=True)
@@ -224,12 +224,7 @@ def _copy(database: Database, folder: Path) -> None:
         except FileNotFoundError:
             continue
         except OSError as error:
-            raise MetadataError(
-                f"cannot be read ({error.strerror})",
-                reference="rpmdb-unreadable",
-                where=str(database.path),
-                hint="Run it as root, or check the file's permissions",
-            ) from error
+            raise _forbidden(database.path, error) from error
         if before == [_state(path) for path in paths]:
             return
     raise MetadataError(
@@ -237,6 +232,22 @@ def _copy(database: Database, folder: Path) -> None:
         reference="rpmdb-busy",
         where=str(database.path),
         hint="Wait until rpm or zypper has finished",
+    )
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError as error:
+        raise _forbidden(path, error) from error
+
+
+def _forbidden(path: Path, error: OSError) -> MetadataError:
+    return MetadataError(
+        f"cannot be read ({error.strerror})",
+        reference="rpmdb-unreadable",
+        where=str(path),
+        hint="Run it as root, or check the file's permissions",
     )
 
 

@@ -18,6 +18,7 @@ from types import ModuleType
 from typing import Any, BinaryIO, NamedTuple
 
 from kmpsolve.metadata.content import Content
+from kmpsolve.metadata.files import open_regular
 from kmpsolve.metadata.origin import Origin
 from kmpsolve.metadata.rpmbinding import load_rpm
 from kmpsolve.metadata.spool import spooled
@@ -189,7 +190,7 @@ class _Reader:
     def read(self, path: Path) -> _Package | None:
         """Read one RPM; None for a source package that does not say so in its file name."""
         try:
-            with path.open("rb") as file:
+            with open_regular(path, str(path), self._origin) as file:
                 status = os.fstat(file.fileno())
                 header = self._header(file, path, status.st_size)
                 if header.source:
@@ -328,25 +329,17 @@ class _Header:
     ) -> list[_Dependency]:
         """Leave out the requirements that createrepo_c leaves out."""
         own = {one[:3] for one in provides}
-        last: dict[str, tuple[str, str, bool]] = {}
         kept: list[_Dependency] = []
         libc: _Dependency | None = None
         for one in requires:
-            name, comparison, evr, sense = one
-            if (
-                name.startswith("rpmlib(")
-                or (name in files and _in_primary(name))
-                or one[:3] in own
-                or last.get(name) == (comparison, evr, bool(sense & _PRE))
-            ):
+            name = one.name
+            if name.startswith("rpmlib(") or (name in files and _in_primary(name)) or one[:3] in own:
                 continue
-            if name.startswith("libc.so.6") and not sense & _MISSING_OK:
-                if libc is None or self._newer(one.name, libc.name):
+            if name.startswith("libc.so.6") and not one.sense & _MISSING_OK:
+                if libc is None or self._newer(name, libc.name):
                     libc = one
-                continue
-            if not sense & _MISSING_OK:
-                last[name] = (comparison, evr, bool(sense & _PRE))
-            kept.append(one)
+            else:
+                kept.append(one)
         return [*kept, libc] if libc else kept
 
     def _newer(self, first: str, second: str) -> bool:

@@ -6,6 +6,7 @@ import struct
 from pathlib import Path
 
 from kmpsolve.metadata.content import Content
+from kmpsolve.metadata.files import open_regular
 from kmpsolve.metadata.origin import Origin
 
 __all__ = ["MAGIC", "open_solv"]
@@ -43,11 +44,8 @@ def open_solv(path: Path, *, alias: str, priority: int = 99, source: str | None 
         alias=alias,
         remedy=f"Write it again: zypper refresh {alias}, or give the repository's folder instead",
     )
-    try:
-        with path.open("rb") as file:
-            header = file.read(_HEADER.size)
-    except OSError as error:
-        raise origin.damaged(f"{path.name} cannot be read ({error.strerror})", "file-unreadable") from error
+    with open_regular(path, path.name, origin) as file:
+        header = file.read(_HEADER.size)
     if not header.startswith(MAGIC):
         raise origin.damaged(f"{path.name} is no .solv file", "not-solv")
     if len(header) < _HEADER.size:

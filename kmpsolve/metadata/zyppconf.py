@@ -123,8 +123,11 @@ def _files(root: Root) -> list[str]:
 
 def _is_file(root: Root, name: str) -> bool:
     path = root.path(name)
-    # Anything but a folder takes the place of a weaker file, /dev/null too: that is how one is masked.
-    return path.exists() and not path.is_dir()
+    try:
+        # Anything but a folder takes the place of a weaker file, /dev/null too: that is how one is masked.
+        return path.exists() and not path.is_dir()
+    except PermissionError:
+        return True  # reading it says what is wrong
 
 
 def _main_section(root: Root, name: str) -> dict[str, str]:

@@ -18,6 +18,7 @@ from kmpsolve.modules.findings import (
     of_rpm_signature,
     of_support,
 )
+from kmpsolve.modules.folder import files_below
 from kmpsolve.modules.kernel import Kernel
 from kmpsolve.modules.kmp import Candidate, UefiCert, read_candidate, read_ueficert
 from kmpsolve.modules.loader import Judgement, Mismatch, judge_together
@@ -117,12 +118,6 @@ class _Collected:
     unreadable: list[Finding]
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and (path.suffix == ".rpm" or MODULE_FILE.search(path.name)):
-            yield path
-
-
 def _collect(paths: Iterable[Path]) -> _Collected:
     """Read everything once. A file that was named must be readable; one in a folder becomes a finding."""
     collected = _Collected([], {}, [])
@@ -130,7 +125,9 @@ def _collect(paths: Iterable[Path]) -> _Collected:
         if not path.is_dir():
             _add(collected, path)
             continue
-        for file in _files(path):
+        for file in files_below(path):
+            if file.suffix != ".rpm" and not MODULE_FILE.search(file.name):
+                continue
             try:
                 _add(collected, file)
             except MetadataError as error:

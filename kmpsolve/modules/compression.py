@@ -17,8 +17,8 @@ from kmpsolve.metadata.compression import CorruptError, decompressed
 
 __all__ = ["MAX_UNPACKED", "damaged", "open_unpacked", "unpack"]
 
-MAX_UNPACKED = 512 << 20
-"""The most a module may have, in bytes; a kernel's largest with all debug sections stays below."""
+MAX_UNPACKED = 256 << 20
+"""The most a module may have, in bytes: several times the largest that distributions ship."""
 
 _IN_MEMORY = 16 << 20
 _COMPRESSED = (b"\x1f\x8b", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd", b"BZh")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, groupby
@@ -10,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from kmpsolve.errors import MetadataError, RequestError
 from kmpsolve.model.symbols import flavor_of_uname, normal_crc, parse_need
+from kmpsolve.modules.folder import files_below
 from kmpsolve.modules.module import MODULE_FILE, Module, read_module
 from kmpsolve.modules.rpmfile import Rpm, payload, read_rpm
 from kmpsolve.modules.symvers import Symvers, read_symvers, uname_r_in
@@ -132,9 +132,7 @@ def _lists_in(rpm: Rpm) -> Iterator[Symvers]:
 
 def _module_files(tree: Path) -> Iterator[Path]:
     """The kernel's own modules in /lib/modules/X, not those of KMPs."""
-    for folder, folders, names in os.walk(tree / "kernel"):
-        folders.sort()
-        yield from (Path(folder, name) for name in sorted(names) if MODULE_FILE.search(name))
+    return (file for file in files_below(tree / "kernel") if MODULE_FILE.search(file.name))
 
 
 def _lists_of(tree: Path) -> Iterator[Path]:
@@ -166,19 +164,21 @@ def _from_modules(modules: Iterable[Module], tree: Path) -> Symvers:
     crcs: dict[str, str] = {}
     kinds: dict[str, str] = {}
     namespaces: dict[str, str] = {}
+    exporters: dict[str, str] = {}
     for module in modules:
         crcs.update(module.versions)
         for symbol, export in module.exports.items():
             if export.crc is not None:
                 crcs[symbol] = export.crc
             kinds[symbol] = export.kind
+            exporters[symbol] = module.name
             if export.namespace:
                 namespaces[symbol] = export.namespace
     gap = (
         f"no symvers file for {tree.name}: only the {len(crcs)} symbols that its own modules use or export"
         " are known"
     )
-    return Symvers(crcs=crcs, kinds=kinds, namespaces=namespaces, gap=gap)
+    return Symvers(crcs=crcs, kinds=kinds, namespaces=namespaces, modules=exporters, gap=gap)
 
 
 def _from_tree(tree: Path) -> Kernel:
@@ -252,7 +252,7 @@ def read_kernels(source: Path) -> tuple[Kernel, ...]:
                 )
         if trees := _trees_below(source):
             return tuple(_from_tree(tree) for tree in trees)
-        rpms = [read_rpm(file) for file in sorted(source.rglob("*.rpm"))]
+        rpms = [read_rpm(file) for file in files_below(source) if file.suffix == ".rpm"]
     elif source.name.endswith(".rpm"):
         rpms = [read_rpm(source)]
     else:

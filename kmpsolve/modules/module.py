@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import BinaryIO
 
 from kmpsolve.errors import MetadataError
@@ -126,7 +126,7 @@ _GPL_COMPATIBLE = frozenset(
 
 def module_name(path: str) -> str:
     """The kernel's name for the module in a file: without folder and suffixes, dashes as underscores."""
-    return MODULE_FILE.sub("", PurePosixPath(path).name).replace("-", "_")
+    return MODULE_FILE.sub("", path.rpartition("/")[2]).replace("-", "_")
 
 
 def _crc(number: int) -> str:

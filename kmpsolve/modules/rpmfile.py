@@ -155,11 +155,15 @@ def payload(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, Bi
 def _content(archive: Any, path: Path, name: str) -> BinaryIO:
     content = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - handed to the caller
     size = 0
-    while piece := archive.read(_STEP):
-        size += len(piece)
-        if size > MAX_UNPACKED:
-            raise _damaged(path, f"{name} has more than {MAX_UNPACKED >> 20} MiB")
-        content.write(piece)
+    try:
+        while piece := archive.read(_STEP):
+            size += len(piece)
+            if size > MAX_UNPACKED:
+                raise _damaged(path, f"{name} has more than {MAX_UNPACKED >> 20} MiB")
+            content.write(piece)
+    except BaseException:
+        content.close()
+        raise
     content.seek(0)
     return cast(BinaryIO, content)
 

@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
 from kmpsolve.errors import MetadataError
+from kmpsolve.modules.folder import files_below
 
 __all__ = [
     "Signature",
@@ -203,15 +204,9 @@ def read_certificates(path: Path) -> tuple[x509.Certificate, ...]:
     MetadataError
         If one of them cannot be read.
     """
-    files = (
-        sorted(
-            file
-            for file in path.rglob("*")
-            if file.suffix.lower() in _CERTIFICATE_SUFFIXES and file.is_file()
-        )
-        if path.is_dir()
-        else [path]
-    )
+    files: Iterable[Path] = [path]
+    if path.is_dir():
+        files = (file for file in files_below(path) if file.suffix.lower() in _CERTIFICATE_SUFFIXES)
     found: list[x509.Certificate] = []
     for file in files:
         try:

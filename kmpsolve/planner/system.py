@@ -218,7 +218,7 @@ class FlavorSystem:
         return self._candidates[asked]
 
     def every_kernel(self) -> list[KernelUnit]:
-        """Installed and available kernels of this name, oldest first, also those that zypp would not choose."""
+        """Kernels of this name, installed or available, oldest first, also what zypp would not choose."""
         units = {str(unit.nevra): unit for unit in [*self.candidate_kernels(named=True), *self.units]}
         for kernel in sorted(self._available, key=lambda k: (k.package.priority, k.package.repository or "")):
             nevra = kernel.package.nevra

@@ -65,8 +65,8 @@ def ways_out(
                 ways.append(
                     WayOut(
                         kind="fetch-with",
-                        text=f"reinstall {twin} from {twin.package.repository}: under the same name and version "
-                        f"it has other content, which fits {unit.nevra.evr}",
+                        text=f"reinstall {twin} from {twin.package.repository}: it has other content there, "
+                        f"which fits {unit.nevra.evr}",
                         command=f"zypper install --force {twin.package.repository}:{_spec(str(twin))}",
                         kmps=(kmp.name,),
                     )

@@ -76,6 +76,8 @@ class Terminal:
         """
         line, length = "", 0
         for text, tone in parts:
+            if not text:
+                continue
             text = printable(text)
             if line and length + gap + len(text) <= self.width:
                 line += " " * gap + self.tone(text, tone)

@@ -19,9 +19,9 @@ def evr(nevra: str) -> str:
     return str(Nevra.parse(nevra).evr)
 
 
-def plural(count: int, noun: str) -> str:
-    """``1 symbol``, ``2 symbols``."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+def plural(count: int, noun: str, many: str | None = None) -> str:
+    """``1 symbol``, ``2 symbols``; `many` where that is not just an s."""
+    return f"{count:,} {noun if count == 1 else many or noun + 's'}"
 
 
 def listed(names: Sequence[str]) -> str:
@@ -40,16 +40,17 @@ def few(names: Iterable[str], most: int = 5) -> str:
 
 
 def counted(mismatches: Collection[Mismatch]) -> str:
-    """``12 changed, 1 gone``."""
+    """``12 changed, 1 gone``; symbols of a KMP that does not load either are neither."""
     changed = sum(m.kind == "disagrees" for m in mismatches)
-    gone = len(mismatches) - changed
-    parts = [text for number, text in ((changed, f"{changed:,} changed"), (gone, f"{gone:,} gone")) if number]
-    return ", ".join(parts)
+    gone = sum(m.kind == "unknown" and m.found is None for m in mismatches)
+    left = len(mismatches) - changed - gone
+    parts = ((changed, "changed"), (gone, "gone"), (left, "of a KMP that fails too"))
+    return ", ".join(f"{number:,} {word}" for number, word in parts if number)
 
 
 def kinds(mismatches: Iterable[Mismatch]) -> str:
     """What the kernel did to the symbols, as a verb: ``changed``, ``dropped``, ``changed and dropped``."""
-    found = {m.kind for m in mismatches}
+    found = {m.kind for m in mismatches if m.kind == "disagrees" or m.found is None}
     if found == {"disagrees"}:
         return "changed"
     return "dropped" if found == {"unknown"} else "changed and dropped"

@@ -78,6 +78,7 @@ class Universe:
         self.livepatches: list[Package] = []
         self.patches: list[Patch] = []
         self.arch = "noarch"
+        self.hidden: frozenset[int] = frozenset()
         self._retracted: set[str] = set()
         self._triggers: dict[str, tuple[str, ...]] = {}
         self._module_files: dict[tuple[str, str], tuple[str, ...]] = {}
@@ -139,6 +140,14 @@ class Universe:
         self._ptf = self._providers("ptf()") | self._providers("ptf-package()")
         self._scan()
         self._read_met_before()
+        self.hidden = self._find_hidden()
+
+    def _find_hidden(self) -> frozenset[int]:
+        """Candidates that zypp never chooses by itself: retracted, PTFs, locked ones."""
+        handles = set(self._withdrawn | self._ptf)
+        if self._retracted or self.policy.locks:
+            handles.update(s.id for s in self.pool.solvables if self.package(s).barred)
+        return frozenset(h for h in handles if not self.is_installed(h))
 
     def _providers(self, capability: str) -> frozenset[int]:
         return frozenset(s.id for s in self.pool.whatprovides(self.pool.str2id(capability)))
@@ -418,16 +427,6 @@ class Universe:
         )
 
     @cached_property
-    def hidden(self) -> frozenset[int]:
-        """Candidates from repositories that zypp never chooses by itself: retracted, PTFs, locked ones."""
-        handles = set(self._withdrawn | self._ptf)
-        if self._retracted or self.policy.locks:
-            for solvable in self.pool.solvables:
-                if solvable.repo.name != SYSTEM and self.package(solvable).barred:
-                    handles.add(solvable.id)
-        return frozenset(h for h in handles if self.pool.id2solvable(h).repo.name != SYSTEM)
-
-    @cached_property
     def locked_user_space(self) -> tuple[int, ...]:
         """Installed packages, neither kernels nor KMPs, that a lock keeps as they are."""
         if not self.policy.locks or self.pool.installed is None:
@@ -547,7 +546,8 @@ class Universe:
             if kept:
                 self._met_before[build.package.handle] = frozenset(kept)
                 if self._kernels_and_kmps_only:
-                    self.user_space_unknown |= {self.pool.dep2str(c) for c in kept}
+                    texts = (self.pool.dep2str(c) for c in kept if self.table.need(c) is None)
+                    self.user_space_unknown.update(texts)
 
     @cached_property
     def _kernels_and_kmps_only(self) -> bool:
@@ -583,6 +583,18 @@ class Universe:
             for package in [k.package for k in self.kernels] + [b.package for b in self.kmps]
             if package.installed and self.policy.locks and self.locked(package)
         )
+
+    def obsoleting(self, name: str) -> tuple[tuple[Package, tuple[str, ...]], ...]:
+        """Packages that obsolete packages called `name`, with all their Obsoletes."""
+        spell = self.pool.dep2str
+        return tuple(
+            (self.package(s), tuple(map(spell, s.lookup_idarray(solv.SOLVABLE_OBSOLETES))))
+            for s in self._having(name, solv.SOLVABLE_OBSOLETES)
+        )
+
+    def called(self, name: str) -> list[Package]:
+        """All packages of a name, installed ones included."""
+        return [self.package(s) for s in self.pool.select(name, solv.Selection.SELECTION_NAME).solvables()]
 
     def is_installed(self, handle: int) -> bool:
         """Whether a handle is an installed package."""

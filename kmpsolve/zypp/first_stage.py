@@ -40,6 +40,15 @@ _JOURNAL = "/run/systemd/journal/socket"
 _ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/root"}
 
 
+def _log(text: bytes) -> None:
+    """Write to this plugin's standard error, which libzypp puts into zypper's log."""
+    try:
+        sys.stderr.buffer.write(text)
+        sys.stderr.buffer.flush()
+    except OSError:
+        pass
+
+
 class Caller:
     """The program that libzypp runs in: this process's parent.
 
@@ -81,8 +90,7 @@ class Caller:
         if not lines:
             return
         text = "".join(line + "\n" for line in lines).encode("utf-8", "replace")
-        sys.stderr.buffer.write(text)
-        sys.stderr.buffer.flush()
+        _log(text)
         if not (self.is_zypper and self.lives):
             return
         import select
@@ -145,10 +153,12 @@ def relevant(steps: "list[tuple[str, str]]") -> bool:
     matters.
     """
     names = [name for _, name in steps]
-    for name in names:
-        if "-kmp" in name or (_KERNEL.fullmatch(name) and name not in _NO_KERNEL):
-            return True
-    return bool(names) and _installed_modules(names)
+    return any(map(relevant_name, names)) or (bool(names) and _installed_modules(names))
+
+
+def relevant_name(name: str) -> bool:
+    """Tell whether a name is that of a kernel or a KMP."""
+    return "-kmp" in name or (_KERNEL.fullmatch(name) is not None and name not in _NO_KERNEL)
 
 
 def _installed_modules(names: "list[str]") -> bool:
@@ -297,7 +307,7 @@ class Hook:
             "transactional": os.environ.get("TRANSACTIONAL_UPDATE") == "1",
         }
         child = subprocess.Popen(
-            [python, "-I", os.path.join(self.library, "second-stage")],
+            [python, "-I", os.path.join(self.library, "start"), "second-stage"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -315,7 +325,7 @@ class Hook:
                 os.killpg(child.pid, signal.SIGKILL)
             except OSError:
                 pass
-        sys.stderr.buffer.write(complaint)
+        _log(complaint)
         try:
             return json.loads(said.decode("utf-8"))  # type: ignore[no-any-return]
         except ValueError:

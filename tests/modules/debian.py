@@ -15,6 +15,7 @@ from itertools import combinations, groupby
 from pathlib import Path
 
 from kmpsolve.model.evr import Evr
+from kmpsolve.modules.module import Module, read_module
 from kmpsolve.modules.symvers import Symvers, read_symvers
 from tests.support import cache as test_cache
 
@@ -71,6 +72,12 @@ class DebianKernel:
         # With it the build would want pahole, to make type information that no test reads.
         (folder / "vmlinux").unlink(missing_ok=True)
         return folder
+
+
+@cache
+def tree_modules(kernel: DebianKernel) -> tuple[Module, ...]:
+    """All modules of a kernel's image package, read once a process."""
+    return tuple(read_module(path) for path in sorted((kernel.tree / "kernel").rglob("*.ko*")))
 
 
 @cache

@@ -1,7 +1,7 @@
 """Booting real kernels, in software: slow per instruction, but a kernel is up in three seconds.
 
-`pack` makes an initramfs of files and whole folders, `boot` starts a kernel with it, `run_script` does both for a
-shell script and busybox, and returns what the script printed. Needs no privileges and no KVM.
+`pack` makes an initramfs of files and whole folders, `boot` starts a kernel with it, `run_script` does both
+for a shell script and busybox, and returns what the script printed. Needs no privileges and no KVM.
 """
 
 from __future__ import annotations

@@ -10,8 +10,7 @@ import resource
 import struct
 import subprocess
 import sys
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -69,6 +68,7 @@ def _read_in_little_memory(path: Path) -> tuple[str, int]:
         (b"\xfd7zXZ\0", "damaged or cut short"),
         (b"\x28\xb5\x2f\xfd", "damaged or cut short"),
     ],
+    ids=["empty", "a script", "only ELF's magic", "only gzip's", "only xz's", "only zstd's"],
 )
 def test_no_module(content: bytes, message: str) -> None:
     with pytest.raises(MetadataError, match=message) as caught:
@@ -102,35 +102,27 @@ def test_not_a_file(tmp_path: Path) -> None:
         read_module(Path("/dev/zero"))
 
 
-def _gzip_bomb() -> Iterator[bytes]:
-    packer = zlib.compressobj(9, wbits=31)
-    for _ in range(1024):
-        yield packer.compress(bytes(2 << 20))
-    yield packer.flush()
+_TWO_MEGABYTES = bytes(2 << 20)
 
 
-def _xz_bomb() -> Iterator[bytes]:
-    packer = lzma.LZMACompressor(preset=0)
-    for _ in range(300):
-        yield packer.compress(bytes(2 << 20))
-    yield packer.flush()
-
-
-def _zstd_bomb() -> Iterator[bytes]:
-    packer = zstandard.ZstdCompressor(level=1).compressobj()
-    for _ in range(1024):
-        yield packer.compress(bytes(2 << 20))
-    yield packer.flush()
-
-
-@pytest.mark.parametrize(("suffix", "bomb"), [(".gz", _gzip_bomb), (".xz", _xz_bomb), (".zst", _zstd_bomb)])
-def test_bombs(suffix: str, bomb: Callable[[], Iterator[bytes]], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("suffix", "packed"),
+    [
+        # Each form allows several members in one file.
+        (".gz", gzip.compress(_TWO_MEGABYTES) * 1024),
+        (".xz", lzma.compress(_TWO_MEGABYTES) * 1024),
+        (".zst", zstandard.ZstdCompressor().compress(_TWO_MEGABYTES) * 1024),
+        # And this is one frame, of 3 bytes for each 128 KiB.
+        (".zst", zstandard.ZstdCompressor().compress(bytes(512 << 20))),
+    ],
+    ids=["gzip", "xz", "zstd", "one zstd frame"],
+)
+def test_bombs(suffix: str, packed: bytes, tmp_path: Path) -> None:
     path = tmp_path / f"bomb.ko{suffix}"
-    with path.open("wb") as file:
-        file.writelines(bomb())
-    assert path.stat().st_size < 4 << 20
+    path.write_bytes(packed)
+    assert len(packed) < 4 << 20
     message, peak = _read_in_little_memory(path)
-    assert message == "unpacks to more than 512 MiB"
+    assert message == "unpacks to more than 256 MiB"
     assert peak < 250
 
 
@@ -143,21 +135,21 @@ def test_a_window_larger_than_any_machine(tmp_path: Path) -> None:
     assert peak < 250
 
 
-@pytest.mark.parametrize("start", [b"", b"\x7fELF\x02\x01\x01"])
+@pytest.mark.parametrize("start", [b"", b"\x7fELF\x02\x01\x01"], ids=["zeros", "an ELF header"])
 def test_two_sparse_gigabytes(start: bytes, tmp_path: Path) -> None:
     path = tmp_path / "sparse.ko"
     with path.open("wb") as file:
         file.write(start)
         file.truncate(2 << 30)
     message, peak = _read_in_little_memory(path)
-    assert message == "has more than 512 MiB"
+    assert message == "has more than 256 MiB"
     assert peak < 250
 
 
 def test_a_table_as_large_as_the_file(base: Path, tmp_path: Path) -> None:
-    """500 MB of zeros behind a module, and a section header that claims them for the table of symbols."""
+    """240 MiB of zeros behind a module, and a section header that claims them for the table of symbols."""
     content = bytearray(base.read_bytes())
-    size = 500 << 20
+    size = (240 << 20) // 24 * 24
     (table,) = struct.unpack_from("<Q", content, 0x28)
     (count,) = struct.unpack_from("<H", content, 0x3C)
     for number in range(count):
@@ -188,12 +180,12 @@ def test_compressed_sections(base: Path, tmp_path: Path) -> None:
 
 def test_cut_short_at_every_place(base: Path) -> None:
     content = base.read_bytes()
-    for size in range(0, len(content), 97):
+    for size in range(0, len(content), len(content) // 100):
         with pytest.raises(MetadataError):
             read_module(content[:size], "cut.ko")
     for pack in (gzip.compress, lzma.compress, zstandard.ZstdCompressor().compress):
         packed = pack(content)
-        for size in range(0, len(packed), 197):
+        for size in range(0, len(packed), len(packed) // 30):
             with pytest.raises(MetadataError):
                 read_module(packed[:size], "cut.ko")
 
@@ -203,9 +195,9 @@ def test_random_damage(base: Path) -> None:
     whole = base.read_bytes()
     # Most of what can go wrong is in the headers.
     (table,) = struct.unpack_from("<Q", whole, 0x28)
-    chance = random.Random(20240229)
+    chance = random.Random(20240229)  # noqa: S311 - the same damage in every run
     outcomes = {"read": 0, "refused": 0}
-    for _ in range(4000):
+    for _ in range(1500):
         content = bytearray(whole)
         for _ in range(chance.choice((1, 2, 8))):
             place = chance.choice(
@@ -219,7 +211,7 @@ def test_random_damage(base: Path) -> None:
             assert error.reference == "unreadable-module"
             assert "\n" not in str(error)
             outcomes["refused"] += 1
-    assert min(outcomes.values()) > 500
+    assert min(outcomes.values()) > 200
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 4 << 20
 
 

@@ -7,6 +7,7 @@ import re
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -80,7 +81,7 @@ def _answer_of_ours(judgement: Judgement, kernel: Kernel) -> Answer:
     major, minor = map(int, kernel.uname_r.split(".")[:2])
     if "module-structure" in obstacles and (major, minor) >= _SIZE_IS_CHECKED_SINCE:
         return frozenset({("refused", "struct module")})
-    mismatches = {(mismatch.kind, mismatch.symbol) for mismatch in judgement.mismatches}
+    mismatches: set[tuple[str, str]] = {(mismatch.kind, mismatch.symbol) for mismatch in judgement.mismatches}
     if ("disagrees", "module_layout") in mismatches:
         return frozenset({("disagrees", "module_layout")})
     if "version-magic" in obstacles:
@@ -94,14 +95,15 @@ def _answer_of_ours(judgement: Judgement, kernel: Kernel) -> Answer:
     return frozenset(mismatches)
 
 
+@cache
+def _calm_modules(kernel: DebianKernel) -> tuple[Path, ...]:
+    files = (file for folder in _CALM for file in sorted((kernel.tree / "kernel" / folder).rglob("*.ko*")))
+    return tuple(file for file in files if not _RESTLESS.search(file.name) and not read_module(file).exports)
+
+
 def _in_tree(kernel: DebianKernel, number: int, place: Path) -> Iterator[Path]:
     """Some of a kernel's own modules, uncompressed, from all calm folders."""
-    files = [
-        file
-        for folder in _CALM
-        for file in sorted((kernel.tree / "kernel" / folder).rglob("*.ko*"))
-        if not _RESTLESS.search(file.name) and not read_module(file).exports
-    ]
+    files = _calm_modules(kernel)
     for file in files[:: max(1, len(files) // number)][:number]:
         yield _uncompressed(file, place / f"{kernel.uname_r}-{file.name.partition('.')[0]}.ko")
 

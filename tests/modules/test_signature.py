@@ -138,6 +138,7 @@ def test_the_form_before_linux_4_3(base: Path, tmp_path: Path) -> None:
         (b"xx", (0, 99, 1, 0, 0)),
         (b"xx", (0, 4, 2, 0, 0)),
     ],
+    ids=["text", "empty", "nested", "no such form", "no such hash", "a hash in the wrong form"],
 )
 def test_damaged_signatures_are_refused(
     message: bytes, head: tuple[int, int, int, int, int], base: Path, tmp_path: Path

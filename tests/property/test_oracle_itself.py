@@ -13,6 +13,7 @@ import solv
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.property.strategies import worlds
 from tests.support.oracle import (
     Blocked,
     Evr,
@@ -36,7 +37,6 @@ from tests.support.worlds import (
     Tool,
     World,
     world,
-    worlds,
 )
 
 
@@ -275,6 +275,26 @@ CASES: dict[str, tuple[World, str]] = {
             ],
         ),
         "safe 20.1 |  | newest-safe 30.1",
+    ),
+    "a repository of higher priority that has the newest installed kernel hides newer ones": (
+        World(
+            installed=[kernel(1)],
+            repositories=[
+                Repository(alias="r1", packages=[kernel(2)]),
+                Repository(alias="r2", packages=[kernel(1)], priority=50),
+            ],
+        ),
+        "nothing-to-do |  | newest-safe 20.1",
+    ),
+    "one that has older kernels only does not": (
+        World(
+            installed=[kernel(1), kernel(2)],
+            repositories=[
+                Repository(alias="r1", packages=[kernel(3)]),
+                Repository(alias="r2", packages=[kernel(1)], priority=50),
+            ],
+        ),
+        "safe 30.1 |  | newest-safe 30.1",
     ),
     "latest ignores priority": (
         World(

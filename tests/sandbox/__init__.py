@@ -76,9 +76,8 @@ _FINISH = """\
 mount -t proc proc $R/proc
 mount -t tmpfs -o mode=0755 kmpsolve-sandbox $R/run
 mount -t tmpfs -o mode=1777 kmpsolve-sandbox $R/tmp
-mkdir -p $R/etc/zypp/repos.d $R/etc/zypp/services.d $R/etc/zypp/vendors.d $R/etc/zypp/multiversion.d
-$R/etc/rpm \
-    $R/var/lib/rpm $R/var/cache/zypp $R/var/lib/zypp $R/var/log/zypp $R/run/lock
+mkdir -p $R/etc/zypp/repos.d $R/etc/zypp/services.d $R/etc/zypp/vendors.d $R/etc/zypp/multiversion.d \
+    $R/etc/rpm $R/var/lib/rpm $R/var/cache/zypp $R/var/lib/zypp $R/var/log/zypp $R/run/lock
 : > $R/etc/zypp/systemCheck
 printf %s "$ZYPP_CONF" > $R/etc/zypp/zypp.conf
 echo '%_dbpath /var/lib/rpm' > $R/etc/rpm/macros

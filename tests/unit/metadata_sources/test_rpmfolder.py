@@ -15,7 +15,7 @@ import pytest
 from kmpsolve.errors import MetadataError
 from kmpsolve.metadata.content import Content
 from kmpsolve.metadata.rpmbinding import load_rpm
-from kmpsolve.metadata.rpmfolder import find_rpms, open_rpm_folder
+from kmpsolve.metadata.rpmfolder import _Header, find_rpms, open_rpm_folder
 from kmpsolve.metadata.source import open_source
 from tests.support import repository
 from tests.support.packages import PackageSpec
@@ -212,15 +212,15 @@ def damage(rpm: Path, kind: str) -> None:
     rpm.unlink()
     if kind == "dangling":
         rpm.symlink_to("nowhere")
-    elif kind == "folder":
-        rpm.mkdir()
+    elif kind == "fifo":
+        os.mkfifo(rpm)
     else:
         rpm.write_bytes(data)
 
 
 @pytest.mark.parametrize(
     "kind",
-    ["empty", "text", "payload cut", "header cut", "lead only", "flipped", "huge header", "dangling"],
+    ["empty", "text", "payload cut", "header cut", "lead only", "flipped", "huge header", "dangling", "fifo"],
 )
 def test_one_damaged_rpm_makes_the_folder_unusable(
     kind: str, folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
@@ -230,7 +230,7 @@ def test_one_damaged_rpm_makes_the_folder_unusable(
     damage(next(copy.glob("acme-kmp*.rpm")), kind)
     with pytest.raises(MetadataError) as caught:
         open_folder(copy)
-    assert caught.value.reference in ("damaged-rpm", "file-unreadable")
+    assert caught.value.reference in ("damaged-rpm", "file-missing", "file-unreadable")
     assert "acme-kmp-default" in caught.value.message
     assert "\n" not in str(caught.value)
     assert capfd.readouterr() == ("", "")
@@ -296,3 +296,9 @@ def _seconds(folder: Path) -> float:
     seconds = time.perf_counter() - start
     samples.view(content)
     return seconds
+
+
+def test_text_is_read_from_rpm_4_14_too() -> None:
+    # SLE 15's rpm gives bytes where later ones give text.
+    given = [b"ksym(default:kfree)", b"M\xfcller", "ü".encode()]
+    assert _Header._cleaned(given) == ["ksym(default:kfree)", "Müller", "ü"]

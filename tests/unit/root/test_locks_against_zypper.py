@@ -53,6 +53,7 @@ LOCKS = {
     "glob": "match_type: glob\nsolvable_name: kernel-*\n",
     "glob, case": "match_type: glob\ncase_sensitive: on\nsolvable_name: [kK]ernel-??\n",
     "glob is anchored": "match_type: glob\nsolvable_name: kern\n",
+    "glob is anchored at its beginning": "match_type: glob\nsolvable_name: kernelx\n",
     "regex": "match_type: regex\nsolvable_name: ^kernel-(default|macros)$\n",
     "regex searches": "match_type: regex\nsolvable_name: nel.rt\n",
     "regex, damaged": "match_type: regex\nsolvable_name: kernel(\n",
@@ -87,6 +88,11 @@ LOCKS = {
     "query string and name": "query_string: old\nsolvable_name:\n",
     "architecture": "match_type: exact\nsolvable_arch: noarch\n",
     "name or architecture": "match_type: exact\nsolvable_name: old\nsolvable_arch: noarch\n",
+    "name or architectures": "match_type: exact\nsolvable_name: old\nsolvable_arch: old\n"
+    "solvable_arch: noarch\n",
+    "names or architecture": "match_type: exact\nsolvable_arch: old\nsolvable_name: old\n"
+    "solvable_name: kernel\n",
+    "two attributes, the same text": "match_type: exact\nsolvable_name: noarch\nsolvable_arch: noarch\n",
     "blanks": "  type :  package  \n match_type:exact\n solvable_name:   old   \n",
     "Windows line ends": "type: package\r\nmatch_type: exact\r\nsolvable_name: old\r\n",
     "several blocks": EXACT

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +21,7 @@ from tests.support.repository import PatchSpec
 
 OLD, NEW = (PackageSpec(name="thing", version=version, release="1") for version in "12")
 RETRACTED = PatchSpec(id="R-1", packages=(NEW,), status="retracted", cves=("CVE-2026-1",))
+CHECKOUT = str(Path(__file__).parents[3])
 SOLV = "/var/cache/zypp/solv/a/solv"
 RAW = "/var/cache/zypp/raw/a"
 
@@ -208,3 +212,38 @@ def test_services(tmp_path: Path) -> None:
         (root / name).parent.mkdir(parents=True)
         (root / name).write_text("")
     assert read_root(root).services == ("scc", "spacewalk")
+
+
+@pytest.mark.parametrize(
+    "closed", ["etc/zypp", "etc/zypp/zypp.conf", "var/lib/rpm", "var/cache/zypp/raw/a", "etc"]
+)
+def test_what_may_not_be_read_is_said_and_not_guessed(tmp_path: Path, closed: str) -> None:
+    root = tmp_path / "root"
+    root_with(root, a=REPO.format(1, "baseurl=dir:/nowhere"))
+    for name in (
+        "etc/zypp/zypp.conf",
+        "var/lib/rpm/rpmdb.sqlite",
+        "var/cache/zypp/raw/a/repodata/repomd.xml",
+    ):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text("[main]\n")
+    for folder in [root, *root.parents][:-1]:
+        if folder.stat().st_uid == os.getuid():
+            folder.chmod(folder.stat().st_mode | 0o055)
+    (root / closed).chmod(0)
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from kmpsolve.errors import KmpsolveError\n"
+        "from kmpsolve.metadata.root import read_root\n"
+        "try:\n    system = read_root(Path(sys.argv[1]))\n    system.readable()\n    system.installed()\n"
+        "except KmpsolveError as error:\n    print(error)\n"
+        "try:\n    system.installed()\nexcept (KmpsolveError, NameError) as error:\n    print(error)\n"
+    )
+    command = [sys.executable, "-c", code, str(root)]
+    if os.getuid() == 0:
+        command = ["setpriv", "--reuid=65534", "--clear-groups", *command]
+    environment = {**os.environ, "PYTHONPATH": CHECKOUT, "PYTHONDONTWRITEBYTECODE": "1"}
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    (root / closed).chmod(0o755)
+    assert ended.stderr == ""
+    assert "Permission denied" in ended.stdout

@@ -1,0 +1,105 @@
+"""A system's disk as the planner asks it: modules that no package owns, and what is compiled on the host."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from kmpsolve.machine.dkms import DkmsPackage, has_compiler, read_dkms, warn_of_rebuild
+from kmpsolve.metadata.rootpath import Root
+from kmpsolve.model.plan import Unmanaged, Warned
+from kmpsolve.model.symbols import flavor_of_uname
+
+if TYPE_CHECKING:  # reading modules takes imports that a plan without such modules does not need
+    from kmpsolve.machine.tree import ModuleFile
+
+__all__ = ["SystemDisk"]
+
+
+class SystemDisk:
+    """What the planner wants to know of a system's disk.
+
+    Parameters
+    ----------
+    module_files
+        NEVRA -> the modules it owns; ``None`` if nobody knows: then nothing can be said to be unmanaged.
+    """
+
+    def __init__(self, root: Root, module_files: Mapping[str, tuple[str, ...]] | None) -> None:
+        self.root = root
+        self._module_files = module_files
+
+    @cached_property
+    def _unmanaged(self) -> tuple[ModuleFile, ...]:
+        if self._module_files is None:
+            return ()
+        from kmpsolve.machine.installed import Owners
+        from kmpsolve.machine.tree import read_trees
+        from kmpsolve.machine.unmanaged import find_unmanaged
+
+        trees = read_trees(self.root)
+        owners = Owners(trees, self._module_files)
+        return tuple(file for tree in trees.trees for file in find_unmanaged(trees, owners, tree))
+
+    def unmanaged(
+        self, flavor: str, uname_r: str, nevra: str, provides: Callable[[], Iterable[str]]
+    ) -> tuple[Unmanaged, ...]:
+        """The modules of a flavor that no package owns, judged against a kernel from its metadata alone.
+
+        Parameters
+        ----------
+        provides
+            Gives the capabilities of the kernel and the KMPs that will be there; asked only if it is needed.
+
+        Raises
+        ------
+        MetadataError
+            ``modules-unreadable``, if /lib/modules cannot be listed.
+        """
+        files = [file for file in self._unmanaged if flavor_of_uname(file.uname_r) in ("", flavor)]
+        if not files:
+            return ()
+        from kmpsolve.machine.unmanaged import judge_unmanaged
+        from kmpsolve.modules.kernel import kernel_from_capabilities
+
+        kernel = kernel_from_capabilities(provides(), source=nevra, uname_r=uname_r, nevra=nevra)
+        return judge_unmanaged(self.root, files, kernel)
+
+    @cached_property
+    def dkms(self) -> tuple[DkmsPackage, ...]:
+        """The sources registered with DKMS."""
+        return read_dkms(self.root)
+
+    @cached_property
+    def compiler(self) -> bool:
+        """Whether there is a compiler."""
+        return has_compiler(self.root)
+
+    def rebuilds(
+        self, kmps: Iterable[str], uname_r: str, arch: str, missing_headers: Iterable[str]
+    ) -> tuple[Warned, ...]:
+        """What keeps DKMS sources, and `kmps` that rebuild themselves, from being built for a kernel.
+
+        Parameters
+        ----------
+        missing_headers
+            Packages with the kernel's headers that are neither installed nor in the transaction.
+        """
+        missing = tuple(missing_headers)
+        warnings: set[Warned] = set()
+        for package in self.dkms:
+            warnings.update(
+                warn_of_rebuild(
+                    f"DKMS {package}",
+                    missing_headers=missing,
+                    compiler=self.compiler,
+                    excluded=package.excludes(uname_r, arch),
+                    kernel=uname_r,
+                )
+            )
+        for name in kmps:
+            warnings.update(
+                warn_of_rebuild(name, missing_headers=missing, compiler=self.compiler, kernel=uname_r)
+            )
+        return tuple(sorted(warnings))

@@ -1,0 +1,78 @@
+"""Modules that no package owns: put there by a vendor's installer, by DKMS, by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from kmpsolve.errors import MetadataError
+from kmpsolve.machine.installed import Owners
+from kmpsolve.machine.kernels import read_module_file
+from kmpsolve.machine.tree import ModuleFile, ModuleTree, Trees
+from kmpsolve.metadata.rootpath import Root
+from kmpsolve.model.plan import Mismatch, Unmanaged
+from kmpsolve.model.symbols import flavor_of_uname
+from kmpsolve.modules.kernel import Kernel
+from kmpsolve.modules.loader import Judgement, judge_together
+from kmpsolve.modules.module import Module
+
+__all__ = ["find_unmanaged", "judge_unmanaged", "planned_mismatches"]
+
+
+def find_unmanaged(trees: Trees, owners: Owners, tree: ModuleTree) -> tuple[ModuleFile, ...]:
+    """The files in one tree that no package owns, links left out; none if ownership is not known.
+
+    A kernel that no package owns was made by hand: its own modules are not what is looked for.
+    """
+    if not owners.known:
+        return ()
+    return tuple(
+        file
+        for file in tree.files
+        if file.link is None
+        and owners.of(file.path) is None
+        and (file.folder != "kernel" or tree.uname_r in owners.kernels)
+    )
+
+
+def planned_mismatches(judgement: Judgement) -> tuple[Mismatch, ...]:
+    """Mismatches as a plan shows them; a symbol needed without a version wants ``0``, which no CRC is."""
+    return tuple(
+        sorted(
+            Mismatch(symbol=m.symbol, kind=m.kind, wanted=m.wanted or "0", found=m.found)
+            for m in judgement.mismatches
+        )
+    )
+
+
+def judge_unmanaged(
+    root: Root, files: Iterable[ModuleFile], kernel: Kernel, others: Sequence[Module] = ()
+) -> tuple[Unmanaged, ...]:
+    """Judge modules that no package owns against a kernel, from its symbols alone; sorted by path.
+
+    Those of one kernel's folder are judged together, since they use each other's symbols, and with `others`:
+    the modules of the KMPs that will be there. Modules of another flavor's folders are left out.
+    """
+    by_tree: dict[str, list[ModuleFile]] = {}
+    for file in files:
+        if flavor_of_uname(file.uname_r) in ("", kernel.flavor) or not kernel.flavor:
+            by_tree.setdefault(file.uname_r, []).append(file)
+    found: list[Unmanaged] = []
+    for group in by_tree.values():
+        modules: list[tuple[ModuleFile, Module]] = []
+        for file in group:
+            try:
+                modules.append((file, read_module_file(root, file.path)))
+            except MetadataError:
+                found.append(Unmanaged(module=file.name, path=file.path, state="unverified", mismatches=()))
+        judged = judge_together([module for _, module in modules] + list(others), kernel)
+        for (file, _), judgement in zip(modules, judged, strict=False):
+            found.append(
+                Unmanaged(
+                    module=file.name,
+                    path=file.path,
+                    state="loads" if judgement.verdict == "safe" else judgement.verdict,
+                    mismatches=planned_mismatches(judgement),
+                )
+            )
+    return tuple(sorted(found, key=lambda one: one.path))

@@ -1,0 +1,644 @@
+"""The disk against what should stand on it: links, modules, initrds, folders."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cmp_to_key
+from typing import Any
+
+from cryptography import x509
+
+from kmpsolve.errors import MetadataError
+from kmpsolve.machine.forecast import Forecast, Offer, OfferedModule, forecast
+from kmpsolve.machine.initrd import find_initrd, read_initrd
+from kmpsolve.machine.installed import InstalledKmp, Owners, Packaged
+from kmpsolve.machine.kernels import read_kernel, read_module_file
+from kmpsolve.machine.precedence import Precedence, Resolved, read_precedence, resolve
+from kmpsolve.machine.tree import ModuleFile, ModuleTree, Trees, module_name, read_trees
+from kmpsolve.machine.unmanaged import find_unmanaged, judge_unmanaged
+from kmpsolve.metadata.rootpath import Root
+from kmpsolve.model.evr import rpmvercmp
+from kmpsolve.model.plan import Unmanaged
+from kmpsolve.model.symbols import flavor_of_uname
+from kmpsolve.modules.check import CheckReport, Subject
+from kmpsolve.modules.findings import Finding, Severity, named
+from kmpsolve.modules.kernel import Kernel
+from kmpsolve.modules.loader import Judgement, judge_together
+from kmpsolve.modules.module import Module, read_module
+from kmpsolve.modules.signature import parse_certificates
+from kmpsolve.modules.signature import verify as verify_signature
+
+__all__ = ["Disk", "KernelDisk", "VerifyReport", "read_disk", "verify_disk"]
+
+_WEAK_MODULES = "suse-module-tools: weak-modules2"
+_DEPMOD = "depmod.d(5): search order"
+_LOADER = "Linux: kernel/module/main.c"
+_INITRD = "dracut(8): an initrd keeps the modules it was made with"
+_CERTIFICATES = "/etc/uefi/certs"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifyReport(CheckReport):
+    """The answer of ``verify``.
+
+    Parameters
+    ----------
+    unmanaged
+        Modules that no package owns, judged against the newest kernel of their flavor.
+    """
+
+    unmanaged: tuple[Unmanaged, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The document that ``verify --format json`` prints."""
+        # Not super(): a dataclass with slots is another class than the one that super() remembers.
+        return {
+            **CheckReport.to_json(self),
+            "unmanaged": [
+                {
+                    "module": one.module,
+                    "path": one.path,
+                    "state": one.state,
+                    "mismatches": [
+                        {"symbol": m.symbol, "kind": m.kind, "wanted": m.wanted, "found": m.found}
+                        for m in one.mismatches
+                    ],
+                }
+                for one in self.unmanaged
+            ],
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KernelDisk:
+    """One kernel of the disk.
+
+    Parameters
+    ----------
+    expected
+        What should be, given the packages.
+    actual
+        What is: by module name the file that wins.
+    """
+
+    tree: ModuleTree
+    kernel: Kernel
+    expected: Forecast
+    actual: dict[str, Resolved]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disk:
+    """A system's modules, read once."""
+
+    trees: Trees
+    owners: Owners
+    offers: tuple[Offer, ...]
+    damage: dict[str, str]
+    """Path of a KMP's module -> why it could not be read; ``"is missing"`` if it is not there."""
+    kernels: tuple[KernelDisk, ...]
+    """Sorted, oldest first."""
+    leftovers: tuple[ModuleTree, ...]
+    """Folders without a kernel in which no package owns anything."""
+
+    def newest(self, flavor: str) -> KernelDisk | None:
+        """The newest kernel of a flavor."""
+        return next(
+            (k for k in reversed(self.kernels) if flavor_of_uname(k.tree.uname_r) == flavor), None
+        )
+
+
+def read_disk(root: Root, module_files: dict[str, tuple[str, ...]] | None, packaged: Packaged) -> Disk:
+    """Read the modules of a system and work out what should be there.
+
+    Parameters
+    ----------
+    module_files
+        NEVRA -> the modules it owns, from the rpmdb; ``None`` if there is none.
+
+    Raises
+    ------
+    MetadataError
+        ``no-kernel`` if there is no kernel below /lib/modules; ``modules-unreadable``.
+    """
+    trees = read_trees(root)
+    owners = Owners(trees, module_files)
+    damage: dict[str, str] = {}
+    offers = tuple(_offer(trees, kmp, damage) for kmp in owners.kmps)
+    homes = {home for offer in offers for home in offer.homes}
+    precedence = read_precedence(root)
+    kernels, leftovers = [], []
+    for tree in trees.trees:
+        if tree.has_kernel or tree.uname_r in owners.kernels:
+            kernels.append(_read_kernel_disk(trees, tree, owners, offers, precedence, packaged))
+        elif tree.uname_r not in homes and (owners.known or not _may_be_a_home(tree)):
+            leftovers.append(tree)
+    if not kernels:
+        raise MetadataError(
+            "there is no kernel below /lib/modules",
+            reference="no-kernel",
+            where=str(root.folder),
+            hint="give the root of a system with --root",
+        )
+    kernels.sort(key=cmp_to_key(lambda a, b: rpmvercmp(a.tree.uname_r, b.tree.uname_r)))
+    return Disk(
+        trees=trees,
+        owners=owners,
+        offers=offers,
+        damage=damage,
+        kernels=tuple(kernels),
+        leftovers=tuple(leftovers),
+    )
+
+
+def _may_be_a_home(tree: ModuleTree) -> bool:
+    return any(file.link is None for file in tree.files)
+
+
+def _offer(trees: Trees, kmp: InstalledKmp, damage: dict[str, str]) -> Offer:
+    modules = []
+    for path in kmp.files:
+        module: Module | None = None
+        try:
+            if not trees.locate(path).is_file():
+                damage[path] = "is missing"
+            else:
+                module = read_module_file(trees.root, path)
+        except MetadataError as error:
+            damage[path] = error.message
+        modules.append(OfferedModule(path=path, module=module))
+    return Offer(build=str(kmp.nevra), name=kmp.nevra.name, evr=kmp.nevra.evr, modules=tuple(modules))
+
+
+def _read_kernel_disk(
+    trees: Trees,
+    tree: ModuleTree,
+    owners: Owners,
+    offers: Sequence[Offer],
+    precedence: Precedence,
+    packaged: Packaged,
+) -> KernelDisk:
+    kmp_files = {module.path for offer in offers for module in offer.modules}
+    stays = [
+        file
+        for file in tree.files
+        if trees.spelled(file.path) not in kmp_files
+        and not (file.folder == "weak-updates" and file.link is not None)
+    ]
+    kernel = read_kernel(trees, tree, packaged(tree.uname_r) if owners.known else None)
+    return KernelDisk(
+        tree=tree,
+        kernel=kernel,
+        expected=forecast(kernel, stays, offers, precedence, tree.path.rpartition("/")[0]),
+        actual=resolve(tree.files, precedence),
+    )
+
+
+def verify_disk(disk: Disk, *, require_signed: bool = False) -> VerifyReport:
+    """Compare the disk with what should stand on it.
+
+    Parameters
+    ----------
+    require_signed
+        Whether a module that is not signed, or by a stranger, is an error.
+    """
+    findings: list[Finding] = []
+    subjects: list[Subject] = []
+    findings += _of_folders(disk)
+    findings += _of_kmp_files(disk)
+    certificates = _certificates(disk.trees.root)
+    for kernel in disk.kernels:
+        links = list(_of_links(disk, kernel))
+        findings += links
+        named_already = {finding.subject for finding in links}
+        for subject, finding in _of_modules(disk, kernel, certificates, require_signed):
+            subjects.append(subject)
+            if finding is not None and finding.subject not in named_already:
+                findings.append(finding)
+        findings += _of_builds(disk, kernel)
+        findings += _of_clashes(kernel)
+        findings += _of_modules_dep(disk, kernel)
+        findings += _of_initrd(disk, kernel)
+    unmanaged = _unmanaged(disk)
+    findings += _of_unmanaged(disk, unmanaged)
+    return VerifyReport(
+        subjects=tuple(sorted(subjects, key=lambda s: (s.path, s.kernel or ""))),
+        findings=tuple(sorted(set(findings), key=lambda f: (f.subject, f.reference, f.message))),
+        unmanaged=unmanaged,
+    )
+
+
+def _finding(reference: str, severity: Severity, subject: str, message: str, rule: str) -> Finding:
+    return Finding(reference=reference, severity=severity, subject=subject, message=message, rule=rule)
+
+
+# folders and files
+
+
+def _of_folders(disk: Disk) -> Iterator[Finding]:
+    if not disk.trees.merged:
+        yield _finding(
+            "modules-folder-split",
+            "error",
+            "/usr/lib/modules",
+            "/lib/modules and /usr/lib/modules are two places, and the kernel's tools look into one of them only",
+            "usrmerge: /lib is a link to /usr/lib",
+        )
+    for tree in disk.leftovers:
+        yield _finding(
+            "removed-kernel-folder",
+            "warning",
+            tree.path,
+            f"is left over: kernel {tree.uname_r} is not installed, and no package owns a module in it",
+            f"{_WEAK_MODULES}, remove_kernel",
+        )
+    if not disk.owners.known:
+        yield _finding(
+            "owners-unknown",
+            "warning",
+            disk.trees.root.folder.as_posix(),
+            "there is no rpmdb: which modules belong to a KMP, and which links should be there, cannot be told",
+            "What cannot be read cannot be vouched for",
+        )
+
+
+def _of_kmp_files(disk: Disk) -> Iterator[Finding]:
+    for path, reason in sorted(disk.damage.items()):
+        missing = reason == "is missing"
+        yield _finding(
+            "module-missing" if missing else "unreadable-module",
+            "error",
+            path,
+            f"{reason}, though {disk.owners.of(path)} installed it"
+            if missing
+            else f"{reason}; {disk.owners.of(path)} installed it",
+            "rpm(8): --verify",
+        )
+
+
+# links
+
+
+def _of_links(disk: Disk, kernel: KernelDisk) -> Iterator[Finding]:
+    expected = kernel.expected.links
+    here = {file.path: file for file in kernel.tree.files if file.link is not None}
+    missing_names = {module_name(path) for path in disk.damage}
+    for path, target in expected.items():
+        if path not in here and not _served_alike(disk, kernel, path, target):
+            yield _finding(
+                "missing-link",
+                "error",
+                path,
+                f"is missing: {disk.owners.of(target)} fits {kernel.tree.uname_r}, and without the link to"
+                f" {target} that kernel does not find it",
+                _WEAK_MODULES,
+            )
+    for path, file in sorted(here.items()):
+        if file.target is None:
+            if module_name(path) not in missing_names:
+                yield _finding(
+                    "dangling-link", "error", path, f"leads to {file.link}, where nothing is", _WEAK_MODULES
+                )
+            continue
+        yield from _of_link(disk, kernel, file, expected.get(path))
+
+
+def _served_alike(disk: Disk, kernel: KernelDisk, path: str, target: str) -> bool:
+    """Whether the module arrives all the same, by a link of another name to the same file."""
+    found = kernel.actual.get(module_name(path))
+    return found is not None and disk.trees.spelled(found.file.target or "") == target
+
+
+def _of_link(disk: Disk, kernel: KernelDisk, file: ModuleFile, expected: str | None) -> Iterator[Finding]:
+    assert file.target is not None
+    target = disk.trees.spelled(file.target)
+    if expected is not None and target == disk.trees.spelled(expected):
+        return
+    owner = disk.owners.of(target)
+    uname_r = kernel.tree.uname_r
+    if owner is None:
+        # What no package owns is judged with the modules that no package owns.
+        return
+    if module_name(target) != file.name:
+        yield _finding(
+            "wrong-link", "error", file.path, f"leads to another module: {target}", _WEAK_MODULES
+        )
+        return
+    offer = next((offer for offer in disk.offers if offer.build == owner), None)
+    if offer is None:
+        yield _finding(
+            "wrong-link", "error", file.path, f"leads to a module of another kernel: {target}", _WEAK_MODULES
+        )
+        return
+    if offer.flavor != flavor_of_uname(uname_r):
+        yield _finding(
+            "wrong-link",
+            "error",
+            file.path,
+            f"leads to {owner}, which was built for flavor {offer.flavor}",
+            _WEAK_MODULES,
+        )
+        return
+    unfit = [j for j in kernel.expected.unfit.get(owner, ()) if j.mismatches]
+    if unfit and expected is None:
+        mismatches = {m.symbol for j in unfit for m in j.mismatches}
+        yield _finding(
+            "wrong-link",
+            "error",
+            file.path,
+            f"leads to {owner}, which does not fit {uname_r}: {len(mismatches)} symbols differ:"
+            f" {named(mismatches)}",
+            _WEAK_MODULES,
+        )
+        return
+    better = disk.owners.of(expected) if expected is not None else kernel.expected.builds.get(offer.name)
+    if unfit:
+        yield _finding(
+            "wrong-link",
+            "error",
+            file.path,
+            f"leads to {owner}, which does not fit {uname_r}; {better} does",
+            _WEAK_MODULES,
+        )
+    elif better != owner:
+        yield _finding(
+            "stale-link",
+            "warning",
+            file.path,
+            f"leads to {owner}, though {better} is installed" if better else f"leads to {owner}, which is not used",
+            f"{_WEAK_MODULES}: the highest version wins",
+        )
+
+
+# modules
+
+
+def _of_modules(
+    disk: Disk, kernel: KernelDisk, certificates: Sequence[x509.Certificate], require_signed: bool
+) -> Iterator[tuple[Subject, Finding | None]]:
+    """Every module of a KMP that this kernel would load, judged together with what no package owns."""
+    readable: list[tuple[ModuleFile, str | None, Module]] = []
+    contents = {m.path: m.module for o in disk.offers for m in o.modules}
+    for resolved in kernel.actual.values():
+        file = resolved.file
+        target = disk.trees.spelled(file.target or "")
+        owner = disk.owners.of(target)
+        if target in contents:
+            module = contents[target]
+            if module is None:
+                yield Subject(path=file.path, nevra=owner, kernel=kernel.tree.uname_r, verdict="blocked", mismatches=()), None
+            else:
+                readable.append((file, owner, module))
+        elif owner is None and disk.owners.known and (file.folder != "kernel" or kernel.tree.uname_r in disk.owners.kernels):
+            try:
+                readable.append((file, None, read_module_file(disk.trees.root, file.target or file.path)))
+            except MetadataError:
+                continue
+    judged = judge_together([module for _, _, module in readable], kernel.kernel)
+    for (file, owner, module), judgement in zip(readable, judged, strict=True):
+        if owner is not None:
+            yield _of_module(kernel, file, owner, module, judgement, certificates, require_signed)
+
+
+def _of_module(
+    kernel: KernelDisk,
+    file: ModuleFile,
+    owner: str,
+    module: Module,
+    judgement: Judgement,
+    certificates: Sequence[x509.Certificate],
+    require_signed: bool,
+) -> tuple[Subject, Finding | None]:
+    uname_r = kernel.tree.uname_r
+    verdict = judgement.verdict
+    finding: Finding | None = None
+    reasons = []
+    if judgement.mismatches:
+        changed = [m.symbol for m in judgement.mismatches if m.kind == "disagrees"]
+        gone = [m.symbol for m in judgement.mismatches if m.kind == "unknown"]
+        if changed:
+            reasons.append(f"disagrees about version of {named(changed)}")
+        if gone:
+            reasons.append(f"unknown {named(gone)}")
+    reasons += [obstacle.message for obstacle in judgement.obstacles]
+    state = verify_signature(module.signature, certificates)
+    if state == "corrupted":
+        verdict = "blocked"
+        reasons.append("its signature is damaged, or it was changed after it was signed")
+    elif require_signed and state in ("unsigned", "unknown-key"):
+        verdict = "blocked"
+        reasons.append("it is not signed" if state == "unsigned" else "none of the certificates signed it")
+    if verdict == "blocked":
+        finding = _finding(
+            "would-not-load", "error", file.path, f"{owner} on {uname_r}: {'; '.join(reasons)}", _LOADER
+        )
+    elif verdict == "unverified":
+        why = (
+            "it was built without symbol versions"
+            if not module.versions
+            else kernel.kernel.symvers.gap or f"nothing tells the version of {named(judgement.unverified)}"
+        )
+        finding = _finding("unverified-module", "warning", file.path, f"{owner} on {uname_r}: {why}", _LOADER)
+    subject = Subject(
+        path=file.path, nevra=owner, kernel=uname_r, verdict=verdict, mismatches=judgement.mismatches
+    )
+    return subject, finding
+
+
+def _of_builds(disk: Disk, kernel: KernelDisk) -> Iterator[Finding]:
+    """KMPs that do not serve this kernel, and modules that silently come from the kernel itself."""
+    uname_r = kernel.tree.uname_r
+    flavor = flavor_of_uname(uname_r)
+    newest = disk.newest(flavor) is kernel
+    for name, build in kernel.expected.builds.items():
+        if build is not None:
+            continue
+        builds = [offer for offer in disk.offers if offer.name == name]
+        if any(uname_r in offer.homes for offer in builds):
+            continue  # its own modules are subjects
+        if any(module.path in disk.damage for offer in builds for module in offer.modules):
+            continue
+        elsewhere = any(
+            other.expected.builds.get(name) for other in disk.kernels if other is not kernel
+        )
+        best = max(builds, key=lambda offer: offer.evr)
+        loads, refused = kernel.expected.partly(best.build)
+        partly = f"; of its modules {named(loads)} would load, {named(refused)} would not" if loads else ""
+        fallen = sorted({m.name for o in builds for m in o.modules} & set(kernel.expected.fallen_back))
+        if fallen:
+            yield _finding(
+                "falls-back-to-in-tree",
+                "error" if newest and elsewhere else "warning",
+                kernel.tree.path,
+                f"{named(fallen)} silently comes from {uname_r} itself: no installed build of {name} fits{partly}",
+                "SolidDriver: a driver of the kernel's own that a KMP overrides",
+            )
+        else:
+            yield _finding(
+                "no-build-fits",
+                "error" if newest and elsewhere else "warning",
+                kernel.tree.path,
+                f"no installed build of {name} fits {uname_r}{partly}",
+                _WEAK_MODULES,
+            )
+
+
+def _of_clashes(kernel: KernelDisk) -> Iterator[Finding]:
+    for name, resolved in sorted(kernel.actual.items()):
+        if resolved.clashes and resolved.file.folder != "kernel":
+            others = named(file.path for file in resolved.clashes)
+            yield _finding(
+                "name-clash",
+                "warning",
+                resolved.file.path,
+                f"{name} is there twice with the same precedence: {others}; depmod takes whichever it reads last",
+                _DEPMOD,
+            )
+
+
+def _of_modules_dep(disk: Disk, kernel: KernelDisk) -> Iterator[Finding]:
+    """What modprobe will load is what modules.dep says, not what depmod would write now."""
+    tree = kernel.tree
+    path = f"{tree.path}/modules.dep"
+    try:
+        text = disk.trees.locate(path).read_bytes().decode("utf-8", "surrogateescape")
+    except (OSError, MetadataError):
+        yield _finding(
+            "modules-dep-missing", "warning", path, f"is missing: run depmod -a {tree.uname_r}", "modprobe(8)"
+        )
+        return
+    listed = {module_name(line.partition(":")[0]): line.partition(":")[0] for line in text.splitlines() if ":" in line}
+    wrong = []
+    for name, resolved in kernel.actual.items():
+        folders = {file.folder for file in (resolved.file, *resolved.shadowed)}
+        if folders == {"kernel"} or resolved.clashes:
+            continue
+        said = listed.get(name)
+        if said is None or not f"/{resolved.file.path}".endswith(f"/{said.lstrip('/')}"):
+            wrong.append(name)
+    gone = [
+        name
+        for name, said in listed.items()
+        if name not in kernel.actual and not said.startswith("kernel/") and "/kernel/" not in said
+    ]
+    if wrong or gone:
+        yield _finding(
+            "modules-dep-outdated",
+            "error",
+            path,
+            f"does not know what stands on disk for {named([*wrong, *gone])}: run depmod -a {tree.uname_r}",
+            "modprobe(8)",
+        )
+
+
+# initrd
+
+
+def _of_initrd(disk: Disk, kernel: KernelDisk) -> Iterator[Finding]:
+    uname_r = kernel.tree.uname_r
+    inside = find_initrd(disk.trees.root, uname_r)
+    if inside is None:
+        return
+    try:
+        initrd = read_initrd(disk.trees.root, inside)
+    except MetadataError as error:
+        yield _finding("unreadable-initrd", "warning", inside, error.message, _INITRD)
+        return
+    changed, gone = [], []
+    for name, content in sorted(initrd.modules.items()):
+        resolved = kernel.actual.get(name)
+        if resolved is None:
+            gone.append(name)
+        elif not _same_module(disk, resolved.file, content):
+            changed.append(name)
+    if changed or gone:
+        parts = [
+            *([f"{named(changed)} changed since"] if changed else []),
+            *([f"{named(gone)} no longer on disk"] if gone else []),
+        ]
+        yield _finding(
+            "initrd-outdated",
+            "warning",
+            inside,
+            f"has other modules than the disk ({'; '.join(parts)}): run dracut --force --kver {uname_r}",
+            _INITRD,
+        )
+
+
+def _same_module(disk: Disk, file: ModuleFile, content: bytes) -> bool:
+    """Whether an initrd's copy is the module on disk; dracut may strip or unpack what it copies."""
+    assert file.target is not None
+    try:
+        if disk.trees.locate(file.target).read_bytes() == content:
+            return True
+        ours = read_module_file(disk.trees.root, file.target)
+        theirs = read_module(content, file.path)
+    except (OSError, MetadataError):
+        return False
+    if ours.said("srcversion") is None or theirs.said("srcversion") is None:
+        return False
+    return replace(ours, path="", signature=None) == replace(theirs, path="", signature=None)
+
+
+# what no package owns
+
+
+def _unmanaged(disk: Disk) -> tuple[Unmanaged, ...]:
+    """Judged against the newest kernel of the flavor, as `plan` judges them against the new one."""
+    found: list[Unmanaged] = []
+    for flavor in sorted({flavor_of_uname(k.tree.uname_r) for k in disk.kernels}):
+        newest = disk.newest(flavor)
+        assert newest is not None
+        files = [
+            file
+            for tree in disk.trees.trees
+            if flavor_of_uname(tree.uname_r) == flavor
+            for file in find_unmanaged(disk.trees, disk.owners, tree)
+        ]
+        if files:
+            found += judge_unmanaged(disk.trees.root, files, newest.kernel, _served(disk, newest))
+    return tuple(sorted(found, key=lambda one: one.path))
+
+
+def _served(disk: Disk, kernel: KernelDisk) -> list[Module]:
+    """The modules of the KMP builds that serve a kernel."""
+    serving = {build for build in kernel.expected.builds.values() if build}
+    return [
+        module.module
+        for offer in disk.offers
+        if offer.build in serving
+        for module in offer.modules
+        if module.module is not None
+    ]
+
+
+def _of_unmanaged(disk: Disk, unmanaged: Iterable[Unmanaged]) -> Iterator[Finding]:
+    for one in unmanaged:
+        uname_r = one.path.partition("/modules/")[2].partition("/")[0]
+        newest = disk.newest(flavor_of_uname(uname_r))
+        label = newest.tree.uname_r if newest else "any kernel"
+        texts = {
+            "loads": f"its symbols fit {label}",
+            "blocked": f"would not load on {label}: {named(m.symbol for m in one.mismatches) or 'it was made for another kernel'}",
+            "unverified": f"cannot be verified against {label}",
+        }
+        yield _finding(
+            "unmanaged-module",
+            "note" if one.state == "loads" else "warning",
+            one.path,
+            f"no package owns it; {texts[one.state]}",
+            "rpm(8): --query --file",
+        )
+
+
+def _certificates(root: Root) -> tuple[x509.Certificate, ...]:
+    """The certificates that packages put there to be enrolled."""
+    found: list[x509.Certificate] = []
+    for name in root.names(_CERTIFICATES):
+        path = root.path(f"{_CERTIFICATES}/{name}")
+        try:
+            found += parse_certificates(path.read_bytes(), str(path))
+        except (OSError, MetadataError):
+            continue
+    return tuple(found)

@@ -1,0 +1,47 @@
+"""Opening the files of a source."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+from kmpsolve.metadata.origin import Origin
+
+__all__ = ["open_regular"]
+
+
+def open_regular(path: Path, name: str, origin: Origin) -> BinaryIO:
+    """Open a file for reading, if it is one.
+
+    Parameters
+    ----------
+    path
+        The file.
+    name
+        What to call it in errors.
+    origin
+        The source that it belongs to.
+
+    Raises
+    ------
+    MetadataError
+        ``file-missing``, or ``file-unreadable``, also for FIFOs, devices and the like.
+    """
+    try:
+        file = open(path, "rb", opener=_no_waiting)  # noqa: SIM115 (handed to the caller)
+    except FileNotFoundError:
+        raise origin.damaged(f"{name} is missing", "file-missing") from None
+    except (OSError, ValueError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise origin.damaged(f"{name} cannot be read ({reason})", "file-unreadable") from error
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise origin.damaged(f"{name} is not a regular file", "file-unreadable")
+    return file
+
+
+def _no_waiting(path: str, flags: int) -> int:
+    # Opening a FIFO would otherwise wait for a writer that never comes.
+    return os.open(path, flags | os.O_NONBLOCK)

@@ -1,0 +1,157 @@
+"""Reading a system while zypper is at work: from zypper's own caches, without its lock, without a network."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kmpsolve.config import Config
+from kmpsolve.errors import MetadataError, RequestError
+from kmpsolve.metadata.content import Content
+from kmpsolve.metadata.root import System, read_root
+from kmpsolve.model.plan import Inputs, RepositoryInput, SkippedInput
+from kmpsolve.request import Request
+from kmpsolve.session import Loaded, prepare
+
+__all__ = ["Reading", "loaded_modules", "read_caches", "root_of"]
+
+_TEMPORARY = "/var/tmp"
+_ROOT_OPTIONS = ("--root", "-R", "--installroot")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What was read, and the aliases of the repositories that zypper was given with the command."""
+
+    loaded: Loaded
+    first: frozenset[str]
+
+
+def root_of(arguments: Sequence[str]) -> Path:
+    """The root that zypper was told to work on."""
+    for number, word in enumerate(arguments):
+        name, equals, value = word.partition("=")
+        if name in _ROOT_OPTIONS:
+            return Path(value if equals else (arguments[number + 1] if number + 1 < len(arguments) else "/"))
+        if word.startswith("-R") and len(word) > 2:
+            return Path(word[2:])
+        if not word.startswith("-") and number > 0:
+            break
+    return Path("/")
+
+
+def read_caches(root: Path, request: Request, config: Config, *, pid: int | None) -> Reading:
+    """Read the rpmdb, and of each repository what zypper has loaded: its ``.solv``, however old that may be.
+
+    Parameters
+    ----------
+    pid
+        zypper's process, whose temporary repositories (``zypper install ./x.rpm``, ``--plus-repo``) count too;
+        ``None``: nobody's.
+
+    Raises
+    ------
+    MetadataError, ConfigError
+        If the rpmdb or zypp's configuration cannot be read.
+    """
+    system = read_root(root)
+    universe, request = prepare(system, request, config)
+    installed = system.installed()
+    universe.load(installed.content)
+    read: list[RepositoryInput] = []
+    skipped = [SkippedInput(alias=one.alias, reason=one.reason) for one in system.definitions.invalid]
+    temporary = list(_temporary(pid)) if pid is not None else []
+    for content in (*_caches(system, skipped), *temporary):
+        try:
+            packages = universe.load(content)
+        except (MetadataError, RequestError) as error:
+            skipped.append(SkippedInput(alias=content.alias, reason=error.message))
+            continue
+        read.append(
+            RepositoryInput(
+                alias=content.alias,
+                source=content.source,
+                packages=packages,
+                revision=content.revision,
+                timestamp=content.timestamp,
+            )
+        )
+    universe.seal()
+    inputs = Inputs(
+        root=str(root),
+        repositories=tuple(sorted(read, key=lambda r: r.alias)),
+        skipped=tuple(sorted(skipped, key=lambda s: s.alias)),
+    )
+    return Reading(
+        loaded=Loaded(universe, request, inputs), first=frozenset(content.alias for content in temporary)
+    )
+
+
+def _caches(system: System, skipped: list[SkippedInput]) -> Iterator[Content]:
+    for repository in system.repositories:
+        name = repository.alias.replace("/", "_")
+        solv = system.root.path(f"{system.conf.solv_folder}/{name}/solv")
+        if solv.is_file():
+            yield Content(
+                alias=repository.alias,
+                source=str(solv),
+                priority=repository.priority,
+                solv=solv,
+                refreshed=repository.refreshed,
+                trusted=_owned(solv),
+            )
+            continue
+        location = repository.location
+        if location is None or "://" in location:
+            reason = repository.reason or "zypper has no copy of it"
+            skipped.append(SkippedInput(alias=repository.alias, reason=reason))
+            continue
+        try:
+            yield repository.open()
+        except (MetadataError, RequestError) as error:
+            skipped.append(SkippedInput(alias=repository.alias, reason=error.message))
+
+
+def _owned(path: Path) -> bool:
+    """Whether a file is of this user, and nobody else can write it."""
+    status = path.stat()
+    return status.st_uid == os.geteuid() and not status.st_mode & 0o022
+
+
+def _temporary(pid: int) -> Iterator[Content]:
+    """What zypper keeps for packages of no repository: ``/var/tmp/zypp.XXXXXX/zypper/ALIAS/%SLV%/solv``.
+
+    Anybody can write to /var/tmp, so that only this user's own folders count; those of a zypper that was killed
+    may lie there too, so that only what is younger than this one counts.
+    """
+    try:
+        ticks = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    except (OSError, IndexError, ValueError):
+        return
+    since_boot = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+    started = time.time() - since_boot
+    for folder in sorted(Path(_TEMPORARY).glob("zypp.??????")):
+        try:
+            status = folder.lstat()
+        except OSError:
+            continue
+        if status.st_uid != os.geteuid() or status.st_mode & 0o077 or status.st_mtime < started - 1:
+            continue
+        for solv in sorted(folder.glob("zypper/*/%SLV%/solv")):
+            yield Content(alias=solv.parts[-3], source=str(solv), solv=solv, trusted=_owned(solv))
+
+
+def loaded_modules() -> frozenset[str]:
+    """The modules that the running kernel has loaded, or is told to load at boot."""
+    names: set[str] = set()
+    for path in (Path("/proc/modules"), *sorted(Path("/etc/modules-load.d").glob("*.conf"))):
+        try:
+            lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        except OSError:
+            continue
+        names |= {line.split()[0].replace("-", "_") for line in lines if line.strip() and line[0] not in "#;"}
+    return frozenset(names)
+

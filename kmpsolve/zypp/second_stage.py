@@ -1,0 +1,166 @@
+"""The commit hook's second stage: judges the transaction that zypper is about to run.
+
+It is asked on stdin and answers on stdout, with one JSON document each (see `kmpsolve.zypp.first_stage`). It
+signals nobody and takes no lock; what its answer leads to is the first stage's.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from kmpsolve.config import Config, last_on_error, read_config
+from kmpsolve.errors import ConfigError, KmpsolveError, MetadataError
+from kmpsolve.model.plan import Plan
+from kmpsolve.planner.judgement import judge_transaction
+from kmpsolve.report.files import write_whole
+from kmpsolve.request import Request
+from kmpsolve.zypp import words
+from kmpsolve.zypp.first_stage import ON_ERROR, remembered_on_error
+from kmpsolve.zypp.reading import loaded_modules, read_caches, root_of
+from kmpsolve.zypp.transition import read_steps, read_transition
+
+__all__ = ["LAST_VERDICT", "answer", "main"]
+
+LAST_VERDICT = Path("/run/kmpsolve/last-verdict.json")
+_PLUGINS = Path("/usr/lib/zypp/plugins/commit")
+
+
+def main() -> None:
+    """Answer the one question on stdin."""
+    question = json.loads(sys.stdin.buffer.read())
+    arguments = [str(word) for word in question["arguments"]]
+    try:
+        said = answer(question, arguments)
+    except (KmpsolveError, OSError, MemoryError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+        said = _failed(_told(error), arguments)
+    sys.stdout.write(json.dumps(said) + "\n")
+
+
+def answer(question: Mapping[str, Any], arguments: list[str]) -> dict[str, Any]:
+    """Judge, leave the verdict for others to read, and say what to do.
+
+    Raises
+    ------
+    KmpsolveError
+        If there is no verdict.
+    """
+    root = root_of(arguments)
+    config = read_config(root)
+    _remember(config)
+    running = os.uname().release if root == Path("/") or question["transactional"] else None
+    reading = read_caches(root, Request(running=running), config, pid=int(question["pid"]))
+    loaded = reading.loaded
+    transition = read_transition(
+        loaded.universe,
+        read_steps(question["steps"]),
+        arguments=arguments,
+        first=reading.first,
+        in_use=loaded_modules() if running else frozenset(),
+    )
+    plan = judge_transaction(loaded.universe, loaded.request, loaded.inputs, transition)
+    _publish(plan)
+    action = _action(plan, config)
+    held: list[str] = []
+    if action == "hold":
+        from kmpsolve.zypp.guard import hold
+
+        held = hold(loaded, root)
+    if action in ("abort", "hold"):
+        message = words.stopped(plan, arguments, held=held, snapper=_snapper_beside_us())
+    elif plan.verdict == "blocked":
+        message = words.warned(plan)
+    else:
+        message = words.passed(plan)
+    return {
+        "action": "pass" if action == "warn" else "abort",
+        "message": message,
+        "journal": {
+            "MESSAGE": words.journal_line(plan),
+            "KMPSOLVE_VERDICT": plan.verdict,
+            "KMPSOLVE_ACTION": action,
+            "PRIORITY": "6" if plan.verdict in ("safe", "nothing-to-do") else "4",
+        },
+    }
+
+
+def _action(plan: Plan, config: Config) -> str:
+    """abort, hold or warn; where several KMPs are lost, what the strictest of their rules says."""
+    if plan.verdict == "unverified":
+        return config.unverified
+    if plan.verdict != "blocked":
+        return "warn"
+    asked = set()
+    for flavor in plan.flavors:
+        if flavor.verdict == "blocked":
+            lost = [kmp.name for kmp in flavor.kmps if kmp.decision == "blocked" and kmp.waived is None]
+            rules = [Request(kmp_rules=config.kmp_rules).rule(name) for name in lost]
+            asked |= {(rule.on_blocked if rule else None) or config.on_blocked for rule in rules}
+            asked |= set() if lost else {config.on_blocked}
+    return next((action for action in ("abort", "hold") if action in asked), "warn")
+
+
+def _remember(config: Config) -> None:
+    """Keep what is to happen on an error for a time when the configuration cannot tell."""
+    path = Path(ON_ERROR)
+    try:
+        if remembered_on_error() != config.on_error or not path.exists():
+            path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+            write_whole(path, config.on_error + "\n")
+    except (OSError, MetadataError) as error:
+        print(f"kmpsolve: {error}", file=sys.stderr)
+
+
+def _publish(plan: Plan) -> None:
+    """Leave the verdict where ``kmpsolve doctor`` and others find it; a full disk is no reason for another one."""
+    try:
+        LAST_VERDICT.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        write_whole(LAST_VERDICT, plan.to_json())
+    except (OSError, MetadataError) as error:
+        print(f"kmpsolve: {error}", file=sys.stderr)
+
+
+def _snapper_beside_us() -> bool:
+    try:
+        return any("snapper" in path.name for path in _PLUGINS.iterdir())
+    except OSError:
+        return False
+
+
+def _told(error: BaseException) -> KmpsolveError:
+    if isinstance(error, KmpsolveError):
+        return error
+    if isinstance(error, OSError):
+        return MetadataError(f"{error.filename or 'a file'}: {error.strerror}", reference="system-error")
+    return KmpsolveError(
+        f"a bug in kmpsolve: {type(error).__name__}: {' '.join(str(error).split())}",
+        reference="bug",
+        hint="Please report it.",
+    )
+
+
+def _failed(error: KmpsolveError, arguments: list[str]) -> dict[str, Any]:
+    remembered = remembered_on_error()
+    if isinstance(error, ConfigError):
+        on_error = last_on_error(root_of(arguments), remembered)
+    else:
+        try:
+            on_error = read_config(root_of(arguments)).on_error
+        except KmpsolveError:
+            on_error = remembered
+    stops = on_error == "abort"
+    return {
+        "action": "abort" if stops else "pass",
+        "message": words.failure(error, stops=stops, arguments=arguments),
+        "journal": {
+            "MESSAGE": f"not checked: {error}",
+            "KMPSOLVE_VERDICT": "error",
+            "KMPSOLVE_ACTION": on_error,
+            "KMPSOLVE_REFERENCE": error.reference,
+            "PRIORITY": "3",
+        },
+    }

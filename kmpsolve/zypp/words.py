@@ -1,0 +1,205 @@
+"""What the hook and the guard say in the middle of somebody's ``zypper up``."""
+
+from __future__ import annotations
+
+import shlex
+import textwrap
+from collections.abc import Iterator, Sequence
+
+from kmpsolve.errors import KmpsolveError
+from kmpsolve.model.nevra import Nevra
+from kmpsolve.model.plan import FlavorPlan, KmpPlan, Plan, WayOut
+from kmpsolve.report.terminal import printable
+
+__all__ = ["failure", "journal_line", "passed", "said", "stopped"]
+
+_INDENT = " " * len("kmpsolve: ")
+_WIDTH = 100
+_LABELS = {
+    "fetch-with": "Do it right:",
+    "newest-safe": "Safe instead:",
+    "vendor-change": "From another vendor:",
+    "lock": "Without the lock:",
+    "repository": "With another repository:",
+}
+
+
+def said(text: str) -> list[str]:
+    """One paragraph, wrapped and set off as the other lines are; a command is never cut in two."""
+    return textwrap.wrap(
+        printable(text),
+        width=_WIDTH,
+        initial_indent="kmpsolve: ",
+        subsequent_indent=_INDENT,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def stopped(plan: Plan, arguments: Sequence[str], *, held: Sequence[str] = (), snapper: bool = False) -> list[str]:
+    """Why a transaction was stopped, and what to do instead.
+
+    Parameters
+    ----------
+    plan
+        The judgement.
+    arguments
+        zypper's command line.
+    held
+        The kernels that the guard holds from now on.
+    snapper
+        Whether snapper's plugin may have made a snapshot for this run.
+    """
+    lines = said(f"stopped this update before anything was changed: {_reason(plan)}")
+    commands = list(_commands(plan))
+    again = _again(arguments)
+    if held:
+        lines += _more(f"held from now on: {', '.join(held)}. Everything else is updated by:")
+        commands = [("Again:", again), *commands]
+    elif not commands:
+        commands = [("Everything else:", "kmpsolve guard on && zypper up")] if _arriving_kernel(plan) else []
+    commands += [("Details:", "zypper kmp plan"), ("Once, anyway:", f"KMPSOLVE_DISABLE=1 {again}")]
+    width = max(len(label) for label, _ in commands)
+    lines += [f"{_INDENT}{label:<{width}}  {printable(command)}" for label, command in commands]
+    if snapper:
+        lines += _more("snapper's snapshot from before this run may stay; its own cleanup removes it")
+    return lines
+
+
+def passed(plan: Plan) -> list[str]:
+    """A line for each KMP, and what has to be known besides."""
+    lines: list[str] = []
+    for flavor in plan.flavors:
+        lines += [f"kmpsolve: {printable(_fate(kmp, flavor))}" for kmp in flavor.kmps]
+        for warning in flavor.warnings:
+            if warning.reference not in ("stale-metadata",):
+                lines += said(f"warning: {warning.message}")
+    return lines
+
+
+def warned(plan: Plan) -> list[str]:
+    """The verdict where the configuration lets a blocked transaction through."""
+    return said(f"warning: {_reason(plan)} This update goes on, since on_blocked is warn.")
+
+
+def failure(error: KmpsolveError, *, stops: bool, arguments: Sequence[str]) -> list[str]:
+    """What to say when there is no verdict."""
+    hint = f" {error.hint}" if error.hint else ""
+    if not stops:
+        return said(f"this update was not checked: {error}.{hint}")
+    lines = said(f"stopped this update before anything was changed, since it cannot be checked: {error}.{hint}")
+    return [*lines, f"{_INDENT}Once, anyway:  KMPSOLVE_DISABLE=1 {printable(_again(arguments))}"]
+
+
+def journal_line(plan: Plan) -> str:
+    """The verdict in one line."""
+    if plan.verdict == "blocked":
+        return _reason(plan)
+    parts = []
+    for flavor in plan.flavors:
+        fates = ", ".join(f"{kmp.name} {kmp.decision}" for kmp in flavor.kmps) or "no KMP"
+        parts.append(f"{_kernel(flavor)}: {fates}")
+    return f"{plan.verdict}: {'; '.join(parts) or 'no kernel'}"
+
+
+def _more(text: str) -> list[str]:
+    return textwrap.wrap(
+        printable(text),
+        width=_WIDTH,
+        initial_indent=_INDENT,
+        subsequent_indent=_INDENT,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _kernel(flavor: FlavorPlan) -> str:
+    if flavor.target is None:
+        return f"kernel-{flavor.flavor}"
+    nevra = Nevra.parse(flavor.target.nevra)
+    return f"{nevra.name} {nevra.evr}"
+
+
+def _lost(flavor: FlavorPlan) -> list[KmpPlan]:
+    return [kmp for kmp in flavor.kmps if kmp.decision == "blocked" and kmp.waived is None]
+
+
+def _arriving_kernel(plan: Plan) -> bool:
+    return any(flavor.target is not None and flavor.target.repository is not None for flavor in plan.flavors)
+
+
+def _reason(plan: Plan) -> str:
+    sentences = []
+    for flavor in plan.flavors:
+        if flavor.verdict == "blocked":
+            lost = _lost(flavor)
+            arrives = flavor.target is not None and flavor.target.repository is not None
+            who = _kernel(flavor) if arrives else "it"
+            if lost:
+                what = ", ".join(f"{kmp.name} ({_why(kmp, flavor, plan)})" for kmp in lost)
+                sentences.append(f"{who} would leave this machine without {what}.")
+            else:
+                sentences += [f"{w.message}." for w in flavor.warnings if w.reference == "fallback-loses"]
+        elif flavor.verdict == "unverified":
+            doubtful = ", ".join(kmp.name for kmp in flavor.kmps if kmp.decision == "unverified")
+            sentences.append(
+                f"nobody can tell whether {doubtful} works on {_kernel(flavor)}: built without symbol versions."
+            )
+    return " ".join(sentences)
+
+
+def _why(kmp: KmpPlan, flavor: FlavorPlan, plan: Plan) -> str:
+    kind = kmp.causes[0].kind if kmp.causes else "symbols"
+    if kind == "missing" and kmp.causes[0].packages == (kmp.name,):
+        return "it would be removed"
+    if kind == "missing":
+        return f"no kernel-{flavor.flavor} would be left"
+    if kind == "module-dropped":
+        return f"{', '.join(kmp.causes[0].packages)} would be gone"
+    if kind == "exact-kernel":
+        found = f"built for {kmp.causes[0].packages[0]} only"
+    elif kmp.mismatches:
+        found = f"{len(kmp.mismatches)} of {kmp.symbols_required} kernel symbols changed"
+    else:
+        found = kmp.causes[0].message
+    fitting = [a for a in kmp.tried if a.repository and not a.mismatches and a.cause is None]
+    if fitting:
+        best = Nevra.parse(fitting[0].nevra)
+        return f"{found}; the rebuilt {best.evr} from {fitting[0].repository} is not part of this update"
+    count = len(plan.inputs.repositories)
+    return f"{found}; no rebuilt KMP in {count} {'repository' if count == 1 else 'repositories'}"
+
+
+def _commands(plan: Plan) -> Iterator[tuple[str, str]]:
+    given: set[str] = set()
+    for flavor in plan.flavors:
+        if flavor.verdict != "blocked":
+            continue
+        way: WayOut | None = next((w for w in flavor.ways_out if w.command and w.kind in _LABELS), None)
+        if way is not None and way.command not in given:
+            assert way.command is not None
+            given.add(way.command)
+            yield _LABELS[way.kind], way.command
+
+
+def _again(arguments: Sequence[str]) -> str:
+    return shlex.join(["zypper", *arguments[1:]]) if arguments else "zypper up"
+
+
+def _fate(kmp: KmpPlan, flavor: FlavorPlan) -> str:
+    kernel = _kernel(flavor)
+    evr = f" {Nevra.parse(kmp.chosen).evr}" if kmp.chosen else ""
+    count = f"{kmp.symbols_required} symbol{'' if kmp.symbols_required == 1 else 's'}"
+    if kmp.decision == "reuse":
+        return f"{kmp.name}{evr} keeps working on {kernel} ({count}, none changed)"
+    if kmp.decision == "fetch":
+        return f"{kmp.name}{evr} comes along and works on {kernel} ({count})"
+    if kmp.decision == "builtin":
+        return f"{kmp.name}: {kernel} ships its modules itself"
+    if kmp.decision == "rebuild-on-host":
+        return f"{kmp.name}{evr} rebuilds itself for {kernel}"
+    if kmp.decision == "unverified":
+        return f"{kmp.name}{evr}: nobody can tell whether it works on {kernel}: built without symbol versions"
+    if kmp.waived is not None:
+        return f"{kmp.name} does not work on {kernel}; waived until {kmp.waived.expires}: {kmp.waived.reason}"
+    return f"{kmp.name} does not work on {kernel}"

@@ -1,0 +1,123 @@
+"""What a plan's boot matrix may say, worked out from the world and the plan's own transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tests.support.oracle import Package, Reading, System, by_evr, missing
+from tests.support.worlds import Kernel, Kmp, World
+
+
+def disagreements(plan: Mapping[str, Any], of: World) -> list[str]:
+    """Return what in the boot matrices of a plan that is not blocked contradicts its transaction."""
+    if plan["verdict"] == "blocked":
+        return []
+    system = System(of, Reading())
+    after = installed_after(system, plan["transaction"])
+    return [
+        f"{flavor['flavor']}: boot matrix: {complaint}"
+        for flavor in plan["flavors"]
+        for complaint in _flavor(flavor, system, after)
+    ]
+
+
+def installed_after(system: System, transaction: list[dict[str, Any]]) -> list[Package]:
+    """The packages on the system when the transaction has been carried out."""
+    known = {package.nevra: package for package in system.packages}
+    after = list(system.installed)
+    for step in sorted(transaction, key=lambda step: step["action"] != "erase"):
+        package = known[step["nevra"]]
+        if step["action"] == "erase":
+            after.remove(package)
+            continue
+        if step["action"] != "install":
+            after = [old for old in after if old.name != package.name]
+        after.append(package)
+    arrived = [package for package in after if not package.installed]
+    return [old for old in after if not (old.installed and any(new.obsoletes_package(old) for new in arrived))]
+
+
+def _flavor(said: Mapping[str, Any], system: System, after: list[Package]) -> list[str]:
+    flavor = said["flavor"]
+    kernels = by_evr(p for p in after if isinstance(p.noun, Kernel) and p.flavor == flavor)
+    rows = {row["uname_r"]: row for row in said["boot_matrix"]}
+    if set(rows) != {kernel.uname_r for kernel in kernels}:
+        return [f"rows {sorted(rows)}, expected {[kernel.uname_r for kernel in kernels]}"]
+    found: list[str] = []
+    for kernel in kernels:
+        row = rows[kernel.uname_r]
+        may = _states(kernel, kernels, system)
+        if row["state"] not in may:
+            found.append(f"{kernel.uname_r} is {row['state']}, expected {sorted(may)}")
+        for name, builds in system.kmps(flavor).items():
+            entry = row["kmps"].get(name)
+            if entry is None:
+                found.append(f"{kernel.uname_r} has no entry for {name}")
+                continue
+            if said["target"] and kernel.nevra == said["target"]["nevra"]:
+                decided = next(kmp for kmp in said["kmps"] if kmp["name"] == name)
+                expected = _by_decision(decided, kernel, system)
+            else:
+                expected = _by_builds(builds, kernel, system, after)
+            if (entry["build"], entry["via"]) not in expected:
+                found.append(f"{kernel.uname_r} {name} {entry}, expected one of {sorted(expected, key=str)}")
+    return found
+
+
+def _states(kernel: Package, kernels: list[Package], system: System) -> set[str]:
+    """By the keep spec ``latest,latest-1,running``."""
+    asked = system.world.running
+    newest = by_evr(k for k in kernels if k.installed)[-1]
+    running = {asked} if asked else {None, newest.uname_r}
+
+    def state(now: str | None) -> str:
+        if kernel.uname_r == now:
+            return "running"
+        if not kernel.installed:
+            return "new"
+        return "installed" if kernel in kernels[-2:] else "purged-next"
+
+    return {state(now) for now in running}
+
+
+def _by_decision(
+    decided: Mapping[str, Any], kernel: Package, system: System
+) -> set[tuple[str | None, str]]:
+    if decided["decision"] in ("reuse", "fetch"):
+        build = next(package for package in system.packages if package.nevra == decided["chosen"])
+        return {(build.nevra, _via(build, kernel))}
+    if decided["decision"] == "builtin":
+        return {(None, "builtin")}
+    if decided["decision"] == "unverified":
+        return {(decided["chosen"], "unknown"), (None, "unknown")}
+    return {(None, "none")}
+
+
+def _via(build: Package, kernel: Package) -> str:
+    assert isinstance(build.noun, Kmp)
+    assert isinstance(kernel.noun, Kernel)
+    return "native" if build.noun.krel == kernel.noun.krel else "weak-updates"
+
+
+def _by_builds(
+    builds: list[Package], kernel: Package, system: System, after: list[Package]
+) -> set[tuple[str | None, str]]:
+    """What another kernel is left with: the build made for it, else the newest that fits."""
+    unit = system.unit(kernel)
+    working = {p for p in after if isinstance(p.noun, Kmp) and p.flavor == kernel.flavor and p.verifiable}
+    while bad := {build for build in working if missing(build, unit, working)}:
+        working -= bad
+    mine = [p for p in after if isinstance(p.noun, Kmp) and _stands_for(p, builds)]
+    fitting = by_evr(build for build in mine if build in working)
+    if fitting:
+        native = [build for build in fitting if _via(build, kernel) == "native"]
+        return {(build.nevra, _via(build, kernel)) for build in (native or fitting[-1:])}
+    if any(not build.verifiable for build in mine):
+        return {(None, "unknown"), *((build.nevra, "unknown") for build in mine if not build.verifiable)}
+    modules = system.modules(builds)
+    return {(None, "none"), (None, "builtin")} if modules <= unit.modules else {(None, "none")}
+
+
+def _stands_for(build: Package, builds: list[Package]) -> bool:
+    return build.name == builds[0].name or any(build.obsoletes_package(old) for old in builds)
