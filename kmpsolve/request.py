@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Protocol
 
 from kmpsolve.model.evr import Evr
-from kmpsolve.model.plan import Warned
+from kmpsolve.model.modalias import Modaliases
+from kmpsolve.model.plan import Unmanaged, Warned
 
 __all__ = ["KmpRule", "LockRule", "Policy", "Request", "Waiver"]
 
@@ -18,6 +19,34 @@ class LockRule(Protocol):
 
     def matches(self, name: str, evr: Evr, arch: str, repository: str, installed: bool) -> bool:
         """Whether the lock holds this package; `repository` is ``@System`` for an installed one."""
+        ...
+
+
+class MachineView(Protocol):
+    """The running machine, as far as the planner asks it."""
+
+    def uses(self, module: str) -> tuple[str, ...]:
+        """Why a module counts as in use; empty if it does not."""
+        ...
+
+    def boots_from(self, modules: Iterable[str]) -> tuple[str, ...]:
+        """What the machine would lose without these modules, the most important first."""
+        ...
+
+
+class DiskView(Protocol):
+    """The system's disk, as far as the planner asks it."""
+
+    def unmanaged(
+        self, flavor: str, uname_r: str, nevra: str, provides: Callable[[], Iterable[str]]
+    ) -> tuple[Unmanaged, ...]:
+        """The modules that no package owns, judged against a kernel that provides these capabilities."""
+        ...
+
+    def rebuilds(
+        self, kmps: Iterable[str], uname_r: str, arch: str, missing_headers: Iterable[str]
+    ) -> tuple[Warned, ...]:
+        """What keeps DKMS, and these KMPs, from building for a kernel."""
         ...
 
 
@@ -37,6 +66,8 @@ class Policy:
         zypp.conf's ``solver.allowVendorChange``.
     locks
         What /etc/zypp/locks holds.
+    devices
+        Reads the machine's hardware; ``None`` where the machine is not at hand.
     """
 
     multiversion: tuple[str, ...] = ("provides:multiversion(kernel)",)
@@ -44,6 +75,7 @@ class Policy:
     vendor_class: Callable[[str], str] = str.casefold
     allow_vendor_change: bool = False
     locks: tuple[LockRule, ...] = ()
+    devices: Callable[[], Modaliases] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +111,10 @@ class Request:
         The running kernel's uname -r, where known.
     notes
         Warnings about the sources, told with every flavor.
+    machine
+        The running machine; ``None`` offline, where everything counts as in use.
+    disk
+        The system's disk, where the system has one.
     """
 
     kernel: str | None = None
@@ -92,6 +128,8 @@ class Request:
     require_signed: bool = False
     today: str = ""
     notes: tuple[Warned, ...] = ()
+    machine: MachineView | None = None
+    disk: DiskView | None = None
 
     def rule(self, name: str) -> KmpRule | None:
         """The configuration's entry for a KMP's name: the first that matches."""

@@ -12,13 +12,15 @@ from pathlib import Path
 
 from kmpsolve.config import Config, read_config
 from kmpsolve.errors import KmpsolveError, MetadataError, NoRepositoryError, RequestError
+from kmpsolve.machine.disk import SystemDisk
+from kmpsolve.machine.live import LiveMachine
 from kmpsolve.metadata.content import Content
 from kmpsolve.metadata.root import System, read_root
 from kmpsolve.metadata.source import open_source
 from kmpsolve.metadata.vendors import VendorClasses
 from kmpsolve.model.plan import Inputs, Plan, RepositoryInput, SkippedInput, Warned
 from kmpsolve.planner import plan as plan_universe
-from kmpsolve.request import Policy, Request
+from kmpsolve.request import MachineView, Policy, Request
 from kmpsolve.solver.universe import SYSTEM, Universe
 
 __all__ = ["Loaded", "Sources", "load", "now", "plan", "prepare", "today"]
@@ -74,7 +76,7 @@ def prepare(system: System | None, request: Request, config: Config) -> tuple[Un
     system
         ``None``: zypp's defaults.
     """
-    policy = _policy(system)
+    policy = _policy(system, request.machine)
     rules = config.kmp_rules
     universe = Universe(
         policy, lambda name: any(rule.rebuilt_on_host and fnmatchcase(name, rule.match) for rule in rules)
@@ -104,7 +106,7 @@ def load(sources: Sources, request: Request, config: Config) -> Loaded:
         If no repository is defined or enabled.
     """
     system = read_root(sources.root, releasever=sources.releasever) if sources.root is not None else None
-    universe, request = prepare(system, request, config)
+    universe, request = prepare(system, _on_machine(request, sources), config)
     skipped: list[SkippedInput] = []
     openers = _openers(sources, system, skipped)
     if sources.installed is not None:
@@ -113,6 +115,8 @@ def load(sources: Sources, request: Request, config: Config) -> Loaded:
         assert system is not None
         installed = system.installed()
         universe.load(installed.content)
+        known = installed.content.module_files if installed.stale is None else None
+        request = replace(request, disk=SystemDisk(system.root, known))
         if installed.stale is not None:
             skipped.append(SkippedInput(alias=SYSTEM, reason=installed.stale))
     read: list[RepositoryInput] = []
@@ -171,7 +175,14 @@ def _open_installed(source: str) -> Content:
         raise
 
 
-def _policy(system: System | None) -> Policy:
+def _on_machine(request: Request, sources: Sources) -> Request:
+    """What runs and what hardware is there is asked of this machine, and only for its own root."""
+    if sources.root != Path("/") or sources.installed is not None:
+        return request
+    return replace(request, machine=LiveMachine(os.uname().release))
+
+
+def _policy(system: System | None, machine: MachineView | None) -> Policy:
     if system is None:
         return Policy(vendor_class=VendorClasses().canonical)
     return Policy(
@@ -180,6 +191,7 @@ def _policy(system: System | None) -> Policy:
         vendor_class=system.vendors.canonical,
         allow_vendor_change=system.allow_vendor_change,
         locks=system.locks,
+        devices=(lambda: machine.devices) if isinstance(machine, LiveMachine) else None,
     )
 
 

@@ -18,6 +18,9 @@ VERBS = {
     "explain": "the whole proof for one KMP: every symbol, every build tried, what would help",
     "matrix": "every KMP build on every kernel: how many of its symbols do not fit",
     "diff": "what changed between two kernels, and which KMPs it hits",
+    "apply": "carries a plan out through zypper, with exact NEVRAs",
+    "guard": "holds back kernels that would break a KMP, with zypp locks of its own",
+    "doctor": "versions, hook and guard, the last verdict, and what makes kmpsolve blind",
 }
 
 

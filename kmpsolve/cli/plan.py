@@ -26,6 +26,13 @@ __all__ = ["add_arguments", "run"]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of ``plan``."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = (
+        "examples:\n"
+        "  kmpsolve plan\n"
+        "  kmpsolve plan --kernel newest-safe --format html -o plan.html\n"
+        "  kmpsolve plan --installed host.json --repo updates=/srv/mirror/updates --format json\n"
+    )
     add_system(parser)
     parser.add_argument(
         "--kernel",

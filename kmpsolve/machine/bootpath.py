@@ -67,7 +67,9 @@ def loaded_modules(proc: Root) -> dict[str, tuple[str, ...]] | None:
     for line in text.splitlines():
         words = line.split()
         if len(words) >= 4:
-            loaded[words[0]] = tuple(user for user in words[3].split(",") if user not in ("", "-", "[permanent]"))
+            loaded[words[0]] = tuple(
+                user for user in words[3].split(",") if user not in ("", "-", "[permanent]")
+            )
     return loaded
 
 
@@ -80,16 +82,16 @@ def boot_path(sys: Root, proc: Root) -> tuple[Anchor, ...]:
     route = _Way(sys)
     for interface in _default_routes(proc):
         route.interface(interface)
-    ways: dict[str, _Way] = {}
+    ways = {purpose: _Way(sys) for purpose in dict.fromkeys(_MOUNTS.values())}
     for purpose, mount in _mounts(proc):
-        way = ways.setdefault(purpose, _Way(sys))
+        way = ways[purpose]
         way.mounted(mount)
         if way.networked:
             way.merge(route)
     anchors = [
         Anchor(purpose=purpose, devices=tuple(way.devices), modules=_with_needed(way.modules, users))
-        for purpose in dict.fromkeys(_MOUNTS.values())
-        if (way := ways.get(purpose)) is not None
+        for purpose, way in ways.items()
+        if way.modules or way.devices
     ]
     if route.devices:
         anchors.append(
@@ -125,7 +127,9 @@ def _mounts(proc: Root) -> Iterator[tuple[str, _Mount]]:
         if len(before) >= 5 and len(after) >= 2:
             point = _ESCAPED.sub(lambda match: chr(int(match[1], 8)), before[4])
             if point in _MOUNTS:
-                found[point] = _Mount(before[2], after[0], _ESCAPED.sub(lambda m: chr(int(m[1], 8)), after[1]))
+                found[point] = _Mount(
+                    before[2], after[0], _ESCAPED.sub(lambda m: chr(int(m[1], 8)), after[1])
+                )
     for point, purpose in _MOUNTS.items():
         if point in found:
             yield purpose, found[point]

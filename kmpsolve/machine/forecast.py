@@ -179,8 +179,15 @@ def forecast(
     here.sort(key=cmp_to_key(_by_version))
     native = [offer for offer in here if uname_r in offer.homes]
     others = [offer for offer in here if offer not in native and offer.linkable]
-    fixed = [_at(module, uname_r, modules_folder) for offer in native for module in offer.modules if module.home == uname_r]
-    linked = _choose(kernel, native, others, {file.file_name for file in [*own, *fixed] if file.folder != "kernel"})
+    fixed = [
+        _at(module, uname_r, modules_folder)
+        for offer in native
+        for module in offer.modules
+        if module.home == uname_r
+    ]
+    linked = _choose(
+        kernel, native, others, {file.file_name for file in [*own, *fixed] if file.folder != "kernel"}
+    )
     links = {
         f"{modules_folder}/{uname_r}/weak-updates/{module.below}": module.path
         for offer in linked
@@ -288,9 +295,7 @@ def _choose(kernel: Kernel, native: Sequence[Offer], others: Sequence[Offer], ta
     everything = [*native, *others]
     while True:
         judged = _judge([o for o in everything if o.build not in refused], kernel, kernel.uname_r)
-        dead = {
-            o.build for o in others if o.build not in refused and not _finds_symbols(o, judged)
-        }
+        dead = {o.build for o in others if o.build not in refused and not _finds_symbols(o, judged)}
         if not dead:
             break
         refused |= dead

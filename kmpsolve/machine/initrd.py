@@ -7,7 +7,6 @@ usually compressed: microcode comes first, uncompressed.
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -150,11 +149,7 @@ def _read_all(stream: BinaryIO, modules: dict[str, bytes]) -> None:
             _read_archive(pieces, modules)
             stream.seek(place + pieces.given)
         else:
-            rest = io.BufferedReader(stream)  # type: ignore[arg-type]
-            try:
-                _read_compressed(rest, modules)
-            finally:
-                rest.detach()
+            _read_compressed(head, stream, modules)
             return
         seen = True
 
@@ -172,9 +167,8 @@ def _after_padding(stream: BinaryIO) -> bytes:
             return stream.read(6)
 
 
-def _read_compressed(stream: BinaryIO, modules: dict[str, bytes]) -> None:
+def _read_compressed(head: bytes, stream: BinaryIO, modules: dict[str, bytes]) -> None:
     """What is compressed may itself be several archives with padding between them."""
-    head = stream.peek(6)[:6] if isinstance(stream, io.BufferedReader) else b""
     if not head.startswith((b"\x1f\x8b", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd", b"BZh")):
         raise CorruptError("its compression is not known")
     pieces = _Pieces(decompressed(stream))

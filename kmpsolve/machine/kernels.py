@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from kmpsolve.errors import MetadataError
-from kmpsolve.machine.tree import ModuleTree, Trees
+from kmpsolve.machine.installed import Packaged
+from kmpsolve.machine.tree import ModuleTree, Trees, module_name
 from kmpsolve.metadata.rootpath import Root
 from kmpsolve.modules.kernel import Kernel
 from kmpsolve.modules.module import Module, read_module
@@ -15,6 +16,7 @@ from kmpsolve.modules.symvers import Symvers, read_symvers
 __all__ = ["read_kernel", "read_module_file"]
 
 _SUFFIXES = ("", ".gz", ".xz", ".zst")
+_IMAGE = "vmlinux"
 
 
 def _places(tree: ModuleTree) -> Iterator[str]:
@@ -37,7 +39,7 @@ def read_module_file(root: Root, inside: str) -> Module:
     return replace(read_module(root.path(inside)), path=inside)
 
 
-def read_kernel(trees: Trees, tree: ModuleTree, packaged: Kernel | None = None) -> Kernel:
+def read_kernel(trees: Trees, tree: ModuleTree, packaged: Packaged) -> Kernel:
     """What the kernel of a tree exports.
 
     Its list of symbols on disk is the truth; without one, what its packages provide; without both nothing is
@@ -46,7 +48,7 @@ def read_kernel(trees: Trees, tree: ModuleTree, packaged: Kernel | None = None) 
     Parameters
     ----------
     packaged
-        The kernel as its packages describe it.
+        Gives a kernel as its packages describe it.
     """
     root = trees.root
     symvers: Symvers | None = None
@@ -54,13 +56,13 @@ def read_kernel(trees: Trees, tree: ModuleTree, packaged: Kernel | None = None) 
         try:
             path = root.path(place)
             if path.is_file():
-                symvers = read_symvers(path)
+                symvers = _of_present_modules(read_symvers(path), tree)
                 break
         except (OSError, MetadataError):
             continue
     known = _own_module(root, tree)
-    if symvers is None and packaged is not None:
-        symvers = packaged.symvers
+    if symvers is None and (described := packaged(tree.uname_r)) is not None:
+        symvers = described.symvers
     if symvers is None:
         symvers = Symvers(crcs={}, gap=f"there is no list of the symbols of {tree.uname_r}")
     return Kernel(
@@ -69,6 +71,24 @@ def read_kernel(trees: Trees, tree: ModuleTree, packaged: Kernel | None = None) 
         uname_r=tree.uname_r,
         vermagic=known.vermagic if known else "",
         structure_size=known.structure_size if known else 0,
+    )
+
+
+def _of_present_modules(symvers: Symvers, tree: ModuleTree) -> Symvers:
+    """A kernel's list without what modules export that are not on the disk, such as those of -extra.
+
+    depmod too takes from the list only what the image exports, and asks the modules for the rest.
+    """
+    present = {file.name for file in tree.files if file.target is not None}
+    absent = {
+        symbol
+        for symbol, module in symvers.modules.items()
+        if module != _IMAGE and module_name(module) not in present
+    }
+    if not absent:
+        return symvers
+    return replace(
+        symvers, crcs={symbol: crc for symbol, crc in symvers.crcs.items() if symbol not in absent}
     )
 
 

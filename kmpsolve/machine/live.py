@@ -15,8 +15,9 @@ from kmpsolve.model.modalias import Modaliases
 
 __all__ = ["LiveMachine"]
 
-_LOAD_FOLDERS = ("/etc/modules-load.d", "/run/modules-load.d", "/usr/local/lib/modules-load.d")
-_LOAD_FOLDERS += ("/usr/lib/modules-load.d", "/lib/modules-load.d")
+_LOAD_FOLDERS = tuple(
+    f"{top}/modules-load.d" for top in ("/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib")
+)
 
 
 def _plain(name: str) -> str:

@@ -104,9 +104,7 @@ class Disk:
 
     def newest(self, flavor: str) -> KernelDisk | None:
         """The newest kernel of a flavor."""
-        return next(
-            (k for k in reversed(self.kernels) if flavor_of_uname(k.tree.uname_r) == flavor), None
-        )
+        return next((k for k in reversed(self.kernels) if flavor_of_uname(k.tree.uname_r) == flavor), None)
 
 
 def read_disk(root: Root, module_files: dict[str, tuple[str, ...]] | None, packaged: Packaged) -> Disk:
@@ -186,7 +184,7 @@ def _read_kernel_disk(
         if trees.spelled(file.path) not in kmp_files
         and not (file.folder == "weak-updates" and file.link is not None)
     ]
-    kernel = read_kernel(trees, tree, packaged(tree.uname_r) if owners.known else None)
+    kernel = read_kernel(trees, tree, packaged)
     return KernelDisk(
         tree=tree,
         kernel=kernel,
@@ -321,9 +319,7 @@ def _of_link(disk: Disk, kernel: KernelDisk, file: ModuleFile, expected: str | N
         # What no package owns is judged with the modules that no package owns.
         return
     if module_name(target) != file.name:
-        yield _finding(
-            "wrong-link", "error", file.path, f"leads to another module: {target}", _WEAK_MODULES
-        )
+        yield _finding("wrong-link", "error", file.path, f"leads to another module: {target}", _WEAK_MODULES)
         return
     offer = next((offer for offer in disk.offers if offer.build == owner), None)
     if offer is None:
@@ -366,7 +362,9 @@ def _of_link(disk: Disk, kernel: KernelDisk, file: ModuleFile, expected: str | N
             "stale-link",
             "warning",
             file.path,
-            f"leads to {owner}, though {better} is installed" if better else f"leads to {owner}, which is not used",
+            f"leads to {owner}, though {better} is installed"
+            if better
+            else f"leads to {owner}, which is not used",
             f"{_WEAK_MODULES}: the highest version wins",
         )
 
@@ -387,10 +385,23 @@ def _of_modules(
         if target in contents:
             module = contents[target]
             if module is None:
-                yield Subject(path=file.path, nevra=owner, kernel=kernel.tree.uname_r, verdict="blocked", mismatches=()), None
+                yield (
+                    Subject(
+                        path=file.path,
+                        nevra=owner,
+                        kernel=kernel.tree.uname_r,
+                        verdict="blocked",
+                        mismatches=(),
+                    ),
+                    None,
+                )
             else:
                 readable.append((file, owner, module))
-        elif owner is None and disk.owners.known and (file.folder != "kernel" or kernel.tree.uname_r in disk.owners.kernels):
+        elif (
+            owner is None
+            and disk.owners.known
+            and (file.folder != "kernel" or kernel.tree.uname_r in disk.owners.kernels)
+        ):
             try:
                 readable.append((file, None, read_module_file(disk.trees.root, file.target or file.path)))
             except MetadataError:
@@ -459,9 +470,7 @@ def _of_builds(disk: Disk, kernel: KernelDisk) -> Iterator[Finding]:
             continue  # its own modules are subjects
         if any(module.path in disk.damage for offer in builds for module in offer.modules):
             continue
-        elsewhere = any(
-            other.expected.builds.get(name) for other in disk.kernels if other is not kernel
-        )
+        elsewhere = any(other.expected.builds.get(name) for other in disk.kernels if other is not kernel)
         best = max(builds, key=lambda offer: offer.evr)
         loads, refused = kernel.expected.partly(best.build)
         partly = f"; of its modules {named(loads)} would load, {named(refused)} would not" if loads else ""
@@ -508,7 +517,11 @@ def _of_modules_dep(disk: Disk, kernel: KernelDisk) -> Iterator[Finding]:
             "modules-dep-missing", "warning", path, f"is missing: run depmod -a {tree.uname_r}", "modprobe(8)"
         )
         return
-    listed = {module_name(line.partition(":")[0]): line.partition(":")[0] for line in text.splitlines() if ":" in line}
+    listed = {
+        module_name(line.partition(":")[0]): line.partition(":")[0]
+        for line in text.splitlines()
+        if ":" in line
+    }
     wrong = []
     for name, resolved in kernel.actual.items():
         folders = {file.folder for file in (resolved.file, *resolved.shadowed)}

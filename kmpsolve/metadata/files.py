@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from kmpsolve.metadata.origin import Origin
 
 __all__ = ["open_regular"]
 
 
-def open_regular(path: Path, name: str, origin: Origin) -> BinaryIO:
+def open_regular(path: Path, name: str, origin: Origin) -> BufferedReader:
     """Open a file for reading, if it is one.
 
     Parameters

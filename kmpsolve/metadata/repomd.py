@@ -11,7 +11,7 @@ import hashlib
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
@@ -23,7 +23,16 @@ from kmpsolve.metadata.spool import spooled
 from kmpsolve.metadata.updateinfo import read_updateinfo, retracted_packages
 from kmpsolve.metadata.xmlstream import PROLOG, check_prolog, read_xml
 
-__all__ = ["REPOMD", "REPOMD_LIMIT", "Digest", "Record", "Repomd", "open_rpmmd", "read_repomd"]
+__all__ = [
+    "REPOMD",
+    "REPOMD_LIMIT",
+    "Digest",
+    "Record",
+    "Repomd",
+    "open_rpmmd",
+    "read_repomd",
+    "with_patches",
+]
 
 REPOMD = PurePosixPath("repodata/repomd.xml")
 REPOMD_LIMIT = 8 << 20
@@ -132,16 +141,9 @@ def open_rpmmd(
     MetadataError
         If anything in it is missing or damaged, or does not match repomd.xml.
     """
-    origin = Origin(
-        alias=alias,
-        remedy=remedy or f"Write its metadata again: createrepo_c {folder}",
-    )
+    origin = _origin(folder, alias, remedy)
     repomd = _load_repomd(folder, origin)
-    patches: list[Patch] = []
-    for record in repomd.updateinfo:
-        with _unpack(folder, record, origin) as file:
-            patches += read_updateinfo(file, name=record.href.name, origin=origin)
-    patches.sort(key=lambda patch: (patch.id, patch.packages))
+    patches = _patches(folder, repomd, origin)
     primary = _unpack(folder, repomd.primary, origin)
     try:
         check_prolog(
@@ -160,9 +162,50 @@ def open_rpmmd(
         primary=primary,
         revision=repomd.revision,
         timestamp=repomd.timestamp,
-        patches=tuple(patches),
+        patches=patches,
         retracted=retracted_packages(patches),
     )
+
+
+def with_patches(content: Content, folder: Path, *, remedy: str | None = None) -> Content:
+    """Add to the packages of a ``.solv`` cache what the repository's metadata says besides them.
+
+    Parameters
+    ----------
+    content
+        The packages, made from the metadata in `folder`.
+    folder
+        The folder above ``repodata``, such as one in zypp's raw cache.
+    remedy
+        What to do if it is damaged, as for `open_rpmmd`.
+
+    Raises
+    ------
+    MetadataError
+        If repomd.xml or an updateinfo file is missing or damaged.
+    """
+    origin = _origin(folder, content.alias, remedy)
+    repomd = _load_repomd(folder, origin)
+    patches = _patches(folder, repomd, origin)
+    return replace(
+        content,
+        revision=repomd.revision,
+        timestamp=repomd.timestamp,
+        patches=patches,
+        retracted=retracted_packages(patches),
+    )
+
+
+def _origin(folder: Path, alias: str, remedy: str | None) -> Origin:
+    return Origin(alias=alias, remedy=remedy or f"Write its metadata again: createrepo_c {folder}")
+
+
+def _patches(folder: Path, repomd: Repomd, origin: Origin) -> tuple[Patch, ...]:
+    patches: list[Patch] = []
+    for record in repomd.updateinfo:
+        with _unpack(folder, record, origin) as file:
+            patches += read_updateinfo(file, name=record.href.name, origin=origin)
+    return tuple(sorted(patches, key=lambda patch: (patch.id, patch.packages)))
 
 
 def read_repomd(stream: BinaryIO, origin: Origin) -> Repomd:

@@ -11,15 +11,13 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from kmpsolve.errors import MetadataError, NoRepositoryError
-from kmpsolve.metadata.content import Content, Patch, Skipped
+from kmpsolve.metadata.content import Content, Skipped
 from kmpsolve.metadata.locks import Lock, Locks, parse_locks
-from kmpsolve.metadata.origin import Origin
 from kmpsolve.metadata.repofiles import RepoFiles, RepositoryDefinition, list_services, read_repo_files
-from kmpsolve.metadata.repomd import _load_repomd, _unpack
+from kmpsolve.metadata.repomd import with_patches
 from kmpsolve.metadata.rootpath import Root
 from kmpsolve.metadata.rpmdb import Installed, find_database, main_architecture, read_installed
 from kmpsolve.metadata.source import open_source
-from kmpsolve.metadata.updateinfo import read_updateinfo, retracted_packages
 from kmpsolve.metadata.variables import read_variables, without_password
 from kmpsolve.metadata.vendors import VendorClasses, read_vendor_classes
 from kmpsolve.metadata.zyppconf import ZyppConf, read_zypp_conf
@@ -90,20 +88,7 @@ class Repository:
         content = replace(content, source=without_password(self.location), refreshed=self.refreshed)
         if content.solv is None or self.metadata is None:
             return content
-        origin = Origin(alias=self.alias, remedy=f"Refresh it: zypper refresh {self.alias}")
-        repomd = _load_repomd(self.metadata, origin)
-        patches: list[Patch] = []
-        for record in repomd.updateinfo:
-            with _unpack(self.metadata, record, origin) as file:
-                patches += read_updateinfo(file, name=record.href.name, origin=origin)
-        patches.sort(key=lambda patch: (patch.id, patch.packages))
-        return replace(
-            content,
-            revision=repomd.revision,
-            timestamp=repomd.timestamp,
-            patches=tuple(patches),
-            retracted=retracted_packages(patches),
-        )
+        return with_patches(content, self.metadata, remedy=f"Refresh it: zypper refresh {self.alias}")
 
 
 @dataclass(frozen=True, kw_only=True)

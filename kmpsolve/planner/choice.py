@@ -7,11 +7,12 @@ KMP that steps back, and a set that hits all known conflicts either solves or sh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 from kmpsolve.model.package import KmpBuild, Package
+from kmpsolve.model.plan import Decision
 from kmpsolve.planner.options import LEVELS, Option
 from kmpsolve.planner.system import FlavorSystem, Kmp
 from kmpsolve.solver.projection import Outcome, Projection, Stand
@@ -146,54 +147,96 @@ def choose(system: FlavorSystem, projection: Projection, choices: Allowed, cover
 
 
 def _negotiate(chooser: _Chooser, choices: Allowed) -> dict[str, Sequence[Option]]:
-    """Fewest counted KMPs blocked, then fewest unverified, then each as well off as the ones before allow."""
-    kmps = chooser.kmps
+    """Fewest counted KMPs blocked, then fewest unverified, then each as well off as the ones before allow.
+
+    Decisions come before builds: no KMP gets a better build at the price of another's decision.
+    """
+    counted = sorted(name for name in choices if chooser.kmps[name].counts)
+    others = sorted(name for name in choices if not chooser.kmps[name].counts)
     allowed: dict[str, Sequence[Option]] = dict(choices)
-    counted = sorted(name for name in choices if kmps[name].counts)
-    others = sorted(name for name in choices if not kmps[name].counts)
     for names in (counted, others):
-        for limit in (LEVELS.index("blocked"), LEVELS.index("unverified")):
-            narrowed: dict[str, Sequence[Option]] = {}
-            for name in names:
-                better = [o for o in allowed[name] if LEVELS.index(o.decision) < limit]
-                if better and len(better) < len(allowed[name]):
-                    narrowed[name] = better
-            stepping_back = _fewest(narrowed, allowed, chooser.solve)
-            for name in narrowed:
-                if name not in stepping_back:
-                    allowed[name] = narrowed[name]
+        kept = [
+            _without(allowed, names, "blocked", back)
+            for back in _smallest(chooser, allowed, names, "blocked")
+        ]
+        best: dict[str, Sequence[Option]] | None = None
+        fewest = len(names) + 1
+        for trial in kept:
+            back = _smallest(chooser, trial, names, "unverified")[0]
+            if len(back) < fewest:
+                fewest, best = len(back), _without(trial, names, "unverified", back)
+        assert best is not None
+        allowed = best
+    for name in counted + others:
+        for level in LEVELS:
+            of_level = [option for option in allowed[name] if option.decision == level]
+            if of_level and (
+                len(of_level) == len(allowed[name]) or chooser.solve({**allowed, name: of_level}).solved
+            ):
+                allowed[name] = of_level
+                break
     for name in counted + others:
         for option in allowed[name]:
-            trial = {**allowed, name: [option]}
-            if len(allowed[name]) == 1 or chooser.solve(trial).solved:
-                allowed = trial
+            if len(allowed[name]) == 1 or chooser.solve({**allowed, name: [option]}).solved:
+                allowed[name] = [option]
                 break
     return allowed
 
 
-def _fewest(narrowed: Allowed, allowed: Allowed, solve: Callable[[Allowed], Outcome]) -> set[str]:
-    """The smallest set of names that cannot be narrowed if all the others are."""
+def _better(options: Sequence[Option], than: Decision) -> list[Option]:
+    return [option for option in options if LEVELS.index(option.decision) < LEVELS.index(than)]
+
+
+def _without(
+    allowed: Allowed, names: Iterable[str], decision: Decision, stepping_back: frozenset[str]
+) -> dict[str, Sequence[Option]]:
+    """`allowed`, where `names` other than the ones stepping back have only what is better than `decision`."""
+    return {
+        **allowed,
+        **{
+            name: better
+            for name in names
+            if name not in stepping_back and (better := _better(allowed[name], decision))
+        },
+    }
+
+
+def _smallest(
+    chooser: _Chooser, allowed: Allowed, names: Sequence[str], decision: Decision
+) -> list[frozenset[str]]:
+    """Every smallest set of `names` that has to put up with `decision` or worse; at least one, sorted."""
+    choosy = [name for name in names if 0 < len(_better(allowed[name], decision)) < len(allowed[name])]
+    answers: dict[frozenset[str], bool] = {}
+
+    def solvable(stepping_back: frozenset[str]) -> bool:
+        if stepping_back not in answers:
+            answers[stepping_back] = chooser.solve(_without(allowed, choosy, decision, stepping_back)).solved
+        return answers[stepping_back]
+
     conflicts: list[frozenset[str]] = []
     while True:
-        relaxed = _hit(conflicts)
-        strict = sorted(name for name in narrowed if name not in relaxed)
-        if solve({**allowed, **{name: narrowed[name] for name in strict}}).solved:
-            return relaxed
-        core = list(strict)
-        for name in strict:
-            fewer = [other for other in core if other != name]
-            if not solve({**allowed, **{other: narrowed[other] for other in fewer}}).solved:
-                core = fewer
-        conflicts.append(frozenset(core))
+        smallest = _hitting_sets(conflicts)
+        refuted = next((candidate for candidate in smallest if not solvable(candidate)), None)
+        if refuted is None:
+            return smallest
+        core = frozenset(choosy) - refuted
+        for name in sorted(core):
+            if not solvable(frozenset(choosy) - (core - {name})):
+                core -= {name}
+        conflicts.append(core)
 
 
-def _hit(conflicts: Sequence[frozenset[str]]) -> set[str]:
-    """The first smallest set, in sorted order, that has a member in common with each conflict."""
-    names = sorted(frozenset().union(*conflicts))
+def _hitting_sets(conflicts: Sequence[frozenset[str]]) -> list[frozenset[str]]:
+    """All smallest sets that have a member in common with each conflict, sorted."""
+    names = sorted(frozenset[str]().union(*conflicts))
     for size in range(len(names) + 1):
-        for combination in combinations(names, size):
-            if all(conflict.intersection(combination) for conflict in conflicts):
-                return set(combination)
+        found = [
+            frozenset(combination)
+            for combination in combinations(names, size)
+            if all(conflict.intersection(combination) for conflict in conflicts)
+        ]
+        if found:
+            return found
     raise AssertionError("an empty conflict cannot be hit")
 
 

@@ -74,9 +74,7 @@ class Transition:
     dismissed: frozenset[str] = frozenset()
 
 
-def judge_transaction(
-    universe: Universe, request: Request, inputs: Inputs, transition: Transition
-) -> Plan:
+def judge_transaction(universe: Universe, request: Request, inputs: Inputs, transition: Transition) -> Plan:
     """Judge a transaction; the plan has a flavor for each whose kernels or KMPs it touches.
 
     A repository that could not be read matters for the ways out only. The plan's `transaction` is the one that was
@@ -134,9 +132,7 @@ class _Subject:
 class _Judge:
     """Judges one flavor."""
 
-    def __init__(
-        self, universe: Universe, request: Request, transition: Transition, flavor: str
-    ) -> None:
+    def __init__(self, universe: Universe, request: Request, transition: Transition, flavor: str) -> None:
         self.universe = universe
         self.request = request
         self.transition = transition
@@ -180,6 +176,7 @@ class _Judge:
                 installed=(),
                 candidates=tuple(by_name[name]),
                 refused=(),
+                twins=(),
                 modules={m: spelled for build in by_name[name] for m, spelled in build.modules.items()},
                 used_on=self.next or self.system.newest,
                 works_somewhere=True,
@@ -196,7 +193,8 @@ class _Judge:
         return tuple(
             build
             for build in self.after
-            if build.name == kmp.name or any(obsoleted_by(build.obsoletes, old.nevra) for old in kmp.installed)
+            if build.name == kmp.name
+            or any(obsoleted_by(build.obsoletes, old.nevra) for old in kmp.installed)
         )
 
     def _rows(
@@ -322,7 +320,11 @@ class _Judge:
     def _decision(self, subject: _Subject) -> Decision:
         use, kmp = subject.use, subject.kmp
         if use.via in ("native", "weak-updates"):
-            return "reuse" if use.build in {str(b.nevra) for b in kmp.installed if not self._goes(b)} else "fetch"
+            return (
+                "reuse"
+                if use.build in {str(b.nevra) for b in kmp.installed if not self._goes(b)}
+                else "fetch"
+            )
         if use.via == "builtin":
             return "builtin"
         if use.via == "unknown":
@@ -394,7 +396,11 @@ class _Judge:
     def _losses(self) -> tuple[Warned, ...]:
         removed = {p.handle for p in self.transition.gone}
         staying = [u.uname_r for u in self.system.units if u.main.handle not in removed]
-        shown = [r for r in self.rows if r.uname_r in staying and (self.next is None or r.uname_r != self.next.uname_r)]
+        shown = [
+            r
+            for r in self.rows
+            if r.uname_r in staying and (self.next is None or r.uname_r != self.next.uname_r)
+        ]
         before = [r for r in self.rows_before if r.uname_r in {row.uname_r for row in shown}]
         return fallback_losses(before, shown)
 
@@ -535,7 +541,9 @@ class _Judge:
         found = []
         if not kmp.works_somewhere:
             found.append(
-                Warned(reference="already-broken", message=f"{kmp.name} works on no kernel that is installed now")
+                Warned(
+                    reference="already-broken", message=f"{kmp.name} works on no kernel that is installed now"
+                )
             )
         if decision == "unverified":
             found.append(
@@ -561,8 +569,10 @@ class _Judge:
         ways = flavor.ways_out
         if proper.verdict != "blocked" and proper.command is not None:
             kernel = Nevra.parse(flavor.target.nevra).evr if flavor.target else ""
-            text = f"take the rebuilt KMP along with {kernel}" if self._left_behind(flavor.kmps, names) else (
-                f"the transaction that keeps every KMP on {kernel}"
+            text = (
+                f"take the rebuilt KMP along with {kernel}"
+                if self._left_behind(flavor.kmps, names)
+                else (f"the transaction that keeps every KMP on {kernel}")
             )
             ways = (WayOut(kind="fetch-with", text=text, command=proper.command, kmps=names), *ways)
         return flavor.newest_safe, ways
@@ -580,5 +590,3 @@ class _Judge:
             except RequestError:
                 pass  # of another vendor, or from a file: the ordinary plan tells what there is besides
         return plan(self.universe, request, inputs)
-
-

@@ -72,5 +72,5 @@ def options(
         if not build.versioned:
             decision = "rebuild-on-host" if build.rebuilds_on_host and headers else "unverified"
             found.append(Option(decision, build, Stand(build.package.handle, "as-is")))  # type: ignore[arg-type]
-    found.append(Option("blocked", None, shell))
+    found.append(Option("blocked", None, Stand(kmp.installed[0].package.handle, "given-up")))
     return tuple(sorted(found, key=lambda option: LEVELS.index(option.decision)))

@@ -27,6 +27,7 @@ from kmpsolve.model.plan import (
 from kmpsolve.planner.boot import boot_matrix, fallback_losses
 from kmpsolve.planner.command import zypper_install
 from kmpsolve.planner.evaluation import Evaluation, evaluate, hopeless
+from kmpsolve.planner.onhost import lost_in_use, rebuild_warnings, unmanaged, with_use
 from kmpsolve.planner.system import FlavorSystem
 from kmpsolve.planner.target import Aim, aims
 from kmpsolve.planner.waysout import ways_out
@@ -264,6 +265,8 @@ def _flavor_plan(
         verdict = "unverified"
     waivers = _waiver_warnings(request, [kmp.name for kmp in system.kmps])
     warnings = {*flavor.warnings, *request.notes, *waivers, *losses, *_livepatch_warning(universe, flavor)}
+    if flavor.target is not None:
+        warnings.update(rebuild_warnings(universe, request, flavor.target, evaluation.kmps, own.arrived))
     if universe.user_space_unknown:
         warnings.add(
             Warned(
@@ -286,9 +289,9 @@ def _flavor_plan(
         ),
         target=_target(flavor.target),
         zypper_would=_zypper_would(system, would),
-        kmps=evaluation.kmps,
+        kmps=with_use(request.machine, system.kmps, evaluation.kmps),
         modules_lost=_modules_lost(flavor),
-        unmanaged=(),
+        unmanaged=unmanaged(universe, request, evaluation.unit, _serving(flavor)),
         boot_matrix=rows,
         newest_safe=str(flavor.safe.unit.nevra) if flavor.safe else None,
         ways_out=_ways_out(universe, flavor, verdict),
@@ -343,13 +346,17 @@ def _modules_lost(flavor: _Flavor) -> tuple[str, ...]:
     if flavor.target is None:
         return ()
     there = set(flavor.target.modules)
-    for option in flavor.evaluation.choice.options.values():
-        if option.build is not None:
-            there |= option.build.modules.keys()
-    for build in flavor.evaluation.choice.added:
+    for build in _serving(flavor):
         there |= build.modules.keys()
     before = flavor.system.newest.modules
-    return tuple(sorted(before[m] for m in before.keys() - there))
+    lost = lost_in_use(flavor.system.request.machine, before.keys() - there)
+    return tuple(sorted(before[m] for m in lost))
+
+
+def _serving(flavor: _Flavor) -> list[KmpBuild]:
+    """The KMP builds that are chosen for the target."""
+    choice = flavor.evaluation.choice
+    return [o.build for o in choice.options.values() if o.build is not None] + list(choice.added)
 
 
 def _waiver_warnings(request: Request, names: Sequence[str]) -> Iterable[Warned]:

@@ -327,6 +327,7 @@ class FlavorSystem:
         works = bool(works_on) or versionless
         rule, waiver = self.request.rule(name), self.request.waiver(name)
         ignored = rule is not None and rule.on_blocked == "ignore"
+        unused = rule is not None and rule.scope == "in-use" and not self._in_use(modules)
         broken_counts = self.request.already_broken == "block"
         return Kmp(
             name=name,
@@ -337,9 +338,14 @@ class FlavorSystem:
             modules=modules,
             used_on=works_on[-1] if works_on else self.newest,
             works_somewhere=works,
-            counts=waiver is None and not ignored and (works or broken_counts),
+            counts=waiver is None and not (ignored or unused) and (works or broken_counts),
             waived=Waived(reason=waiver.reason, expires=waiver.expires) if waiver else None,
         )
+
+    def _in_use(self, modules: dict[str, str]) -> bool:
+        """Whether this machine uses one of these modules; offline, or if none is known, it counts as such."""
+        machine = self.request.machine
+        return machine is None or not modules or any(machine.uses(name) for name in modules)
 
     def judge(self, unit: KernelUnit, *, installed_only: bool = False) -> Fit:
         """How every build that may be chosen fits `unit`."""

@@ -15,7 +15,7 @@ from kmpsolve.report.explain import cell_text
 from kmpsolve.report.table import TextCell, table
 from kmpsolve.report.terminal import Terminal
 
-__all__ = ["document", "render_csv", "render_matrix", "short_kernels"]
+__all__ = ["document", "plain", "render_csv", "render_matrix", "short_kernels"]
 
 
 def document(matrix: Matrix) -> dict[str, Any]:
@@ -33,23 +33,21 @@ def render_csv(matrix: Matrix) -> str:
     """A row for each build, a column for each kernel; empty where nothing can be said, ``x`` as in the text."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["build", *(_plain(str(unit.nevra)) for unit in matrix.kernels)])
+    writer.writerow(["build", *(plain(str(unit.nevra)) for unit in matrix.kernels)])
     for build, row in zip(matrix.builds, matrix.cells, strict=True):
-        writer.writerow([_plain(str(build.nevra)), *("" if cell is None else cell_text(cell).text for cell in row)])
+        writer.writerow([plain(str(build.nevra)), *("" if cell is None else cell_text(cell).text for cell in row)])
     return out.getvalue()
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Spreadsheets run what begins like a formula; no package name has to."""
     return f"'{text}" if text[:1] in "=+-@\t\r" else text
 
 
 def short_kernels(evrs: Sequence[str]) -> tuple[str, list[str]]:
-    """What all of `evrs` begin with, up to a dot or dash, and what is left of each."""
-    if len(evrs) < 2:
-        return "", list(evrs)
-    common = commonprefix(list(evrs))
-    common = common[: max(common.rfind("."), common.rfind("-")) + 1]
+    """What all of `evrs` begin with, version included, up to a dot or dash, and what is left of each."""
+    common = commonprefix(list(evrs)) if len(evrs) > 1 else ""
+    common = common[: max(common.rfind("."), common.rfind("-")) + 1] if "-" in common else ""
     return common, [evr.removeprefix(common) for evr in evrs]
 
 
@@ -79,7 +77,7 @@ def _lines(matrix: Matrix, terminal: Terminal, marked: Collection[str]) -> Itera
         units = [matrix.kernels[i] for i in columns]
         common, short = short_kernels([str(unit.nevra.evr) for unit in units])
         name = units[0].nevra.name
-        yield terminal.tone(f"{name} {common}...", "strong") if common else terminal.tone(name, "strong")
+        yield terminal.tone(f"{name} {common}*" if common else name, "strong")
         heads = [f"{text}{'*' if str(unit.nevra) in marked else ''}" for unit, text in zip(units, short, strict=True)]
         cells = [[TextCell(""), *(TextCell(head, "strong", True) for head in heads)]]
         for kmp, group in groupby(rows, key=lambda entry: entry[0].name):

@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     from kmpsolve.explain.graph import Fate, Root
     from kmpsolve.explain.story import Stories, Story
 
-__all__ = ["TONES", "flavor_verdict", "render_plan", "symbol_lines", "ways_out"]
+__all__ = ["TONES", "flavor_verdict", "kmp_details", "render_plan", "symbol_lines", "ways_out"]
 
 _SHOWN_SYMBOLS = 3
 _SHOWN_UNCHANGED = 8
+_SHOWN_ROOTS = 8
 TONES: dict[Verdict, Tone] = {
     "safe": "good",
     "nothing-to-do": "good",
@@ -65,9 +66,22 @@ def _flavor(plan: Plan, flavor: FlavorPlan, terminal: Terminal, stories: Stories
         from kmpsolve.explain.graph import explain
 
         told = {name: story for (of, name), story in stories.items() if of == flavor.flavor}
-        for root in explain(flavor, plan.inputs, stories).roots:
+        explanation = explain(flavor, plan.inputs, stories)
+        roots = explanation.roots
+        for root in roots[:_SHOWN_ROOTS]:
             yield ""
             yield from _why(root, plan, flavor, terminal, told)
+        if len(roots) > _SHOWN_ROOTS:
+            yield ""
+            left = plural(sum(len(root.kmps) for root in roots[_SHOWN_ROOTS:]), "more KMP")
+            yield from terminal.wrapped("", f"and {left} (above), each: kmpsolve explain KMP; all: --format html")
+        if not roots:
+            for kmp in explanation.broken_before:
+                yield ""
+                reason = "was broken before this update: it works on no kernel that is installed"
+                yield from terminal.wrapped("", f"{kmp.name} {reason}", hang=2)
+                more = f"all: kmpsolve explain {printable(kmp.name)}"
+                yield from symbol_lines(kmp.mismatches, terminal, told.get(kmp.name), more=more)
     if flavor.ways_out:
         yield ""
         yield terminal.tone("What you can do", "strong")
@@ -155,7 +169,7 @@ def _kmp_table(flavor: FlavorPlan, terminal: Terminal) -> Iterator[str]:
             line.replace("  reuse    ", lead, 1) for line in terminal.wrapped("  reuse    ", text)
         )
         kmps = [kmp for kmp in kmps if kmp.decision != "reuse"]
-    rows = [(kmp.decision, kmp.name, *_kmp_details(kmp)) for kmp in kmps]
+    rows = [(kmp.decision, kmp.name, *kmp_details(kmp)) for kmp in kmps]
     widths = [max((len(row[column]) for row in rows), default=0) for column in range(3)]
     for row in rows:
         decision, name, build, detail = map(printable, row)
@@ -182,7 +196,7 @@ def _kmp_table(flavor: FlavorPlan, terminal: Terminal) -> Iterator[str]:
         yield from terminal.wrapped(lead, detail)
 
 
-def _kmp_details(kmp: KmpPlan) -> tuple[str, str]:
+def kmp_details(kmp: KmpPlan) -> tuple[str, str]:
     """The build to show, and what to say about it."""
     build = evr(kmp.chosen) if kmp.chosen is not None else ""
     if kmp.decision == "reuse":
@@ -248,13 +262,16 @@ def _why(
             continue
         if cause.kind != "exact-kernel":
             yield from terminal.wrapped("  ", cause.message)
-    yield from _tried(root, plan, terminal, symbols)
-    if story is not None and story.works_up_to is not None and story.since is not None:
-        parts: list[tuple[str, Tone]] = [
-            (f"  since  {evr(story.since)};", "plain"),
-            (f"works up to {evr(story.works_up_to)}", "plain"),
-        ]
-        yield from terminal.flow(parts, indent=9, gap=1)
+    tried = f"  tried  {_tried(root, plan, symbols)}"
+    until = f"works up to {evr(story.works_up_to)}" if story is not None and story.works_up_to else ""
+    if story is not None and story.since not in (None, story.target):
+        until = f"{until}, not since {evr(story.since or '')}"
+    if until and len(tried) + len(until) + 2 <= terminal.width:
+        yield f"{tried}; {until}"
+    else:
+        yield from terminal.wrapped("  tried  ", tried.removeprefix("  tried  "))
+        if until:
+            yield from terminal.wrapped("  ", until)
     for fall in root.falls:
         uses = f": it uses {few(fall.symbols, 3)} of {fall.cause}" if fall.symbols else f": it needs {fall.cause}"
         yield from terminal.wrapped("  with it  ", f"{fall.name} goes down too{uses}")
@@ -289,8 +306,8 @@ def _place(attempt: Attempt) -> str:
     return printable(attempt.repository) if attempt.repository else "installed"
 
 
-def _tried(root: Root, plan: Plan, terminal: Terminal, told: Fate | None) -> Iterator[str]:
-    """One line for all builds that were tried: those with the same fate together."""
+def _tried(root: Root, plan: Plan, told: Fate | None) -> str:
+    """All builds that were tried, those with the same fate together."""
     several = len(root.kmps) > 1
     names = [a.nevra for fate in root.fates for a in fate.builds]
     short = {n: f"{Nevra.parse(n).name} {evr(n)}" for n in names} if several else short_builds(names)
@@ -302,8 +319,7 @@ def _tried(root: Root, plan: Plan, terminal: Terminal, told: Fate | None) -> Ite
     if not any(a.repository for fate in root.fates for a in fate.builds) and plan.inputs.repositories:
         where = plural(len(plan.inputs.repositories), "repository", "repositories")
         parts.append(f"no other build in {where}")
-    if parts:
-        yield from terminal.wrapped("  tried  ", "; ".join(parts))
+    return "; ".join(parts) or "nothing"
 
 
 def _fate(fate: Fate, told: Fate | None, *, alone: bool) -> str:

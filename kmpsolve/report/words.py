@@ -9,7 +9,7 @@ from kmpsolve.model.nevra import Nevra
 from kmpsolve.model.plan import Mismatch
 from kmpsolve.report.terminal import printable
 
-__all__ = ["counted", "evr", "few", "kinds", "listed", "plural", "short_builds"]
+__all__ = ["counted", "evr", "few", "kinds", "label", "listed", "plural", "short_builds"]
 
 _KREL = re.compile(r"_k?(?P<krel>\d+\.\d+.*)$")
 
@@ -40,11 +40,11 @@ def few(names: Iterable[str], most: int = 5) -> str:
 
 
 def counted(mismatches: Collection[Mismatch]) -> str:
-    """``12 changed, 1 gone``; symbols of a KMP that does not load either are neither."""
+    """``12 changed, 1 gone``; a symbol of another KMP that does not load is neither."""
     changed = sum(m.kind == "disagrees" for m in mismatches)
     gone = sum(m.kind == "unknown" and m.found is None for m in mismatches)
     left = len(mismatches) - changed - gone
-    parts = ((changed, "changed"), (gone, "gone"), (left, "of a KMP that fails too"))
+    parts = ((changed, "changed"), (gone, "gone"), (left, "of another KMP"))
     return ", ".join(f"{number:,} {word}" for number, word in parts if number)
 
 
@@ -80,3 +80,40 @@ def short_builds(nevras: Iterable[str]) -> dict[str, str]:
         if len({spell(nevra) for nevra in parsed.values()}) == distinct:
             break
     return {text: printable(spell(nevra)) for text, nevra in parsed.items()}
+
+
+_WIDEST = 42
+_PLURALS = {"kmp": "KMPs", "builds": "groups of builds", "symbols": "groups of symbols", "package": "packages"}
+
+
+def label(kind: str, names: Sequence[str], text: str) -> tuple[str, ...]:
+    """What stands in a node of the graph of causes, in lines.
+
+    Parameters
+    ----------
+    kind, names, text
+        The fields of `kmpsolve.explain.graph.Node`. Names beyond the first few are counted.
+    """
+    if kind == "more":
+        return (f"and {names[0]} more {_PLURALS.get(text, '')}".rstrip(),)
+    if kind == "kernel":
+        return ("kernel", printable(evr(names[0])))
+    if kind in ("builds", "refused"):
+        short = short_builds(names)
+        head = "build" if len(names) == 1 else "builds"
+        return (*_wrap(f"{head} {few([short[name] for name in names], 4)}"), *([text] if text else []))
+    if kind == "symbols":
+        return (f"{len(names)} {text}" if names else text, *_wrap(few(names, 3)))
+    if kind == "repository":
+        return (f"repository {printable(names[0])}", text)
+    return (*_wrap(few(names, 3)), *_wrap(printable(text))) or ("?",)
+
+
+def _wrap(text: str) -> list[str]:
+    lines: list[str] = []
+    for word in text.split():
+        if lines and len(lines[-1]) + 1 + len(word) <= _WIDEST:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return lines

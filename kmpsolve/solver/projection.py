@@ -23,9 +23,10 @@ from kmpsolve.solver.universe import SYSTEM, Universe
 
 __all__ = ["Outcome", "Projection", "Role", "Stand"]
 
-Role = Literal["compatible", "as-is", "shell"]
+Role = Literal["compatible", "as-is", "shell", "given-up"]
 """How a build takes part: ``compatible`` with symbols met and offered; ``as-is`` without symbols; ``shell``
-only keeps providing what user space wants from a KMP that stays on disk."""
+only keeps providing what user space wants from a KMP that stays on disk; ``given-up`` does so whatever
+obsoletes or conflicts with it, since a KMP that is blocked anyway must not drag others along."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,11 +160,17 @@ class Projection:
         origin = pool.id2solvable(stand.handle)
         copy = self._repo.add_solvable()
         copy.name, copy.evr, copy.arch = origin.name, origin.evr, origin.arch
+        present = pool.str2id(f"kmpsolve:present:{origin.name}")
+        if stand.role == "given-up":
+            copy.name = f"kmpsolve-given-up-{origin.name}"
+            copy.add_deparray(solv.SOLVABLE_CONFLICTS, present)
+        else:
+            copy.add_deparray(solv.SOLVABLE_PROVIDES, present)
         table = self._universe.table
         for capability in origin.lookup_idarray(solv.SOLVABLE_PROVIDES):
             if capability not in build.exports.capabilities:
                 copy.add_deparray(solv.SOLVABLE_PROVIDES, capability)
-        if stand.role == "shell":
+        if stand.role in ("shell", "given-up"):
             return int(copy.id)
         met_before = self._universe.met_before(build.package)
         for capability in origin.lookup_idarray(solv.SOLVABLE_REQUIRES):

@@ -18,6 +18,7 @@ from kmpsolve.model.nevra import Nevra
 from kmpsolve.model.package import Barred, KernelUnit, KmpBuild, Package
 from kmpsolve.model.symbols import Exports, SymbolTable, flavor_of_uname
 from kmpsolve.request import Policy
+from kmpsolve.solver.hardware import answer_for_hardware, hardware_patterns, supplementing
 from kmpsolve.solver.trial import trial_load
 
 __all__ = ["KernelPackage", "Universe"]
@@ -140,6 +141,7 @@ class Universe:
         self._ptf = self._providers("ptf()") | self._providers("ptf-package()")
         self._scan()
         self._read_met_before()
+        self._match_hardware()
         self.hidden = self._find_hidden()
 
     def _find_hidden(self) -> frozenset[int]:
@@ -574,6 +576,21 @@ class Universe:
         self.pool.set_considered_list([s.id for s in self.pool.solvables if s.id not in hidden])
         self.pool.addfileprovides()
         self.pool.createwhatprovides()
+        self._match_hardware()
+
+    @cached_property
+    def _hardware_patterns(self) -> tuple[str, ...]:
+        found = {
+            pattern
+            for solvable in supplementing(self.pool)
+            for _, pattern in hardware_patterns(self.pool, solvable)
+        }
+        return tuple(sorted(found))
+
+    def _match_hardware(self) -> None:
+        """Let Supplements on hardware count as they do for zypper, where the machine is at hand."""
+        if self.policy.devices is not None and self._hardware_patterns:
+            answer_for_hardware(self.pool, self._hardware_patterns, self.policy.devices())
 
     @cached_property
     def locked_kernels_and_kmps(self) -> tuple[int, ...]:
@@ -604,6 +621,16 @@ class Universe:
         """The NEVRA behind a handle."""
         return str(self.package(self.pool.id2solvable(handle)))
 
+    def siblings(self, name: str, unit: KernelUnit) -> list[Package]:
+        """Packages of a name that belong to exactly this kernel: same version and release."""
+        return [
+            package
+            for package in map(
+                self.package, self.pool.select(name, solv.Selection.SELECTION_NAME).solvables()
+            )
+            if package.nevra.evr == unit.nevra.evr
+        ]
+
     def headers(self, unit: KernelUnit) -> tuple[Package, ...] | None:
         """kernel-FLAVOR-devel for a unit: installed already, or on offer where some version is installed.
 
@@ -611,7 +638,7 @@ class Universe:
         """
         name = f"kernel-{unit.flavor}-devel"
         found = [self.package(s) for s in self.pool.select(name, solv.Selection.SELECTION_NAME).solvables()]
-        matching = [p for p in found if p.nevra.evr == unit.nevra.evr and p.barred is None]
+        matching = [p for p in self.siblings(name, unit) if p.barred is None]
         if any(p.installed for p in matching):
             return ()
         if matching and any(p.installed for p in found):

@@ -50,20 +50,23 @@ def _log(text: bytes) -> None:
 
 
 class Caller:
-    """The program that libzypp runs in: this process's parent.
+    """The program that libzypp runs in.
 
     Parameters
     ----------
     pid
-        Its process id.
+        Its process id; by default, this process's parent.
+
+    Attributes
+    ----------
     name
         The file name of its executable; empty if that cannot be read.
     arguments
         Its command line.
     """
 
-    def __init__(self) -> None:
-        self.pid = os.getppid()
+    def __init__(self, pid: int = 0) -> None:
+        self.pid = pid or os.getppid()
         try:
             self.name = os.path.basename(os.readlink("/proc/%d/exe" % self.pid))
             with open("/proc/%d/cmdline" % self.pid, "rb") as file:
@@ -91,7 +94,7 @@ class Caller:
             return
         text = "".join(line + "\n" for line in lines).encode("utf-8", "replace")
         _log(text)
-        if not (self.is_zypper and self.lives):
+        if not self.is_zypper:
             return
         import select
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kmpsolve.config import Config
@@ -15,6 +15,7 @@ from kmpsolve.metadata.root import System, read_root
 from kmpsolve.model.plan import Inputs, RepositoryInput, SkippedInput
 from kmpsolve.request import Request
 from kmpsolve.session import Loaded, prepare
+from kmpsolve.zypp.lockfile import HOLD
 
 __all__ = ["Reading", "loaded_modules", "read_caches", "root_of"]
 
@@ -43,7 +44,15 @@ def root_of(arguments: Sequence[str]) -> Path:
     return Path("/")
 
 
-def read_caches(root: Path, request: Request, config: Config, *, pid: int | None) -> Reading:
+def read_caches(
+    root: Path,
+    request: Request,
+    config: Config,
+    *,
+    pid: int | None = None,
+    without_holds: bool = False,
+    patches: bool = False,
+) -> Reading:
     """Read the rpmdb, and of each repository what zypper has loaded: its ``.solv``, however old that may be.
 
     Parameters
@@ -51,6 +60,10 @@ def read_caches(root: Path, request: Request, config: Config, *, pid: int | None
     pid
         zypper's process, whose temporary repositories (``zypper install ./x.rpm``, ``--plus-repo``) count too;
         ``None``: nobody's.
+    without_holds
+        Read as if the guard had no locks.
+    patches
+        Read the patches too, which zypper's ``.solv`` does not tell.
 
     Raises
     ------
@@ -58,13 +71,16 @@ def read_caches(root: Path, request: Request, config: Config, *, pid: int | None
         If the rpmdb or zypp's configuration cannot be read.
     """
     system = read_root(root)
+    if without_holds:
+        others = tuple(b for b in system.locks_file.blocks if b.lock is None or b.lock.comment != HOLD)
+        system = replace(system, locks_file=replace(system.locks_file, blocks=others))
     universe, request = prepare(system, request, config)
     installed = system.installed()
     universe.load(installed.content)
     read: list[RepositoryInput] = []
     skipped = [SkippedInput(alias=one.alias, reason=one.reason) for one in system.definitions.invalid]
     temporary = list(_temporary(pid)) if pid is not None else []
-    for content in (*_caches(system, skipped), *temporary):
+    for content in (*_caches(system, skipped, patches=patches), *temporary):
         try:
             packages = universe.load(content)
         except (MetadataError, RequestError) as error:
@@ -90,11 +106,11 @@ def read_caches(root: Path, request: Request, config: Config, *, pid: int | None
     )
 
 
-def _caches(system: System, skipped: list[SkippedInput]) -> Iterator[Content]:
+def _caches(system: System, skipped: list[SkippedInput], *, patches: bool) -> Iterator[Content]:
     for repository in system.repositories:
         name = repository.alias.replace("/", "_")
         solv = system.root.path(f"{system.conf.solv_folder}/{name}/solv")
-        if solv.is_file():
+        if solv.is_file() and not (patches and repository.location == str(solv)):
             yield Content(
                 alias=repository.alias,
                 source=str(solv),

@@ -69,7 +69,7 @@ def answer(question: Mapping[str, Any], arguments: list[str]) -> dict[str, Any]:
     if action == "hold":
         from kmpsolve.zypp.guard import hold
 
-        held = hold(loaded, root)
+        held = hold(read_caches(root, Request(running=running), config, without_holds=True).loaded, root)
     if action in ("abort", "hold"):
         message = words.stopped(plan, arguments, held=held, snapper=_snapper_beside_us())
     elif plan.verdict == "blocked":

@@ -5,13 +5,17 @@ from __future__ import annotations
 import shlex
 import textwrap
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from kmpsolve.errors import KmpsolveError
 from kmpsolve.model.nevra import Nevra
 from kmpsolve.model.plan import FlavorPlan, KmpPlan, Plan, WayOut
 from kmpsolve.report.terminal import printable
 
-__all__ = ["failure", "journal_line", "passed", "said", "stopped"]
+if TYPE_CHECKING:
+    from kmpsolve.zypp.guard import Guarded, Held
+
+__all__ = ["failure", "held", "journal_line", "passed", "patch_command", "said", "stopped", "warned"]
 
 _INDENT = " " * len("kmpsolve: ")
 _WIDTH = 100
@@ -80,6 +84,30 @@ def passed(plan: Plan) -> list[str]:
 def warned(plan: Plan) -> list[str]:
     """The verdict where the configuration lets a blocked transaction through."""
     return said(f"warning: {_reason(plan)} This update goes on, since on_blocked is warn.")
+
+
+def held(guarded: Guarded) -> list[str]:
+    """A line for each flavor that has held kernels: the newest of them, why, and what zypper takes instead."""
+    newest: dict[str, Held] = {}
+    for one in guarded.held:
+        name = one.kernel.name
+        if name not in newest or newest[name].kernel.nevra.evr < one.kernel.nevra.evr:
+            newest[name] = one
+    lines = []
+    for name, one in sorted(newest.items()):
+        lost = ", ".join(f"{kmp}: {reason}" for kmp, reason in one.kmps)
+        count = sum(other.kernel.name == name for other in guarded.held) - 1
+        others = f" and {count} older" if count else ""
+        instead = f"the newest safe one is {one.instead.nevra.evr}" if one.instead else "no newer one is safe"
+        lines.append(printable(f"kmpsolve: {name} {one.kernel.nevra.evr}{others} held back ({lost}); {instead}"))
+    return lines
+
+
+def patch_command(patches: Sequence[str]) -> list[str]:
+    """The command that installs the patches without the kernel's."""
+    if not patches:
+        return []
+    return [f"{_INDENT}All other patches:  zypper install -t patch {printable(shlex.join(patches))}"]
 
 
 def failure(error: KmpsolveError, *, stops: bool, arguments: Sequence[str]) -> list[str]:

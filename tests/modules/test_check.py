@@ -13,8 +13,10 @@ import pytest
 from kmpsolve.errors import MetadataError, RequestError
 from kmpsolve.modules.check import CheckReport, check
 from kmpsolve.modules.kernel import Kernel, read_kernels
+from kmpsolve.modules.kmp import is_kmp
 from kmpsolve.modules.loader import Mismatch
 from kmpsolve.modules.module import read_module
+from kmpsolve.modules.rpmfile import read_rpm
 from kmpsolve.modules.symvers import Symvers
 from tests.modules import kbuild
 from tests.modules.debian import DebianKernel
@@ -509,6 +511,33 @@ def test_a_driver_disk(shop: Shop, kernels: tuple[DebianKernel, ...], built: Bui
     assert report.exit_code == 4
     with pytest.raises(MetadataError, match=r"rubbish\.rpm"):
         check([tmp_path / "rubbish.rpm"], [shop.target])
+
+
+def _bare(name: str, *provides: str, files: tuple[str, ...] = ()) -> PackageSpec:
+    return PackageSpec(name=name, version="1", release="1", provides=provides, files=files)
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        (_bare("acme-driver", "kmod(acme.ko)"), True),
+        (_bare("acme-driver", "ksym(default:acme) = 1"), True),
+        (_bare("acme-driver", files=("/lib/modules/6.4.0-1-default/extra/acme.ko.zst",)), True),
+        (_bare("acme-driver", files=("/usr/lib/modules/6.4.0-1-default/updates/acme.ko",)), True),
+        (_bare("acme-driver", files=("/opt/acme/acme.ko",)), False),
+        (_bare("acme-tools", "acme = 1"), False),
+        (_bare("kernel-default", "kernel-uname-r = 6.4.0-1-default", "kmod(ext4.ko)"), False),
+        (_bare("linux-acme", "kernel-uname-r = 6.4.0-1-default", "kmod(ext4.ko)"), False),
+        (_bare("kernel-default-extra", "kmod(ufs.ko)", "ksym(default:ufs) = 1"), False),
+        (_bare("kernel-livepatch-6_4_0-1-default", "kmod(livepatch_1.ko)"), False),
+        (_bare("dlm-kmp-default", "kmp_in_kernel", "kmod(dlm.ko)"), False),
+        (_bare("kernel-acme-kmp-default", "kmod(acme.ko)"), True),
+    ],
+    ids=lambda value: value.name if isinstance(value, PackageSpec) else "",
+)
+def test_what_a_kmp_is(spec: PackageSpec, expected: bool) -> None:
+    (rpm,) = rpmbuild.build([spec])
+    assert is_kmp(read_rpm(rpm)) == expected
 
 
 def test_nothing_to_check(shop: Shop, tmp_path: Path) -> None:

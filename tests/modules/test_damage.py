@@ -19,7 +19,7 @@ import zstandard
 from kmpsolve.errors import MetadataError
 from kmpsolve.modules.module import read_module
 from kmpsolve.modules.rpmfile import payload, read_rpm
-from tests.modules import debian
+from tests.modules import debian, kbuild
 from tests.modules.debian import DebianKernel
 
 Built = Callable[[DebianKernel], Path]
@@ -175,6 +175,19 @@ def test_compressed_sections(base: Path, tmp_path: Path) -> None:
         flags = struct.unpack_from("<Q", content, place)[0]
         struct.pack_into("<Q", content, place, flags | 0x800)
     with pytest.raises(MetadataError):
+        read_module(bytes(content), "made.ko")
+
+
+def test_a_section_behind_the_end(base: Path) -> None:
+    """What is missing from a table must not count as not needed."""
+    content = bytearray(base.read_bytes())
+    versions = content.index(kbuild.section(base, "__versions"))
+    (table,) = struct.unpack_from("<Q", content, 0x28)
+    (count,) = struct.unpack_from("<H", content, 0x3C)
+    offsets = [table + 64 * number + 0x18 for number in range(count)]
+    (place,) = [place for place in offsets if struct.unpack_from("<Q", content, place)[0] == versions]
+    struct.pack_into("<Q", content, place, len(content) - 64)
+    with pytest.raises(MetadataError, match="is cut short: section __versions ends after the file"):
         read_module(bytes(content), "made.ko")
 
 

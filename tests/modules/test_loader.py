@@ -132,6 +132,9 @@ def test_without_versions() -> None:
     partly = judge(_module("a", {"kfree": None, "gpl": "3"}), _KERNEL)
     assert (partly.verdict, partly.unverified) == ("unverified", ("kfree",))
     assert _short(judge(_module("a", {"gone": None}), _KERNEL)) == [("gone", "unknown", None, None, "")]
+    needing_nothing = _module("a", {"module_layout": None})
+    assert (needing_nothing.versions, needing_nothing.undefined) == ({}, ())
+    assert judge(needing_nothing, _KERNEL).verdict == "unverified"
     provider = _module("lib", {}, {"one": None})
     assert judge_together([provider, _module("a", {"one": "a"})], _KERNEL)[1].verdict == "unverified"
 

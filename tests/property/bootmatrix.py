@@ -35,7 +35,9 @@ def installed_after(system: System, transaction: list[dict[str, Any]]) -> list[P
             after = [old for old in after if old.name != package.name]
         after.append(package)
     arrived = [package for package in after if not package.installed]
-    return [old for old in after if not (old.installed and any(new.obsoletes_package(old) for new in arrived))]
+    return [
+        old for old in after if not (old.installed and any(new.obsoletes_package(old) for new in arrived))
+    ]
 
 
 def _flavor(said: Mapping[str, Any], system: System, after: list[Package]) -> list[str]:
@@ -81,16 +83,16 @@ def _states(kernel: Package, kernels: list[Package], system: System) -> set[str]
     return {state(now) for now in running}
 
 
-def _by_decision(
-    decided: Mapping[str, Any], kernel: Package, system: System
-) -> set[tuple[str | None, str]]:
+def _by_decision(decided: Mapping[str, Any], kernel: Package, system: System) -> set[tuple[str | None, str]]:
     if decided["decision"] in ("reuse", "fetch"):
         build = next(package for package in system.packages if package.nevra == decided["chosen"])
         return {(build.nevra, _via(build, kernel))}
     if decided["decision"] == "builtin":
         return {(None, "builtin")}
     if decided["decision"] == "unverified":
-        return {(decided["chosen"], "unknown"), (None, "unknown")}
+        known = {package.nevra: package for package in system.packages}
+        builds: list[str | None] = [None, decided["chosen"], *decided["installed"]]
+        return {(b, "unknown") for b in builds if b is None or not known[b].verifiable}
     return {(None, "none")}
 
 

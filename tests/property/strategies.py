@@ -38,6 +38,7 @@ KMP_NAMES = ("acme", "beta", "corp", "dyna")
 KMP_VERSIONS = ("1.0", "2.0", "2.1", "3.0")
 
 _T = TypeVar("_T")
+_N = TypeVar("_N", Kernel, KernelExtra, Kmp, Tool)
 
 
 class _Dice:
@@ -72,15 +73,14 @@ class _Maker:
     def has(self, feature: str, odds: int) -> bool:
         return feature in self.features and self.dice.one_in(odds)
 
-    def keep(self, noun: _T, place: list[Noun]) -> _T:
-        assert isinstance(noun, Kernel | KernelExtra | Kmp | Tool)
+    def keep(self, noun: _N, place: list[Noun]) -> _N:
         release = 1
         while noun.spec().nevra in self.known:
             release += 1
             noun = replace(noun, release=f"{noun.release.partition('.')[0]}.{release}")
         self.known.add(noun.spec().nevra)
         place.append(noun)
-        return noun  # type: ignore[return-value]
+        return noun
 
     # -- kernels ------------------------------------------------------------------------------------------
 
@@ -122,7 +122,8 @@ class _Maker:
                 place = self.installed if kernel in self.installed else self.offered
                 crc = dice.pick(CRCS[:2])
                 self.keep(
-                    KernelExtra(release=kernel.release, flavor=flavor, ksyms=f"x={crc}", modules="x.ko"), place
+                    KernelExtra(release=kernel.release, flavor=flavor, ksyms=f"x={crc}", modules="x.ko"),
+                    place,
                 )
 
     # -- KMPs ---------------------------------------------------------------------------------------------
@@ -170,7 +171,9 @@ class _Maker:
                 exports = f"{name}_s={dice.pick(CRCS[:3])}"
             for other in names:
                 if dice.one_in(4) and (other != name or exports):
-                    symbols[f"{other}_s"] = pairs(exports)[f"{name}_s"] if other == name else dice.pick(CRCS[:3])
+                    symbols[f"{other}_s"] = (
+                        pairs(exports)[f"{name}_s"] if other == name else dice.pick(CRCS[:3])
+                    )
         sets = ""
         if self.has("symsets", 3):
             sets = " ".join(f"{s}={v}" for s, v in pairs(kernel.symsets).items() if dice.one_in(2))
@@ -197,7 +200,7 @@ class _Maker:
     def written(self, crc: str) -> str:
         """The CRC with or without leading zeros, as long as rpm takes that for the same.
 
-        Before a letter it does not: zypper refuses to install what requires abc01de where 0abc01de is provided.
+        Before a letter it does not: zypper does not install what requires abc01de and finds 0abc01de.
         """
         bare = crc.lstrip("0")
         return self.dice.pick((bare, f"0{bare}")) if bare[0].isdigit() else crc
@@ -358,9 +361,7 @@ class _Maker:
         absorbing = [kernel for kernel in kernels if kernel.obsoletes]
         if "targets" in self.features and not absorbing:
             kernel = dice.pick(kernels)
-            asked = dice.pick(
-                (None, kernel.spec().evr, kernel.uname_r, "latest", "newest-safe", kernel.krel)
-            )
+            asked = dice.pick((None, kernel.spec().evr, kernel.uname_r, "latest", "newest-safe", kernel.krel))
         elif absorbing:
             # zypper up holds back a kernel that obsoletes what something else needs: name the target instead.
             kernel = dice.pick(absorbing)

@@ -45,9 +45,13 @@ def plan_file(name: str) -> Path:
     return FIXTURES / name / "plan.json"
 
 
-def ask(scenario: Scenario, source: str, work: Path) -> Answer:
-    """Ask ``kmpsolve plan`` about `scenario`, with its packages as `source` (``rpm-md`` or ``rpms``)."""
-    arguments = ["plan", "--format", "json", "--installed", str(_packages(source, scenario.installed))]
+def ask(scenario: Scenario, source: str, work: Path, *words: str) -> Answer:
+    """Ask kmpsolve about `scenario`, with its packages as `source` (``rpm-md`` or ``rpms``).
+
+    `words` are the verb and what follows it; by default the plan as JSON.
+    """
+    verb, *rest = words or ("plan", "--format", "json")
+    arguments = [verb, *rest, "--installed", str(_packages(source, scenario.installed))]
     # Patches are metadata's, and zypp reads a repository's priority from a .repo file: both need rpm-md.
     if _needs_root(scenario):
         arguments += ["--root", str(_root(scenario, work / "root"))]
@@ -57,7 +61,7 @@ def ask(scenario: Scenario, source: str, work: Path) -> Answer:
             arguments += ["--repo", f"{entry.alias}={_repository(entry, kind, work)}"]
     request = scenario.request
     for option, value in (
-        ("--kernel", request.kernel),
+        ("--kernel", request.kernel if verb in ("plan", "explain") else None),
         ("--running", request.running),
         ("--flavor", request.flavor),
     ):

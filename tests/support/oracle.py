@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, cmp_to_key
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from tests.support.worlds import Kernel, KernelExtra, Kmp, Noun, Tool, World, pairs
 
@@ -104,8 +104,10 @@ class Capability:
         if provided.evr is None:
             return False
         order = provided.evr.compare(self.evr)
-        return ("<" in self.flag and order < 0) or (">" in self.flag and order > 0) or (
-            "=" in self.flag and order == 0
+        return (
+            ("<" in self.flag and order < 0)
+            or (">" in self.flag and order > 0)
+            or ("=" in self.flag and order == 0)
         )
 
 
@@ -195,11 +197,11 @@ class Package:
 
 def _package(noun: Noun) -> Package:
     spec = noun.spec()
-    evr = Evr(0, noun.spec().version, spec.release)
+    evr = Evr(0, spec.version, spec.release)
     symbol_versions = ("ksym(", "kernel(")
     exact = ("kernel-uname-r = ",) if isinstance(noun, Kmp) else ()
     kmp = noun if isinstance(noun, Kmp) else None
-    ksyms = noun.ksyms if isinstance(noun, Kernel | KernelExtra) else noun.exports if kmp else ""
+    ksyms = noun.exports if isinstance(noun, Kmp) else noun.ksyms if not isinstance(noun, Tool) else ""
 
     def crcs(text: str) -> dict[str, str]:
         return {symbol: normal(crc) for symbol, crc in pairs(text).items()}
@@ -236,7 +238,7 @@ class Reading:
     versionless_candidate: bool = True
     """A candidate without symbol versions may be chosen, as `unverified`, where nothing else is left."""
     blocked_kmps_stay: bool = True
-    """A KMP that is blocked stays installed, so that what conflicts with it or obsoletes it is not fetched."""
+    """A KMP that is blocked stays installed: what conflicts with it or obsoletes it is not fetched."""
     old_builds_conflict: bool = False
     """Builds that a multiversion fetch leaves behind count in conflicts with other packages."""
     modules_of_all_builds: bool = True
@@ -271,9 +273,7 @@ class Unit:
 
     def obsoletes(self, package: Package) -> bool:
         """Installing it removes `package`; what is installed already removes nothing any more."""
-        return any(
-            not member.installed and member.obsoletes_package(package) for member in self.packages
-        )
+        return any(not member.installed and member.obsoletes_package(package) for member in self.packages)
 
 
 class System:
@@ -292,7 +292,9 @@ class System:
                 package = known.setdefault(noun.spec().nevra, _package(noun))
                 assert package.noun == noun, f"{package} twice with different content"
                 offer = (repository.priority, repository.alias)
-                (package.retracted_by if package.nevra in repository.retracted else package.offers).append(offer)
+                (package.retracted_by if package.nevra in repository.retracted else package.offers).append(
+                    offer
+                )
         self.packages = list(known.values())
         self.installed = [package for package in self.packages if package.installed]
         self.tools = [package for package in self.installed if isinstance(package.noun, Tool)]
@@ -365,7 +367,11 @@ class System:
     def working(self, kernel: Package) -> set[Package]:
         """The installed builds that work on an installed kernel: remove what does not until all is well."""
         unit = self.unit(kernel)
-        builds = {p for p in self.installed if isinstance(p.noun, Kmp) and p.flavor == kernel.flavor and p.verifiable}
+        builds = {
+            p
+            for p in self.installed
+            if isinstance(p.noun, Kmp) and p.flavor == kernel.flavor and p.verifiable
+        }
         while True:
             bad = {build for build in builds if missing(build, unit, builds)}
             if not bad:
@@ -404,7 +410,12 @@ class System:
 
 
 def by_evr(packages: Iterable[Package]) -> list[Package]:
-    return sorted(packages, key=cmp_to_key(lambda one, other: one.evr.compare(other.evr)))
+    """Oldest first."""
+
+    def compare(one: Package, other: Package) -> int:
+        return one.evr.compare(other.evr)
+
+    return sorted(packages, key=cmp_to_key(compare))
 
 
 def missing(build: Package, unit: Unit, others: Iterable[Package]) -> list[str]:
@@ -447,7 +458,9 @@ class Outcome:
         return sum(self.choices[name][0] == decision for name in counted)
 
     def __repr__(self) -> str:
-        said = [f"{name}: {decision} {build or ''}".strip() for name, (decision, build) in self.choices.items()]
+        said = [
+            f"{name}: {decision} {build or ''}".strip() for name, (decision, build) in self.choices.items()
+        ]
         said += [f"added: {package}" for package in self.added]
         said += [f"moved: {package}" for package in self.moved]
         return "{" + "; ".join(said) + "}"
@@ -648,7 +661,9 @@ class Judgement:
         kept = self.staying(outcome)
         if not self.reading.blocked_kmps_stay:
             kept = [p for p in kept if outcome.choices.get(p.name, ("", None))[0] != "blocked"]
-        return not any(new.obsoletes_package(old) for new in arriving for old in kept + arriving if new is not old)
+        return not any(
+            new.obsoletes_package(old) for new in arriving for old in kept + arriving if new is not old
+        )
 
     def is_free_of_conflicts(self, outcome: Outcome) -> bool:
         arriving, staying = self.arriving(outcome), self.staying(outcome)
@@ -705,7 +720,8 @@ class Judgement:
             vector
             for vector in vectors
             if not any(
-                other != vector and all(a <= b for a, b in zip(other, vector, strict=True)) for other in vectors
+                other != vector and all(a <= b for a, b in zip(other, vector, strict=True))
+                for other in vectors
             )
         }
         kept = [outcome for outcome in valid if decisions(outcome) in best]
@@ -780,13 +796,16 @@ class Answer:
 
 
 def answers(world: World, reading: Reading | None = None) -> dict[str, list[Answer]]:
-    """Return the acceptable answers for each flavor of `world` that is asked about."""
+    """Return the acceptable answers for each flavor of `world`; none if no flavor has the kernel asked for."""
     system = System(world, reading or Reading())
     flavors = system.flavors
     if world.kernel:
         by_uname = [f for f in flavors if any(k.uname_r == world.kernel for k in _nameable(system, f))]
         flavors = by_uname or flavors
-    return {flavor: _flavor_answers(system, flavor) for flavor in flavors}
+    found = {flavor: _flavor_answers(system, flavor) for flavor in flavors}
+    if any(found.values()):
+        return {flavor: known or [_without_kernel(system, flavor)] for flavor, known in found.items()}
+    return {}
 
 
 def _nameable(system: System, flavor: str) -> list[Package]:
@@ -814,10 +833,11 @@ def _flavor_answers(system: System, flavor: str) -> list[Answer]:
         ] or [
             k
             for k in _nameable(system, flavor)
-            if (k.evr.release or "").rpartition(".")[0] and asked == f"{k.evr.version}-{k.evr.release}".rpartition(".")[0]
+            if (k.evr.release or "").rpartition(".")[0]
+            and asked == f"{k.evr.version}-{k.evr.release}".rpartition(".")[0]
         ]
         if not named:
-            return []  # nothing-to-do with a warning if another flavor has it, exit 3 if none has
+            return []
         target = named[-1]
     found = [_for_target(system, target, {safe})]
     if target is newest:
@@ -846,7 +866,9 @@ def _for_target(system: System, kernel: Package, safe: set[str | None]) -> Answe
     best = outcomes[0]
     for outcome in outcomes:
         for build in judgement.leaving(outcome):
-            if outcome.choices[build.name][0] in ("blocked", "builtin") and not judgement.unit.obsoletes(build):
+            if outcome.choices[build.name][0] in ("blocked", "builtin") and not judgement.unit.obsoletes(
+                build
+            ):
                 raise UndeterminedError(f"{build} stays installed, and what it requires leaves")
     verdict = (
         "blocked"
@@ -879,8 +901,16 @@ def _without_news(system: System, flavor: str, safe: str | None) -> Answer:
             at_rest[name] = {("unverified", None), *(("unverified", build.nevra) for build in versionless)}
         else:  # it works on another installed kernel but not on this one
             return _for_target(system, newest, {safe})
-    keeps = {safe} | ({newest.nevra} if not any(("unverified", None) in may for may in at_rest.values()) else set())
+    keeps = {safe} | (
+        {newest.nevra} if not any(("unverified", None) in may for may in at_rest.values()) else set()
+    )
     return Answer(flavor, "nothing-to-do", None, judgement, [], keeps, at_rest)
+
+
+def _without_kernel(system: System, flavor: str) -> Answer:
+    """The kernel that is asked for is one of another flavor only: nothing-to-do, with a warning."""
+    judgement = Judgement(system, system.kernels(flavor)[-1])
+    return Answer(flavor, "nothing-to-do", None, judgement, [], {newest_safe(system, flavor)})
 
 
 def newest_safe(system: System, flavor: str) -> str | None:
@@ -939,7 +969,7 @@ class Blocked:
         if said:
             return said
         for name in judgement.kmps:
-            if name != self.name and self.outcome.choices[name][0] in ("blocked", "builtin"):
+            if name != self.name and self.outcome.choices[name][0] in ("blocked", "builtin", "unverified"):
                 other = Blocked(judgement, self.outcome, name)
                 if any(symbol in build.exports for build in other.builds):
                     given = {best.exports.get(symbol) for best in other.best}
@@ -955,22 +985,16 @@ class Blocked:
     def best(self) -> list[Package]:
         """The builds that may pass for the best one tried: fewest mismatches, then installed, then EVR."""
 
-        def fewest(build: Package) -> tuple[int, int]:
-            said = self.mismatches_count(build)
-            return said
-
         found = []
         for build in self.builds:
-            low, _ = fewest(build)
+            low, _ = self.mismatches_count(build)
             beaten = False
             for other in self.builds:
                 if other is build:
                     continue
-                _, high = fewest(other)
+                _, high = self.mismatches_count(other)
                 mine, yours = (low, not build.installed), (high, not other.installed)
-                if yours < mine or (
-                    yours == mine and (other.evr > build.evr) and (other.name == build.name)
-                ):
+                if yours < mine or (yours == mine and (other.evr > build.evr) and (other.name == build.name)):
                     beaten = True
             if not beaten:
                 found.append(build)
@@ -978,10 +1002,10 @@ class Blocked:
 
     def mismatches_count(self, build: Package) -> tuple[int, int]:
         """The least and the most that may be counted."""
-        lacking = [name for name in missing(build, self.judgement.unit, self.others) if name != "kernel-uname-r"]
-        addable = {
-            (symbol, crc) for p in self.judgement.addable for symbol, crc in p.exports.items()
-        }
+        lacking = [
+            name for name in missing(build, self.judgement.unit, self.others) if name != "kernel-uname-r"
+        ]
+        addable = {(symbol, crc) for p in self.judgement.addable for symbol, crc in p.exports.items()}
         sure = [name for name in lacking if (name, build.wants.get(name, "")) not in addable]
         return len(sure), len(lacking)
 
@@ -1016,12 +1040,11 @@ class Blocked:
             "missing": {"missing", "user-space"},
             "user-space": {"user-space"},
         }
-        freeing = [
-            kinds
-            for rule, kinds in rules.items()
-            if all(
-                outcome.choices[self.name][0] != "blocked"
-                for outcome in Judgement(judgement.system, unit.kernel, frozenset({rule})).outcomes()
-            )
-        ]
+        freeing = []
+        for rule, kinds in rules.items():
+            relaxed = Judgement(judgement.system, unit.kernel, frozenset({rule})).outcomes()
+            chosen = [outcome.choices[self.name] for outcome in relaxed]
+            if all(decision in ("reuse", "fetch") for decision, _ in chosen):
+                renamed = any(build is not None and build.name != self.name for _, build in chosen)
+                freeing.append(kinds | {"conflict"} if renamed else kinds)
         return must + (freeing if len(freeing) == 1 else [])

@@ -85,9 +85,8 @@ def _primary(packages: Sequence[PackageSpec]) -> str:
 
 def _package(spec: PackageSpec) -> str:
     file_name = f"{spec.name}-{spec.version}-{spec.release}.{spec.arch}.rpm"
-    own = (f"{spec.name} = {spec.evr}",)
-    if spec.arch in _ISA:
-        own += (f"{spec.name}({_ISA[spec.arch]}) = {spec.evr}",)
+    names = [spec.name, *([f"{spec.name}({_ISA[spec.arch]})"] if spec.arch in _ISA else [])]
+    own = tuple(f"{name} = {spec.evr}" for name in names)
     files = "".join(f"<file>{escape(path)}</file>" for path in _paths(spec) if _PRIMARY_FILE.match(path))
     return (
         f'<package type="rpm"><name>{escape(spec.name)}</name><arch>{spec.arch}</arch>{_version(spec)}'
@@ -104,9 +103,7 @@ def _package(spec: PackageSpec) -> str:
 
 
 def _version(spec: PackageSpec) -> str:
-    return (
-        f'<version epoch="{spec.epoch}" ver={quoteattr(spec.version)} rel={quoteattr(spec.release)}/>'
-    )
+    return f'<version epoch="{spec.epoch}" ver={quoteattr(spec.version)} rel={quoteattr(spec.release)}/>'
 
 
 def _dependencies(kind: str, values: tuple[str, ...]) -> str:

@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,8 @@ import zstandard
 
 from kmpsolve.errors import MetadataError
 from kmpsolve.metadata import repomd
-from kmpsolve.metadata.repomd import open_rpmmd
+from kmpsolve.metadata.content import Content, Patch
+from kmpsolve.metadata.repomd import open_rpmmd, with_patches
 from tests.support import repository
 from tests.unit.metadata_sources import samples
 from tests.unit.metadata_sources.samples import ACME, KERNEL, TOOLS
@@ -138,6 +139,22 @@ def test_retracted_packages_are_listed(tmp_path: Path) -> None:
     samples.view(content)
     assert content.retracted == {"a-1-1.noarch"}
     assert (content.revision, content.timestamp) == ("42", 1_700_000_000)
+
+
+def test_patches_are_added_to_a_solv_cache(tmp_path: Path) -> None:
+    folder = write(tmp_path / "repo", Entry(content=b""), Entry(type="updateinfo", content=UPDATEINFO))
+    cache = Content(alias="x", source="solv", priority=3, solv=tmp_path / "solv")
+    assert with_patches(cache, folder) == replace(
+        cache,
+        revision="42",
+        timestamp=1_700_000_000,
+        retracted=frozenset({"a-1-1.noarch"}),
+        patches=(Patch(id="P-1", severity="", cves=(), status="retracted", packages=("a-1-1.noarch",)),),
+    )
+    (folder / "repodata/updateinfo.xml.gz").unlink()
+    with pytest.raises(MetadataError, match="is missing") as caught:
+        with_patches(cache, folder, remedy="Refresh it: zypper refresh x")
+    assert caught.value.hint == "Refresh it: zypper refresh x"
 
 
 def test_one_primary_in_two_compressions_is_one(tmp_path: Path) -> None:

@@ -1,0 +1,109 @@
+"""``kmpsolve apply``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from kmpsolve.cli.options import EXIT_CODES, add_output, configuration, request
+from kmpsolve.errors import MetadataError, PrivilegeError
+from kmpsolve.model.plan import Plan, Step
+
+__all__ = ["add_arguments", "run"]
+
+_COMMIT_FAILED = 8
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of ``apply``."""
+    group = parser.add_argument_group("system")
+    group.add_argument("--root", metavar="DIR", default="/", help="the system to change (default /)")
+    group.add_argument("--flavor", metavar="F", action="append", help="only kernels of this flavor")
+    group.add_argument("--running", metavar="UNAME-R", help="the kernel that runs")
+    group.add_argument("--config", metavar="FILE", help="a configuration file to read after the system's")
+    parser.add_argument(
+        "--kernel",
+        metavar="V",
+        help="latest, newest-safe, VERSION-RELEASE or UNAME-R (default: what zypper up would pick)",
+    )
+    parser.add_argument("-n", "--non-interactive", action="store_true", help="do not ask")
+    add_output(parser, ("text",))
+
+
+def run(options: argparse.Namespace) -> int:
+    """Plan, show, ask, let zypper do it, and look whether it did."""
+    from kmpsolve.planner import plan
+    from kmpsolve.session import Sources, load
+    from kmpsolve.zypp.lockfile import zypp_lock
+
+    if os.geteuid() != 0:
+        raise PrivilegeError("only root may do this", reference="not-root", hint="Run it as root")
+    root = Path(options.root)
+    with zypp_lock():
+        # What is planned on must not be changed by somebody else while it is read.
+        where = Sources(root=root)
+        options.installed = None
+        settings = configuration(options, where)
+        loaded = load(where, request(options, where, options.kernel), settings)
+        planned = plan(loaded.universe, loaded.request, loaded.inputs)
+    _show(planned, options)
+    code = EXIT_CODES[planned.verdict]
+    if planned.verdict == "unverified" and (options.strict or settings.unverified == "abort"):
+        return 4
+    if planned.verdict == "blocked" or planned.command is None:
+        return code
+    if not options.non_interactive and not _agreed():
+        print("kmpsolve: nothing was changed", file=sys.stderr)
+        return code
+    words = shlex.split(planned.command)
+    below = [] if root == Path("/") else ["--root", str(root)]
+    sys.stdout.flush()
+    done = subprocess.run(["zypper", "--non-interactive", *below, *words[1:]], check=False).returncode
+    wrong = list(_differences(planned.transaction, _installed(root)))
+    for line in wrong:
+        print(f"kmpsolve: {line}", file=sys.stderr)
+    if not wrong and not options.quiet:
+        print(f"kmpsolve: done as planned: {len(planned.transaction)} steps", file=sys.stderr)
+    return done or (_COMMIT_FAILED if wrong else code)
+
+
+def _show(planned: Plan, options: argparse.Namespace) -> None:
+    from kmpsolve.cli.options import write_result
+    from kmpsolve.report.terminal import Terminal
+    from kmpsolve.report.text import render_plan
+
+    write_result(render_plan(planned, Terminal.of(options.color, to_file=options.output is not None)), options)
+    for step in planned.transaction:
+        where = f"  from {step.repository}" if step.repository else ""
+        print(f"  {step.action:<9}  {step.nevra}{where}")
+
+
+def _agreed() -> bool:
+    print("Continue? [y/n] (n): ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _installed(root: Path) -> frozenset[str]:
+    """NEVRAs in the rpmdb, as rpm itself tells them."""
+    form = "%{NAME}-%|EPOCH?{%{EPOCH}:}:{}|%{VERSION}-%{RELEASE}.%{ARCH}\n"
+    listed = subprocess.run(
+        ["rpm", "--root", str(root), "-qa", "--qf", form], capture_output=True, text=True, check=False
+    )
+    if listed.returncode:
+        raise MetadataError(
+            f"rpm cannot list the packages: {listed.stderr.strip()}", reference="rpmdb-unreadable", where=str(root)
+        )
+    return frozenset(nevra.replace("-0:", "-") for nevra in listed.stdout.split())
+
+
+def _differences(steps: Iterable[Step], installed: frozenset[str]) -> Iterable[str]:
+    for step in steps:
+        if step.action == "erase" and step.nevra in installed:
+            yield f"not as planned: {step.nevra} is still installed"
+        elif step.action != "erase" and step.nevra not in installed:
+            yield f"not as planned: {step.nevra} is not installed"

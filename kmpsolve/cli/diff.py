@@ -1,0 +1,192 @@
+"""``kmpsolve diff A B``."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kmpsolve.cli.options import add_output, add_system, configuration, request, sources, write_result
+from kmpsolve.errors import RequestError
+from kmpsolve.report.progress import Progress
+
+if TYPE_CHECKING:
+    from kmpsolve.compat.kabi import KabiDiff, Kernel
+    from kmpsolve.compat.severities import Severities
+    from kmpsolve.model.package import KernelUnit
+    from kmpsolve.session import Loaded
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of ``diff``."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = (
+        "examples:\n"
+        "  kmpsolve diff 6.4.0-150600.23.25.1 6.4.0-150600.23.30.1\n"
+        "  kmpsolve diff symvers-old.gz symvers-new.gz --rules severities --format csv\n"
+        "exit codes: 4 if a KMP that fits A does not fit B, else 0.\n"
+    )
+    kernel = "VERSION-RELEASE, UNAME-R or NEVRA of a kernel, a kernel RPM, a symvers file"
+    parser.add_argument("a", metavar="A", help=kernel)
+    parser.add_argument("b", metavar="B", help="the same, for the kernel that comes after it")
+    parser.add_argument(
+        "--rules", metavar="FILE", help="changes to tolerate, in the syntax of SUSE's kABI severities files"
+    )
+    add_system(parser)
+    add_output(parser, ("text", "json", "csv", "html"))
+
+
+def run(options: argparse.Namespace) -> int:
+    """Compare two kernels; exit 4 if that hits a KMP."""
+    from kmpsolve.compat.severities import Severities, read_severities
+
+    severities = read_severities(Path(options.rules)) if options.rules else Severities()
+    files = [_file(text) for text in (options.a, options.b)]
+    asked = options.repo is not None or options.installed is not None or options.root is not None
+    with Progress(options.quiet) as progress:
+        progress.step("reading the kernels")
+        loaded = None
+        if asked or None in files:
+            from kmpsolve.session import load
+
+            where = sources(options)
+            loaded = load(where, request(options, where, None), configuration(options, where))
+        progress.step("comparing what they export")
+        found = _compare(options, files, severities, loaded)
+    write_result(_rendered(found, options), options)
+    return 4 if found.hits else 0
+
+
+def _file(text: str) -> Path | None:
+    """The file or folder that is meant, if one is."""
+    path = Path(text)
+    looks = "/" in text or text.endswith((".rpm", ".gz", ".xz", ".zst", ".symvers"))
+    return path if looks or path.exists() else None
+
+
+def _compare(
+    options: argparse.Namespace, files: list[Path | None], severities: Severities, loaded: Loaded | None
+) -> KabiDiff:
+    from kmpsolve.compat.kabi import Kernel, difference
+
+    if loaded is None:
+        a, b = (_read(path) for path in files if path is not None)
+        return difference(a, b, severities)
+    from kmpsolve.planner import flavor_systems
+
+    universe = loaded.universe
+    systems = flavor_systems(universe, loaded.request)
+    builds = [build for build in universe.kmps if build.flavor in (*systems, "")]
+    every = [unit for system in systems.values() for unit in system.every_kernel()]
+    flavors = sorted({build.flavor for build in builds})
+    sides: list[tuple[Kernel, KernelUnit]] = []
+    for text, path in zip((options.a, options.b), files, strict=True):
+        if path is not None:
+            kernel = _read(path)
+            sides.append((kernel, kernel.unit(flavors, universe.table)))
+        else:
+            unit = _find(text, every, "A" if not sides else "B")
+            sides.append((Kernel.of_unit(unit, universe.table), unit))
+    (a, unit_a), (b, unit_b) = sides
+    return difference(a, b, severities, builds, (unit_a, unit_b), universe.table)
+
+
+def _read(path: Path) -> Kernel:
+    """The kernel in a file or folder.
+
+    Raises
+    ------
+    MetadataError
+        If it cannot be read.
+    RequestError
+        If there are several, or the symbols that it exports are not all known.
+    """
+    from kmpsolve.compat.kabi import Kernel
+    from kmpsolve.modules.kernel import read_kernels
+
+    if not path.exists():
+        raise RequestError("there is no such file", reference="source-missing", where=str(path))
+    kernels = read_kernels(path)
+    if len(kernels) > 1:
+        raise RequestError(
+            f"holds {len(kernels)} kernels: {', '.join(kernel.label for kernel in kernels)}",
+            reference="several-kernels",
+            where=str(path),
+            hint="give one of them",
+        )
+    (kernel,) = kernels
+    if kernel.symvers.gap:
+        raise RequestError(
+            f"cannot be compared: {kernel.symvers.gap}",
+            reference="incomplete-symbols",
+            where=str(path),
+            hint="give the kernel's RPM or its symvers file",
+        )
+    symvers = kernel.symvers
+    return Kernel.of_list(
+        kernel.label,
+        symvers.crcs,
+        symsets=symvers.symsets,
+        modules=symvers.modules,
+        namespaces=symvers.namespaces,
+        uname_r=kernel.uname_r,
+    )
+
+
+def _find(text: str, units: list[KernelUnit], side: str) -> KernelUnit:
+    for spelled in (_nevra, _uname, _evr, _evr_without_rebuild):
+        found = [unit for unit in units if spelled(unit) == text]
+        if found:
+            flavors = {unit.flavor for unit in found}
+            if len(flavors) > 1:
+                raise RequestError(
+                    f"{text} is there for {' and '.join(sorted(flavors))}",
+                    reference="ambiguous-kernel",
+                    where=side,
+                    hint=f"say which: --flavor {min(flavors)}, or {text}-{min(flavors)}",
+                )
+            return max(found, key=lambda unit: unit.nevra.evr)
+    known = [_evr(unit) for unit in units]
+    near = difflib.get_close_matches(text, known, n=2, cutoff=0.6)
+    raise RequestError(
+        f"no kernel {text} is installed or in a repository",
+        reference="unknown-kernel",
+        where=side,
+        hint=f"did you mean {' or '.join(near)}?" if near else "see the kernels: kmpsolve matrix",
+    )
+
+
+def _nevra(unit: KernelUnit) -> str:
+    return str(unit.nevra)
+
+
+def _uname(unit: KernelUnit) -> str:
+    return unit.uname_r
+
+
+def _evr(unit: KernelUnit) -> str:
+    return str(unit.nevra.evr)
+
+
+def _evr_without_rebuild(unit: KernelUnit) -> str:
+    return _evr(unit).rpartition(".")[0]
+
+
+def _rendered(found: KabiDiff, options: argparse.Namespace) -> str:
+    from kmpsolve.report import diff
+
+    if options.format == "json":
+        return json.dumps(diff.document(found), indent=2, ensure_ascii=False) + "\n"
+    if options.format == "csv":
+        return diff.render_csv(found)
+    if options.format == "html":
+        from kmpsolve.report.html.diff import render_html
+
+        return render_html(found)
+    from kmpsolve.report.terminal import Terminal
+
+    return diff.render_diff(found, Terminal.of(options.color, to_file=options.output is not None), options.verbose)

@@ -1,0 +1,93 @@
+"""``kmpsolve guard``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from pathlib import Path
+
+from kmpsolve.cli.options import write_result
+from kmpsolve.errors import PrivilegeError
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of ``guard``."""
+    parser.add_argument("action", choices=("on", "off", "sync", "status"))
+    parser.add_argument("--config", metavar="FILE", help="a configuration file to read after the system's")
+    group = parser.add_argument_group("output")
+    group.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
+    group.add_argument("-o", "--output", metavar="FILE", help="write the result there instead of to stdout")
+    group.add_argument("-v", "--verbose", action="store_true", help="tell the chain behind an error")
+    group.add_argument("-q", "--quiet", action="store_true", help="nothing but results and errors")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Switch the guard, or bring its locks in line with what the repositories have now."""
+    from kmpsolve.zypp import guard
+    from kmpsolve.zypp.lockfile import zypp_lock
+
+    root = Path("/")
+    if options.action != "status":
+        if os.geteuid() != 0:
+            raise PrivilegeError("only root may do this", reference="not-root", hint="Run it as root")
+        with zypp_lock():
+            if options.action != "sync":
+                guard.switch(root, _library(), on=options.action == "on")
+            if options.action != "off":
+                return _sync(options, root)
+    _show(options, root, [])
+    return 0
+
+
+def _sync(options: argparse.Namespace, root: Path) -> int:
+    from kmpsolve.config import read_config
+    from kmpsolve.request import Request
+    from kmpsolve.zypp import guard, words
+    from kmpsolve.zypp.reading import read_caches
+
+    config = read_config(root, Path(options.config) if options.config else None)
+    request = Request(running=os.uname().release)
+    loaded = read_caches(root, request, config, without_holds=True, patches=True).loaded
+    guarded = guard.survey(loaded)
+    guard.write(guarded, root, keep=config.keep_last_good)
+    told = words.held(guarded)
+    if guarded.held:
+        told += words.patch_command(guard.free_patches(loaded, guarded))
+    _show(options, root, told)
+    return 0
+
+
+def _library() -> Path:
+    """The folder that kmpsolve is installed in."""
+    return Path(__file__).parents[2]
+
+
+def _show(options: argparse.Namespace, root: Path, told: list[str]) -> None:
+    from kmpsolve.metadata.locks import parse_locks
+    from kmpsolve.zypp import guard
+    from kmpsolve.zypp.lockfile import HOLD
+
+    on = guard.installed_service(root)
+    locks = guard.standing(root)
+    path = guard.locks_path(root)
+    problems = parse_locks(path.read_text(errors="replace") if path.is_file() else "").problems
+    holds = [lock for lock in locks if lock.comment == HOLD]
+    keeps = [lock for lock in locks if lock.comment != HOLD]
+    if options.format == "json":
+        document = {
+            "schema_version": 1,
+            "on": on,
+            "holds": [{"name": lock.name, "evr": lock.evr} for lock in holds],
+            "keeps": [{"name": lock.name, "evr": lock.evr} for lock in keeps],
+            "problems": list(problems),
+        }
+        write_result(json.dumps(document, indent=2) + "\n", options)
+        return
+    lines = [f"guard: {'on' if on else 'off'}", *told]
+    lines += [f"  holds  {lock.name} {lock.evr}" for lock in holds]
+    lines += [f"  keeps  {lock.name} {lock.evr}" for lock in keeps]
+    lines += [f"  {path} {problem}" for problem in problems]
+    write_result("\n".join(lines) + "\n", options)

@@ -1,0 +1,58 @@
+"""The difference of two kernels as a page."""
+
+from __future__ import annotations
+
+from kmpsolve.compat.kabi import KabiDiff
+from kmpsolve.report.html.page import Section, render_page, render_part
+from kmpsolve.report.words import plural
+
+__all__ = ["render_html"]
+
+
+def render_html(diff: KabiDiff) -> str:
+    """One page: the KMPs hit, then every symbol."""
+    kmps = len({hit.build.name for hit in diff.hits})
+    sections = []
+    if diff.hits:
+        rows = [
+            [
+                hit.build.name,
+                str(hit.build.nevra.evr),
+                hit.build.package.repository or "installed",
+                f"{len(hit.symbols)}",
+                ", ".join(hit.symbols) if hit.symbols else f"built for {diff.a.label} only",
+            ]
+            for hit in diff.hits
+        ]
+        heads = ["KMP", "build", "repository", "symbols hit", "which"]
+        body = render_part("table", id="table-hits", caption="Builds that fit A and not B", heads=heads, rows=rows)
+        sections.append(Section(id="hits", title="KMPs that it hits", body=body))
+    users = {symbol: len(group.hits) for group in diff.groups for symbol in group.symbols}
+    rows = []
+    for change in diff.changed:
+        rows.append([change.symbol, "changed", change.a, change.b, _tolerated(diff, change.symbol), f"{users[change.symbol]}"])
+    for symbol in diff.removed:
+        rows.append([symbol, "removed", diff.a.crcs[symbol][0], "", _tolerated(diff, symbol), f"{users[symbol]}"])
+    for symbol in diff.added:
+        rows.append([symbol, "added", "", diff.b.crcs[symbol][0], "", "0"])
+    heads = ["symbol", "change", "A", "B", "tolerated", "builds hit"]
+    body = render_part("table", id="table-symbols", caption="Every symbol that differs", heads=heads, rows=rows)
+    sections.append(Section(id="symbols", title="Symbols", body=body))
+    idle = [f"Rule in line {rule.line} is never used: {rule}" for rule in diff.unused]
+    idle += [
+        f"Rule in line {rule.line} cannot be judged, neither source names modules or namespaces: {rule}"
+        for rule in diff.unjudged
+    ]
+    if idle:
+        sections.append(Section(id="rules", title="Rules", body=render_part("prose", title="", paragraphs=idle)))
+    return render_page(
+        title=f"kmpsolve diff: A is {diff.a.label}, B is {diff.b.label}",
+        verdict=f"HITS {plural(kmps, 'KMP')}" if diff.hits else "hits no KMP",
+        badge="bad" if diff.hits else "good",
+        lead=[f"{len(diff.changed):,} changed, {len(diff.removed):,} removed, {len(diff.added):,} added."],
+        sections=sections,
+    )
+
+
+def _tolerated(diff: KabiDiff, symbol: str) -> str:
+    return "yes" if symbol in diff.tolerated else "no"
