@@ -21,7 +21,7 @@ from kmpsolve.metadata.rootpath import Root
 from kmpsolve.model.evr import rpmvercmp
 from kmpsolve.model.plan import Unmanaged
 from kmpsolve.model.symbols import flavor_of_uname
-from kmpsolve.modules.check import CheckReport, Subject
+from kmpsolve.modules.check import CheckReport, Subject, SubjectVerdict
 from kmpsolve.modules.findings import Finding, Severity, named
 from kmpsolve.modules.kernel import Kernel
 from kmpsolve.modules.loader import Judgement, judge_together
@@ -46,9 +46,20 @@ class VerifyReport(CheckReport):
     ----------
     unmanaged
         Modules that no package owns, judged against the newest kernel of their flavor.
+    complete
+        Whether it is known which package owns what; without it nothing is safe.
     """
 
     unmanaged: tuple[Unmanaged, ...] = ()
+    complete: bool = True
+
+    @property
+    def verdict(self) -> SubjectVerdict:
+        """The worst there is; never ``safe`` if something could not be looked at."""
+        verdicts = {subject.verdict for subject in self.subjects}
+        if "blocked" in verdicts or any(finding.severity == "error" for finding in self.findings):
+            return "blocked"
+        return "unverified" if "unverified" in verdicts or not self.complete else "safe"
 
     def to_json(self) -> dict[str, Any]:
         """The document that ``verify --format json`` prints."""
@@ -209,7 +220,7 @@ def verify_disk(disk: Disk, *, require_signed: bool = False) -> VerifyReport:
     for kernel in disk.kernels:
         links = list(_of_links(disk, kernel))
         findings += links
-        named_already = {finding.subject for finding in links}
+        named_already = {finding.subject for finding in links} | disk.damage.keys()
         for subject, finding in _of_modules(disk, kernel, certificates, require_signed):
             subjects.append(subject)
             if finding is not None and finding.subject not in named_already:
@@ -224,6 +235,7 @@ def verify_disk(disk: Disk, *, require_signed: bool = False) -> VerifyReport:
         subjects=tuple(sorted(subjects, key=lambda s: (s.path, s.kernel or ""))),
         findings=tuple(sorted(set(findings), key=lambda f: (f.subject, f.reference, f.message))),
         unmanaged=unmanaged,
+        complete=disk.owners.known,
     )
 
 
@@ -375,7 +387,10 @@ def _of_link(disk: Disk, kernel: KernelDisk, file: ModuleFile, expected: str | N
 def _of_modules(
     disk: Disk, kernel: KernelDisk, certificates: Sequence[x509.Certificate], require_signed: bool
 ) -> Iterator[tuple[Subject, Finding | None]]:
-    """Every module of a KMP that this kernel would load, judged together with what no package owns."""
+    """Every module of a KMP that this kernel would load, judged together with what no package owns.
+
+    Where nobody knows the owners, every module in the folders of KMPs counts as one's.
+    """
     readable: list[tuple[ModuleFile, str | None, Module]] = []
     contents = {m.path: m.module for o in disk.offers for m in o.modules}
     for resolved in kernel.actual.values():
@@ -384,44 +399,43 @@ def _of_modules(
         owner = disk.owners.of(target)
         if target in contents:
             module = contents[target]
-            if module is None:
-                yield (
-                    Subject(
-                        path=file.path,
-                        nevra=owner,
-                        kernel=kernel.tree.uname_r,
-                        verdict="blocked",
-                        mismatches=(),
-                    ),
-                    None,
-                )
-            else:
-                readable.append((file, owner, module))
-        elif (
-            owner is None
-            and disk.owners.known
-            and (file.folder != "kernel" or kernel.tree.uname_r in disk.owners.kernels)
-        ):
+        elif owner is None and (file.folder != "kernel" or kernel.tree.uname_r in disk.owners.kernels):
             try:
-                readable.append((file, None, read_module_file(disk.trees.root, file.target or file.path)))
+                module = read_module_file(disk.trees.root, target)
             except MetadataError:
-                continue
+                module = None
+        else:
+            continue
+        if module is not None:
+            readable.append((file, owner, module))
+        elif owner is not None or not disk.owners.known:
+            yield (
+                Subject(
+                    path=file.path,
+                    nevra=owner,
+                    kernel=kernel.tree.uname_r,
+                    verdict="blocked",
+                    mismatches=(),
+                ),
+                _finding("unreadable-module", "error", target, "cannot be read as a module", _LOADER),
+            )
     judged = judge_together([module for _, _, module in readable], kernel.kernel)
     for (file, owner, module), judgement in zip(readable, judged, strict=True):
-        if owner is not None:
+        if owner is not None or not disk.owners.known:
             yield _of_module(kernel, file, owner, module, judgement, certificates, require_signed)
 
 
 def _of_module(
     kernel: KernelDisk,
     file: ModuleFile,
-    owner: str,
+    owner: str | None,
     module: Module,
     judgement: Judgement,
     certificates: Sequence[x509.Certificate],
     require_signed: bool,
 ) -> tuple[Subject, Finding | None]:
     uname_r = kernel.tree.uname_r
+    who = f"{owner} on {uname_r}" if owner else f"on {uname_r}"
     verdict = judgement.verdict
     finding: Finding | None = None
     reasons = []
@@ -442,7 +456,7 @@ def _of_module(
         reasons.append("it is not signed" if state == "unsigned" else "none of the certificates signed it")
     if verdict == "blocked":
         finding = _finding(
-            "would-not-load", "error", file.path, f"{owner} on {uname_r}: {'; '.join(reasons)}", _LOADER
+            "would-not-load", "error", file.path, f"{who}: {'; '.join(reasons)}", _LOADER
         )
     elif verdict == "unverified":
         why = (
@@ -450,7 +464,7 @@ def _of_module(
             if not module.versions
             else kernel.kernel.symvers.gap or f"nothing tells the version of {named(judgement.unverified)}"
         )
-        finding = _finding("unverified-module", "warning", file.path, f"{owner} on {uname_r}: {why}", _LOADER)
+        finding = _finding("unverified-module", "warning", file.path, f"{who}: {why}", _LOADER)
     subject = Subject(
         path=file.path, nevra=owner, kernel=uname_r, verdict=verdict, mismatches=judgement.mismatches
     )
@@ -560,10 +574,10 @@ def _of_initrd(disk: Disk, kernel: KernelDisk) -> Iterator[Finding]:
         return
     changed, gone = [], []
     for name, content in sorted(initrd.modules.items()):
-        resolved = kernel.actual.get(name)
-        if resolved is None:
+        source = kernel.expected.sources.get(name)
+        if source is None:
             gone.append(name)
-        elif not _same_module(disk, resolved.file, content):
+        elif source.target not in disk.damage and not _same_module(disk, source.target, content):
             changed.append(name)
     if changed or gone:
         parts = [
@@ -579,14 +593,13 @@ def _of_initrd(disk: Disk, kernel: KernelDisk) -> Iterator[Finding]:
         )
 
 
-def _same_module(disk: Disk, file: ModuleFile, content: bytes) -> bool:
+def _same_module(disk: Disk, inside: str, content: bytes) -> bool:
     """Whether an initrd's copy is the module on disk; dracut may strip or unpack what it copies."""
-    assert file.target is not None
     try:
-        if disk.trees.locate(file.target).read_bytes() == content:
+        if disk.trees.locate(inside).read_bytes() == content:
             return True
-        ours = read_module_file(disk.trees.root, file.target)
-        theirs = read_module(content, file.path)
+        ours = read_module_file(disk.trees.root, inside)
+        theirs = read_module(content, inside)
     except (OSError, MetadataError):
         return False
     if ours.said("srcversion") is None or theirs.said("srcversion") is None:

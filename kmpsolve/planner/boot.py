@@ -36,7 +36,8 @@ def _in_use(kmp: Kmp, builds: Sequence[KmpBuild], fit: Fit) -> BuildInUse:
     if fitting:
         via = "native" if is_native(fitting[0], unit) else "weak-updates"
         return BuildInUse(build=str(fitting[0].nevra), via=via)  # type: ignore[arg-type]
-    if absorbs(unit, kmp) and (not overrides(kmp) or len(mine) < len(builds)):
+    taken = any(obsoleted_by(unit.obsoletes, build.nevra) for build in kmp.installed)
+    if absorbs(unit, kmp) and (taken or not overrides(kmp)):
         return BuildInUse(build=None, via="builtin")
     versionless = [build for build in mine if not build.versioned]
     if versionless:

@@ -65,9 +65,10 @@ class _Chooser:
                     seen.add(option.stand)
                     for module in option.build.modules:
                         self.carriers.setdefault(module, []).append((option.build, option.stand))
-        for build in system.extras:
-            stand = Stand(build.package.handle, "compatible")
-            if stand in projection:
+        joining = [(build, Stand(build.package.handle, "compatible")) for build in system.extras]
+        self.extras = frozenset(stand for _, stand in joining if stand in projection)
+        for build, stand in joining:
+            if stand in self.extras:
                 for module in build.modules:
                     self.carriers.setdefault(module, []).append((build, stand))
 
@@ -99,7 +100,10 @@ class _Chooser:
                 clauses.append(self.carrying(module, kmp) + escape)
         if any(not clause for clause in clauses):
             return Outcome(False, frozenset(), (), ())
-        return self.projection.solve(clauses)
+        possible = self.extras.union(
+            option.stand for options in allowed.values() for option in options if option.stand is not None
+        )
+        return self.projection.solve(clauses, possible)
 
     def pick(self, outcome: Outcome, allowed: Allowed) -> dict[str, Option]:
         """The option of each KMP that an outcome took."""

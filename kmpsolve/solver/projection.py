@@ -160,12 +160,8 @@ class Projection:
         origin = pool.id2solvable(stand.handle)
         copy = self._repo.add_solvable()
         copy.name, copy.evr, copy.arch = origin.name, origin.evr, origin.arch
-        present = pool.str2id(f"kmpsolve:present:{origin.name}")
         if stand.role == "given-up":
             copy.name = f"kmpsolve-given-up-{origin.name}"
-            copy.add_deparray(solv.SOLVABLE_CONFLICTS, present)
-        else:
-            copy.add_deparray(solv.SOLVABLE_PROVIDES, present)
         table = self._universe.table
         for capability in origin.lookup_idarray(solv.SOLVABLE_PROVIDES):
             if capability not in build.exports.capabilities:
@@ -210,8 +206,14 @@ class Projection:
         stand = self._stand_of.get(handle)
         return stand.handle if stand else handle
 
-    def solve(self, clauses: Iterable[Sequence[Stand]]) -> Outcome:
-        """Look for a system with the target in which of each clause one stand is chosen."""
+    def solve(self, clauses: Iterable[Sequence[Stand]], possible: frozenset[Stand]) -> Outcome:
+        """Look for a system with the target in which of each clause one stand is chosen.
+
+        Parameters
+        ----------
+        possible
+            The stands that may be chosen at all; the others must not come in for somebody's requirement.
+        """
         pool = self._pool
         job, install = pool.Job, solv.Job.SOLVER_INSTALL
         jobs = [job(install | solv.Job.SOLVER_SOLVABLE, p.handle) for p in self._unit.packages]
@@ -219,6 +221,10 @@ class Projection:
         for clause in clauses:
             ids = sorted({self._copies[stand] for stand in clause})
             jobs.append(job(install | solv.Job.SOLVER_SOLVABLE_ONE_OF, pool.towhatprovides(ids)))
+        forbidden = sorted(copy for stand, copy in self._copies.items() if stand not in possible)
+        if forbidden:
+            nothing = solv.Job.SOLVER_ERASE | solv.Job.SOLVER_SOLVABLE_ONE_OF
+            jobs.append(job(nothing, pool.towhatprovides(forbidden)))
         for handle in self._verify:
             jobs.append(job(solv.Job.SOLVER_VERIFY | solv.Job.SOLVER_SOLVABLE, handle))
         for handle in self._universe.locked_user_space:

@@ -25,6 +25,14 @@ def purged_after(
     running
         The uname -r that will run then: the kernel that boots next.
     """
+    arrived = list(arrived)
+    with universe.naming(arrived):
+        return _purged_after(universe, arrived, gone, running)
+
+
+def _purged_after(
+    universe: Universe, arrived: Iterable[Package], gone: Iterable[Package], running: str
+) -> frozenset[int]:
     left_out = {package.handle for package in gone}
     new = {package.handle for package in arrived}
     present = sorted((universe.installed_handles - left_out) | new)

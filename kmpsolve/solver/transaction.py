@@ -54,14 +54,8 @@ def transact(universe: Universe, wanted: Iterable[Package], removed: Iterable[Pa
     follow zypp's policies.
     """
     wanted = list(wanted)
-    named = universe.hidden & {package.handle for package in wanted}
-    if named:
-        universe.show_true_system(named)
-        try:
-            return _transact(universe, wanted, removed)
-        finally:
-            universe.show_true_system()
-    return _transact(universe, wanted, removed)
+    with universe.naming(wanted):
+        return _transact(universe, wanted, removed)
 
 
 def _transact(universe: Universe, wanted: Iterable[Package], removed: Iterable[Package]) -> Transacted:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -563,6 +564,19 @@ class Universe:
         """Whether any package provides the name of a capability, in whatever version."""
         name = self.pool.dep2str(capability).partition(" ")[0]
         return bool(self.pool.whatprovides(self.pool.str2id(name)))
+
+    @contextmanager
+    def naming(self, packages: Iterable[Package]) -> Iterator[None]:
+        """A context in which `packages` count although zypp would not choose some of them by itself."""
+        named = self.hidden & {package.handle for package in packages}
+        if not named:
+            yield
+            return
+        self.show_true_system(named)
+        try:
+            yield
+        finally:
+            self.show_true_system()
 
     def show_true_system(self, named: frozenset[int] = frozenset()) -> None:
         """Consider every package again, on the system as it is.

@@ -117,8 +117,8 @@ class Building:
         """A link in weak-updates/, as weak-modules2 makes it."""
         if isinstance(target, Path):
             below = target.relative_to(self.modules)
-            text = f"/lib/modules/{below}"
             inside = Path(*below.parts[1:])
+            text = "../" * (len(inside.parts) + 1) + str(below)
         else:
             text = target
             inside = Path("updates") / target.rpartition("/")[2]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -27,8 +28,15 @@ def bare(tmp_path: Path) -> Building:
 
 
 @pytest.fixture
-def healthy(bare: Building, near: tuple[DebianKernel, DebianKernel]) -> Building:
+def healthy(tmp_path: Path, _healthy: Building) -> Building:
     """Two kernels; acme fits both, beta was built for each; all links, modules.dep and initrds are right."""
+    root = shutil.copytree(_healthy.root, tmp_path / "root", symlinks=True)
+    return Building(root, {nevra: list(paths) for nevra, paths in _healthy.owned.items()})
+
+
+@pytest.fixture(scope="session")
+def _healthy(tmp_path_factory: pytest.TempPathFactory, near: tuple[DebianKernel, DebianKernel]) -> Building:
+    bare = Building(tmp_path_factory.mktemp("healthy") / "root").start()
     old, new = near
     both = names_that(old, new, fit=True)
     neither = names_that(old, new, fit=False)

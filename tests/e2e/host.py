@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import functools
 import http.server
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from tests.sandbox import ZYPP_CONF, Finished, Sandbox
 from tests.support import cache, repository, rpmbuild
-from tests.support.fixture import Repository, Scenario, parse
+from tests.support.fixture import parse
 from tests.support.packages import PackageSpec
 
 CHECKOUT = Path(__file__).parents[2]
@@ -79,6 +80,7 @@ def specs(*nevras: str) -> list[PackageSpec]:
 def _installation() -> Path:
     """What ``make install`` installs, made once for each test process."""
     folder = Path(tempfile.mkdtemp(prefix="kmpsolve-installed-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     install(folder)
     return folder
 
@@ -96,16 +98,139 @@ def _python_folders() -> Iterator[Path]:
             yield folder
 
 
-@dataclass(kw_only=True)
 class Host(Sandbox):
-    """A sandbox with kmpsolve's own words for what tests do with it."""
+    """A sandbox with an installed system of these packages; a context.
+
+    Parameters
+    ----------
+    installed
+        NEVRAs in the rpmdb.
+    hook
+        Whether kmpsolve is installed.
+    multiversion
+        Whether kernels and KMPs are installed beside older ones.
+    configuration
+        The text of kmpsolve.toml instead of the one that is installed.
+    """
+
+    def __init__(
+        self,
+        *installed: str,
+        hook: bool = True,
+        multiversion: bool = True,
+        configuration: str | None = None,
+        more: Iterable[PackageSpec] = (),
+        unprivileged: bool | None = None,
+    ) -> None:
+        conf = ZYPP_CONF if multiversion else NO_MULTIVERSION
+        super().__init__(shared=[cache.root(), *_python_folders()], zypp_conf=conf, unprivileged=unprivileged)
+        self._installed = [*specs(*installed), *more]
+        self._hook = hook
+        self._configuration = configuration
+
+    def __enter__(self) -> Host:
+        super().__enter__()
+        self.install_rpms(rpmbuild.build(self._installed))
+        if self._hook:
+            self.install_kmpsolve()
+        if self._configuration is not None:
+            self.write("/etc/kmpsolve/kmpsolve.toml", self._configuration)
+        return self
+
+    def install_kmpsolve(self) -> None:
+        """Put what ``make install`` installs into place."""
+        names = sorted(path.name for path in _installation().iterdir())
+        packed = subprocess.Popen(["tar", "-C", str(_installation()), "-cf", "-", *names], stdout=subprocess.PIPE)
+        unpack = ["tar", "-C", str(self.root), "--no-overwrite-dir", "--no-same-owner", "-xf", "-"]
+        subprocess.run(unpack, stdin=packed.stdout, check=True)
+        assert packed.stdout is not None
+        packed.stdout.close()
+        assert packed.wait() == 0
+
+    def add(
+        self,
+        alias: str,
+        packages: Iterable[PackageSpec],
+        patches: Iterable[repository.PatchSpec] = (),
+        *,
+        url: str | None = None,
+        priority: int = 99,
+    ) -> Path:
+        """Add a repository with these packages; returns its folder."""
+        folder = repository.rpm_md(packages, patches)
+        self.add_repository(alias, url or f"dir:{folder}", priority=priority)
+        return folder
+
+    def kmpsolve(self, *arguments: str, env: Mapping[str, str] = {}) -> Finished:  # noqa: B006
+        """``kmpsolve ARGUMENTS``."""
+        return self.run(["kmpsolve", *arguments], env=env)
+
+    def zypp_log(self) -> str:
+        """zypper's own log."""
+        path = self.path("/var/log/zypper.log")
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def last_verdict(self) -> dict[str, Any]:
+        """What the hook left in /run."""
+        document: dict[str, Any] = json.loads(self.path("/run/kmpsolve/last-verdict.json").read_text())
+        return document
+
+    def downloaded(self) -> list[str]:
+        """RPMs in zypper's cache."""
+        folder = self.path("/var/cache/zypp/packages")
+        return sorted(path.name for path in folder.rglob("*.rpm")) if folder.exists() else []
+
+    def locks(self) -> str:
+        """The locks file."""
+        path = self.path("/etc/zypp/locks")
+        return path.read_text() if path.exists() else ""
+
+    def rpmdb(self) -> bytes:
+        """The rpmdb's packages as bytes, whatever else rpm writes beside them."""
+        return self.run(["rpm", "-qa", "--qf", "%{DBINSTANCE} %{NEVRA} %{SHA256HEADER} %{INSTALLTIME}\n"]).stdout.encode()
 
 
-class Machine:
-    """One machine; made by `machine`."""
+@contextlib.contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """Serve a folder; yields its address."""
 
-    def __init__(self, sandbox: Sandbox) -> None:
-        self.sandbox = sandbox
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.sandbox, name)
+    handler = functools.partial(Quiet, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def patches() -> list[repository.PatchSpec]:
+    """A security patch with the kernel, and one with something else."""
+    return [
+        repository.PatchSpec(id=KERNEL_PATCH, packages=tuple(specs(NEW)), cves=("CVE-2026-1111",)),
+        repository.PatchSpec(id=TOOL_PATCH, packages=tuple(specs(NEWER_TOOL))),
+    ]
+
+
+def stopped(host: Host, ended: Finished, before: bytes) -> list[str]:
+    """What is not as it has to be after a transaction that the hook stopped; empty if all is."""
+    wrong = []
+    if ended.code != 8:
+        wrong.append(f"exit code {ended.code}")
+    if "kmpsolve: stopped this update before anything was changed" not in ended.stderr:
+        wrong.append(f"no explanation: {ended.stderr}")
+    if host.rpmdb() != before:
+        wrong.append("the rpmdb changed")
+    if host.downloaded():
+        wrong.append(f"downloaded {host.downloaded()}")
+    pid = host.path("/run/zypp.pid")
+    if pid.exists() and pid.read_text().strip() not in ("", "0") and ended.code != 137:
+        holder = pid.read_text().strip()
+        if host.run(["test", "-e", f"/proc/{holder}"]).code == 0:
+            wrong.append("zypp is locked")
+    return wrong

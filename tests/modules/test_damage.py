@@ -17,6 +17,7 @@ import pytest
 import zstandard
 
 from kmpsolve.errors import MetadataError
+from kmpsolve.modules.folder import files_below
 from kmpsolve.modules.module import read_module
 from kmpsolve.modules.rpmfile import payload, read_rpm
 from tests.modules import debian, kbuild
@@ -226,6 +227,16 @@ def test_random_damage(base: Path) -> None:
             outcomes["refused"] += 1
     assert min(outcomes.values()) > 200
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 4 << 20
+
+
+def test_a_folder_that_cannot_be_read(tmp_path: Path) -> None:
+    """Silence about a folder would vouch for what is in it."""
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "file").touch()
+    assert list(files_below(tmp_path)) == [tmp_path / "folder" / "file"]
+    with pytest.raises(MetadataError, match="cannot be read: No such file") as caught:
+        list(files_below(tmp_path / "nowhere"))
+    assert caught.value.reference == "folder-unreadable"
 
 
 def test_damaged_rpms(tmp_path: Path) -> None:

@@ -48,7 +48,8 @@ def _changed(module: Path, place: int) -> Module:
 )
 def test_signed_by_sign_file(kind: str, algorithm: str, base: Path, tmp_path: Path) -> None:
     key, certificate = kbuild.signing_key(tmp_path / "ours", name="Ours", kind=kind)
-    _, stranger = kbuild.signing_key(tmp_path / "other", name="Other")
+    # Of the same name, with another key and number.
+    _, stranger = kbuild.signing_key(tmp_path / "other", name="Ours")
     signed = tmp_path / "signed.ko"
     subprocess.run([base.parent / "sign-file", algorithm, key, certificate, base, signed], check=True)
     module = read_module(signed)

@@ -308,6 +308,8 @@ class _Maker:
             self.keep(Tool(name="acme-firmware"), self.offered)
 
     def pin(self, name: str, build: Kmp) -> str:
+        if "flavors" in self.features:  # what both flavors provide would tie their plans together
+            return self.dice.pick((f"{name} = {build.spec().evr}", f"{name} >= {build.version}", name))
         kmp = f"{build.name}-kmp"
         return self.dice.pick(
             (

@@ -114,6 +114,11 @@ def test_named_reports(tmp_path: Path) -> None:
     for name, facts in {
         "kiwi-ethercat-rt": ("__SCK__tp_func_xdp_exception  wants 67b736ee", "works up to 6.4.0-150600.6.12"),
         "geckolinux-exact-kernel": ("it was built for kernel 6.3.4-1-default and no other",),
+        "openzfs-wait-on-bit": (
+            "out_of_line_wait_on_bit  wants 3c0b1d22, kernel has 11223344",
+            "wake_up_bit              wants 4a5b6c7d, kernel has 90ab12cd",
+            "tried  2.3.4 (installed), 2.3.5 (filesystems): the same 2",
+        ),
         "lustre-on-zfs": ("reuse  lustre-osd-zfs-kmp-default", "fetch  zfs-kmp-default", "0.7.13_k4.12.14_122.26-1"),
     }.items():
         work = tmp_path / name

@@ -1,0 +1,54 @@
+"""A system with the real zypper in it, in a throw-away namespace (`tests.sandbox`), filled with a world."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmarks.data import CACHE, CHECKOUT, Shape, ready
+
+os.environ.setdefault("KMPSOLVE_TEST_CACHE", str(CACHE / "rpm"))
+
+from tests.sandbox import Sandbox  # noqa: E402 (reads where its cache is)
+from tests.support import rpmbuild  # noqa: E402
+from tests.support.packages import PackageSpec  # noqa: E402
+
+__all__ = ["system"]
+
+_JUST_DATABASE = ("--justdb", "--nodeps", "--force", "--noorder", "--nosignature", "--noscripts", "--quiet")
+
+
+@contextmanager
+def system(shape: Shape) -> Iterator[Sandbox]:
+    """A system with the installed packages of `shape` and its two repositories, not yet refreshed."""
+    world = ready(shape)
+    with Sandbox(shared=[CHECKOUT, CACHE, Path(sys.prefix)]) as sandbox:
+        saved = world / "rpmdb"
+        if not saved.is_dir():
+            _install(sandbox, world / "installed.json")
+            shutil.copytree(sandbox.path("/var/lib/rpm"), world / "rpmdb.draft", dirs_exist_ok=True)
+            (world / "rpmdb.draft").rename(saved)
+        else:
+            shutil.copytree(saved, sandbox.path("/var/lib/rpm"), dirs_exist_ok=True)
+        for alias in ("sle", "vendor"):
+            sandbox.add_repository(alias, f"dir:{world / alias}", refresh=False)
+        yield sandbox
+
+
+def _install(sandbox: Sandbox, packages: Path) -> None:
+    specs = [
+        PackageSpec(
+            **{key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()},
+            files=("/bin/sh",) if entry["name"] == "package-0" else (),
+        )
+        for entry in json.loads(packages.read_text())
+    ]
+    rpms = [str(path) for path in rpmbuild.build(specs)]
+    ended = sandbox.run(["xargs", "rpm", "-i", *_JUST_DATABASE], stdin="\n".join(rpms), timeout=1200)
+    if ended.code:
+        raise RuntimeError(str(ended)[-2000:])

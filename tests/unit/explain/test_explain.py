@@ -1,0 +1,118 @@
+"""``kmpsolve explain``: the whole story of one KMP."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from syrupy.assertion import SnapshotAssertion
+
+from kmpsolve.explain.modulefiles import module_hits
+from kmpsolve.modules.module import Module
+from tests.scenarios import runner
+from tests.support import fixture
+
+CASES = [
+    ("demo-blocked", "acme-storage-kmp-default"),
+    ("demo-blocked", "ofed"),
+    ("demo-blocked", "acme-nic-kmp"),
+    ("kiwi-ethercat-rt", "ethercat"),
+    ("openzfs-wait-on-bit", "zfs"),
+    ("geckolinux-exact-kernel", "bcm43xx"),
+    ("lustre-on-zfs", "lustre-osd-zfs"),
+    ("chain-lower-blocked", "disk"),
+    ("chain-only-lower-rebuilt", "disk"),
+    ("conflict", "acme"),
+    ("vendor-other", "acme"),
+    ("rebuild-fails-too", "acme"),
+    ("builtin", "acme"),
+    ("no-symbol-versions", "acme"),
+    ("rebuilt-on-host-configured", "nvidia"),
+    ("already-broken", "acme"),
+    ("waiver", "mpt3sas"),
+    ("symsets-abort", "acme"),
+]
+
+
+def _ask(name: str, work: Path, *words: str) -> runner.Answer:
+    return runner.ask(fixture.load(name), "rpm-md", work, "explain", *words)
+
+
+@pytest.mark.parametrize(("name", "kmp"), CASES)
+def test_text(name: str, kmp: str, tmp_path: Path, snapshot: SnapshotAssertion) -> None:
+    answer = _ask(name, tmp_path, kmp)
+    assert answer.stderr == ""
+    assert answer.stdout == snapshot
+
+
+@pytest.mark.parametrize("name", fixture.names())
+def test_json_is_the_entry_of_the_plan_with_its_history(name: str, tmp_path: Path) -> None:
+    (tmp_path / "plan").mkdir()
+    plan = runner.ask(fixture.load(name), "rpm-md", tmp_path / "plan").plan
+    for flavor in plan["flavors"]:
+        for entry in flavor["kmps"][:2]:
+            work = tmp_path / entry["name"]
+            work.mkdir()
+            answer = _ask(name, work, entry["name"], "--format", "json")
+            document: dict[str, Any] = json.loads(answer.stdout)
+            assert {key: document[key] for key in entry} == entry
+            history = {seen["kernel"]: seen for seen in document["history"]}
+            assert len(history) == len(document["history"])
+            assert {kernel["nevra"] for kernel in flavor["current"]} <= history.keys()
+            target = flavor["target"]["nevra"] if flavor["target"] else flavor["current"][0]["nevra"]
+            if entry["decision"] in ("reuse", "fetch"):
+                assert (history[target]["mismatches"], history[target]["fits"]) == (0, True)
+            elif entry["decision"] == "blocked":
+                assert history[target]["mismatches"] == len(entry["mismatches"])
+                assert history[target]["fits"] is False
+            elif entry["decision"] == "unverified":
+                assert history[target]["mismatches"] is None
+            counts = {(b["nevra"], b["repository"]): len(b["mismatches"]) for b in document["builds"]}
+            assert counts == {(a["nevra"], a["repository"]): a["mismatches"] for a in entry["tried"]}
+
+
+def test_every_symbol_says_since_when(tmp_path: Path) -> None:
+    document = json.loads(_ask("demo-blocked", tmp_path, "acme-storage", "--format", "json").stdout)
+    new = "kernel-default-6.4.0-150600.23.30.1.x86_64"
+    assert document["changed_in"] == dict.fromkeys(("bio_alloc_bioset", "bio_put_many", "blk_mq_submit_bio"), new)
+    assert (document["works_up_to"], document["since"]) == ("kernel-default-6.4.0-150600.23.27.1.x86_64", new)
+
+
+@pytest.mark.parametrize(
+    ("asked", "message", "hint"),
+    [
+        ("acme-strage-kmp-default", "no KMP acme-strage-kmp-default is installed", "acme-storage-kmp-default"),
+        ("xyzzy", "no KMP xyzzy is installed", "kmpsolve plan"),
+    ],
+)
+def test_unknown(asked: str, message: str, hint: str, tmp_path: Path) -> None:
+    answer = _ask("demo-blocked", tmp_path, asked)
+    assert (answer.exit, answer.stdout) == (3, "")
+    first, second = answer.stderr.splitlines()
+    assert message in first
+    assert hint in second
+
+
+def test_only_in_a_repository(tmp_path: Path) -> None:
+    scenario = fixture.load("lustre-on-zfs")
+    here = [package for package in scenario.installed if not package.name.startswith("zfs-kmp")]
+    import dataclasses
+
+    answer = runner.ask(dataclasses.replace(scenario, installed=tuple(here)), "rpm-md", tmp_path, "explain", "zfs-kmp-default")
+    assert answer.exit == 3
+    assert "zfs-kmp-default is not installed; it is in zfs" in answer.stderr
+
+
+def test_another_kernel(tmp_path: Path) -> None:
+    answer = _ask("demo-blocked", tmp_path, "acme-storage", "--kernel", "6.4.0-150600.23.27.1", "--format", "json")
+    assert answer.exit == 0
+    assert json.loads(answer.stdout)["decision"] == "reuse"
+
+
+def test_which_modules_are_hit() -> None:
+    first = Module(name="a", path="/lib/modules/x/updates/a.ko.xz", versions={"kfree": "1", "bio": "2"})
+    second = Module(name="b", path="b.ko", versions={"kfree": "1"})
+    hits = module_hits([first, second], ["bio", "gone"])
+    assert [(hit.module, hit.symbols) for hit in hits] == [("a.ko.xz", ("bio",)), ("b.ko", ())]

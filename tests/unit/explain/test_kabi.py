@@ -1,0 +1,271 @@
+"""``kmpsolve diff`` and ``kmpsolve matrix``."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import subprocess
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from syrupy.assertion import SnapshotAssertion
+
+from kmpsolve.cli import main
+from kmpsolve.compat.severities import parse_severities
+from kmpsolve.errors import ConfigError
+from kmpsolve.model.evr import Evr
+from tests.modules.debian import DebianKernel, package_names
+from tests.scenarios import runner
+from tests.support import fixture
+
+OLD, MIDDLE, NEW = "6.4.0-150600.23.25.1", "6.4.0-150600.23.27.1", "6.4.0-150600.23.30.1"
+
+
+def _ask(name: str, work: Path, *words: str) -> runner.Answer:
+    return runner.ask(fixture.load(name), "rpm-md", work, *words)
+
+
+def _json(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, dict[str, Any]]:
+    code = main([*words, "--format", "json"])
+    return code, json.loads(capsys.readouterr().out)
+
+
+def test_diff_of_repository_kernels(tmp_path: Path, snapshot: SnapshotAssertion) -> None:
+    answer = _ask("demo-blocked", tmp_path, "diff", OLD, NEW)
+    assert answer.exit == 4
+    assert answer.stdout == snapshot
+
+
+def test_diff_json(tmp_path: Path) -> None:
+    answer = _ask("demo-blocked", tmp_path, "diff", MIDDLE, NEW, "--format", "json")
+    assert answer.exit == 4
+    document = json.loads(answer.stdout)
+    assert document["removed"] == ["bio_put_many"]
+    assert document["added"] == []
+    assert document["changed"] == [
+        {"symbol": "bio_alloc_bioset", "a": "c0ffee", "b": "7d3b1a20"},
+        {"symbol": "blk_mq_submit_bio", "a": "1b2c3d4e", "b": "9f00aa11"},
+    ]
+    hits = {entry["nevra"]: entry for entry in document["kmps"]}
+    assert {nevra.split("-kmp-")[0] for nevra in hits} == {"acme-storage"}
+    assert all(entry["hit"] == 3 and len(entry["symbols"]) == 3 for entry in hits.values())
+
+
+def test_a_build_that_never_fitted_is_not_hit(tmp_path: Path) -> None:
+    """ofed 24.07 fits neither; only what fits A and not B is hit."""
+    answer = _ask("demo-blocked", tmp_path, "diff", MIDDLE, NEW, "--format", "json")
+    assert not any("ofed" in entry["nevra"] for entry in json.loads(answer.stdout)["kmps"])
+
+
+def test_diff_without_a_hit_is_exit_0(tmp_path: Path) -> None:
+    answer = _ask("reuse", tmp_path, "diff", "6.4.0-150600.23.25", "6.4.0-150600.23.30.1", "--format", "json")
+    assert answer.exit == 0
+    assert json.loads(answer.stdout)["kmps"] == []
+
+
+def test_an_exact_kernel_is_a_hit_without_symbols(tmp_path: Path) -> None:
+    answer = _ask("exact-kernel", tmp_path, "diff", "6.3.4-1.1", "6.3.6-1.1", "--format", "json")
+    assert answer.exit == 4
+    (hit,) = json.loads(answer.stdout)["kmps"]
+    assert (hit["hit"], hit["symbols"], hit["exact_kernel"]) == (1, [], True)
+
+
+def test_a_kmp_behind_a_kmp_is_hit_too(tmp_path: Path) -> None:
+    answer = _ask("chain-lower-blocked", tmp_path, "diff", OLD, NEW, "--format", "json")
+    hits = {entry["nevra"].split("-kmp-")[0]: entry["symbols"] for entry in json.loads(answer.stdout)["kmps"]}
+    assert hits == {"bus": ["kmalloc"], "disk": ["bus_register"]}
+
+
+@pytest.mark.parametrize("kernel", ["6.4.0-1", "kernel-default-9-9.x86_64", "nonsense"])
+def test_an_unknown_kernel(kernel: str, tmp_path: Path) -> None:
+    answer = _ask("demo-blocked", tmp_path, "diff", OLD, kernel)
+    assert (answer.exit, answer.stdout) == (3, "")
+    assert f"no kernel {kernel} is installed or in a repository" in answer.stderr
+
+
+A = "0x00000001\tkept\tvmlinux\tEXPORT_SYMBOL\n0x0000abcd\tmoves\tdrivers/a/a\tEXPORT_SYMBOL_GPL\tNS_ONE\n"
+A += "0x00000002\tgoes\tlib/x\tEXPORT_SYMBOL\n"
+B = "0x1\tkept\tother\tEXPORT_SYMBOL_GPL\tNS\n0xabce\tmoves\tdrivers/a/a\tEXPORT_SYMBOL_GPL\tNS_ONE\n"
+B += "0x3\tcomes\tlib/x\tEXPORT_SYMBOL\n"
+
+
+@pytest.fixture
+def lists(tmp_path: Path) -> tuple[str, str]:
+    (tmp_path / "a.symvers").write_text(A)
+    (tmp_path / "b.symvers").write_text(B)
+    return str(tmp_path / "a.symvers"), str(tmp_path / "b.symvers")
+
+
+def test_files_alone_need_no_system(lists: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    code, document = _json(capsys, "diff", *lists)
+    assert code == 0
+    assert document["added"] == ["comes"]
+    assert document["removed"] == ["goes"]
+    assert document["changed"] == [{"symbol": "moves", "a": "abcd", "b": "abce"}]
+    assert document["kmps"] == []
+
+
+@pytest.mark.parametrize(
+    ("rules", "tolerated", "unused"),
+    [
+        ("", [], []),
+        ("moves PASS\n", ["moves"], []),
+        ("# nothing\n\nmov?s PASS # why\ngoes FAIL\n*_never PASS\n", ["moves"], ["*_never PASS"]),
+        ("drivers/* PASS\n", ["moves"], []),
+        ("NS_ONE PASS\nmoves FAIL\n", ["moves"], ["moves FAIL"]),
+        ("moves FAIL\nNS_ONE PASS\n", [], ["NS_ONE PASS"]),
+        ("vmlinux PASS\n", [], ["vmlinux PASS"]),
+        ("* PASS\n", ["goes", "moves"], []),
+    ],
+)
+def test_severities(
+    rules: str,
+    tolerated: list[str],
+    unused: list[str],
+    lists: tuple[str, str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = tmp_path / "severities"
+    file.write_text(rules)
+    code, document = _json(capsys, "diff", *lists, "--rules", str(file))
+    assert code == 0
+    assert document["tolerated"] == tolerated
+    assert [entry["rule"] for entry in document["unused_rules"]] == unused
+    assert main(["diff", *lists, "--rules", str(file)]) == 0
+    text = capsys.readouterr().out
+    assert text.count("is never used") == len(unused)
+
+
+def test_tolerated_changes_break_kmps_all_the_same(tmp_path: Path) -> None:
+    file = tmp_path / "severities"
+    file.write_text("* PASS\ndrivers/* FAIL\n")
+    answer = _ask("demo-blocked", tmp_path, "diff", MIDDLE, NEW, "--rules", str(file), "--format", "json")
+    assert answer.exit == 4
+    document = json.loads(answer.stdout)
+    assert len(document["tolerated"]) == 3
+    # A repository does not say which module exports a symbol.
+    assert [entry["line"] for entry in document["unjudged_rules"]] == [2]
+
+
+@pytest.mark.parametrize("text", ["kfree", "kfree MAYBE", "kfree PASS again", "kfree pass"])
+def test_wrong_rules(text: str) -> None:
+    with pytest.raises(ConfigError, match="line 2"):
+        parse_severities(f"a PASS\n{text}\n", "rules")
+
+
+@given(st.lists(st.text("ab*?/_", min_size=1, max_size=6), max_size=5), st.text("ab_/[.", max_size=6))
+def test_rules_match_as_a_shell_does_without_brackets(patterns: list[str], symbol: str) -> None:
+    """Held against fnmatch, which agrees as long as no bracket is in the pattern."""
+    from fnmatch import fnmatchcase
+
+    rules = parse_severities("\n".join(f"x{pattern} PASS" for pattern in patterns), "rules").rules
+    for rule in rules:
+        assert rule.matches(f"x{symbol}") == fnmatchcase(f"x{symbol}", rule.pattern)
+
+
+def test_csv(lists: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    main(["diff", *lists, "--format", "csv"])
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [(row["change"], row["symbol"], row["a"], row["b"]) for row in rows] == [
+        ("added", "comes", "", "3"),
+        ("removed", "goes", "2", ""),
+        ("changed", "moves", "abcd", "abce"),
+    ]
+
+
+def test_files_against_a_system(lists: tuple[str, str], tmp_path: Path) -> None:
+    """A list does not know its flavor; it is held against the builds of every installed one."""
+    old, new = tmp_path / "old.symvers", tmp_path / "new.symvers"
+    old.write_text("0x1b2c3d4e\tkmalloc\tvmlinux\tEXPORT_SYMBOL\n0x37a0cba\tkfree\tvmlinux\tEXPORT_SYMBOL\n"
+                   "0xc0ffee\tbio_put_many\tvmlinux\tEXPORT_SYMBOL\n")
+    new.write_text("0x1b2c3d4e\tkmalloc\tvmlinux\tEXPORT_SYMBOL\n0x37a0cba\tkfree\tvmlinux\tEXPORT_SYMBOL\n")
+    answer = _ask("abort", tmp_path, "diff", str(old), str(new), "--format", "json")
+    assert answer.exit == 4
+    (hit,) = json.loads(answer.stdout)["kmps"]
+    assert hit["symbols"] == ["bio_put_many"]
+
+
+def _neighbours() -> list[tuple[DebianKernel, DebianKernel]]:
+    """Neighbouring builds of Debian's cloud kernels: the last three of each series that apt offers."""
+    import re
+
+    found: dict[str, list[DebianKernel]] = {}
+    for name in package_names():
+        match = re.fullmatch(r"linux-headers-(([0-9]+\.[0-9]+)\..*-cloud-amd64)", name)
+        if match:
+            found.setdefault(match[2], []).append(DebianKernel(uname_r=match[1]))
+    pairs = []
+    for series in sorted(found):
+        builds = sorted(found[series], key=lambda kernel: Evr.parse(kernel.abi))[-3:]
+        pairs += list(pairwise(builds))
+    return pairs
+
+
+def test_counts_are_those_of_awk_on_real_kernels(capsys: pytest.CaptureFixture[str]) -> None:
+    """An independent count over Debian's Module.symvers: sort, join and awk."""
+    pairs = _neighbours()
+    assert pairs
+    seen = set()
+    for a, b in pairs:
+        files = [str(kernel.symvers_file) for kernel in (a, b)]
+        script = (
+            "LC_ALL=C; export LC_ALL; a=$(mktemp) b=$(mktemp); "
+            "awk '{print $2, $1}' \"$0\" | sort -u >$a; awk '{print $2, $1}' \"$1\" | sort -u >$b; "
+            "join -v2 $a $b | wc -l; join -v1 $a $b | wc -l; join $a $b | awk '$2 != $3' | wc -l; rm $a $b"
+        )
+        done = subprocess.run(["bash", "-c", script, *files], check=True, capture_output=True, text=True)
+        code, document = _json(capsys, "diff", *files)
+        assert code == 0
+        counts = [len(document[key]) for key in ("added", "removed", "changed")]
+        assert counts == [int(word) for word in done.stdout.split()]
+        seen.add(tuple(counts))
+    assert any(any(counts) for counts in seen)
+
+
+def test_matrix_text(tmp_path: Path, snapshot: SnapshotAssertion) -> None:
+    for name in ("demo-blocked", "two-flavors-one-blocked", "geckolinux-exact-kernel", "no-symbol-versions"):
+        (tmp_path / name).mkdir()
+        answer = _ask(name, tmp_path / name, "matrix")
+        assert answer.exit == 0
+        assert answer.stdout == snapshot(name=name)
+
+
+@pytest.mark.parametrize("name", fixture.names())
+def test_matrix_agrees_with_the_plan(name: str, tmp_path: Path) -> None:
+    (tmp_path / "plan").mkdir()
+    (tmp_path / "matrix").mkdir()
+    plan = _ask(name, tmp_path / "plan", "plan", "--format", "json").plan
+    document = json.loads(_ask(name, tmp_path / "matrix", "matrix", "--format", "json").stdout)
+    kernels, builds = document["kernels"], document["builds"]
+    assert len(set(kernels)) == len(kernels)
+    assert len(set(builds)) == len(builds)
+    assert all(len(row) == len(kernels) for row in document["cells"])
+    for flavor in plan["flavors"]:
+        if flavor["target"] is None:
+            continue
+        column = kernels.index(flavor["target"]["nevra"])
+        for kmp in flavor["kmps"]:
+            if kmp["chosen"] and kmp["decision"] in ("reuse", "fetch"):
+                row = builds.index(kmp["chosen"])
+                assert (document["cells"][row][column], document["fits"][row][column]) == (0, True)
+            for attempt in kmp["tried"]:
+                if attempt["cause"] == "symbols":
+                    row = builds.index(attempt["nevra"])
+                    assert document["cells"][row][column] == attempt["mismatches"]
+                    assert document["fits"][row][column] is False
+
+
+def test_matrix_csv_and_filter(tmp_path: Path) -> None:
+    answer = _ask("demo-blocked", tmp_path, "matrix", "acme-*", "--format", "csv")
+    rows = list(csv.reader(io.StringIO(answer.stdout)))
+    assert rows[0] == ["build", *(f"kernel-default-{evr}.x86_64" for evr in (NEW, MIDDLE, OLD))]
+    assert {row[0].split("-kmp-")[0] for row in rows[1:]} == {"acme-nic", "acme-storage"}
+    assert ["acme-storage-kmp-default-2.1_k6.4.0_150600.23.25-1.x86_64", "3", "0", "0"] in rows
+    (tmp_path / "b").mkdir()
+    assert _ask("demo-blocked", tmp_path / "b", "matrix", "nothing-*").exit == 3
