@@ -7,6 +7,7 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 REPORT := .cache/test
+ON_BOTH_BINDINGS := tests/scenarios/test_scenarios.py tests/property/test_oracle.py tests/unit/root tests/unit/cli
 
 include install.mk
 
@@ -52,6 +53,9 @@ check: system-packages $(VENV)/tested
 test: check
 	@mkdir -p $(REPORT)
 	$(BIN)/python -m pytest -n 2 --cov --cov-branch --cov-report=term --junitxml=$(REPORT)/junit.xml 2>&1 | tee $(REPORT)/pytest.log
+	@echo 'the same answers, byte for byte, on the libsolv binding of the distribution:'
+	KMPSOLVE_TEST_BINDINGS=distribution $(BIN)/python -m pytest -n 2 $(ON_BOTH_BINDINGS) \
+		--junitxml=$(REPORT)/junit-distribution.xml
 
 deep: system-packages $(VENV)/tested
 	$(BIN)/python -m pytest -m deep

@@ -5,6 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import settings
 
+from tests.support import bindings
+
+bindings.use_asked_for()
+
 # A shared machine is slow at times; that is no property of the code.
 settings.register_profile("kmpsolve", deadline=None)
 settings.load_profile("kmpsolve")

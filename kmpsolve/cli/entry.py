@@ -18,6 +18,8 @@ VERBS = {
     "explain": "the whole proof for one KMP: every symbol, every build tried, what would help",
     "matrix": "every KMP build on every kernel: how many of its symbols do not fit",
     "diff": "what changed between two kernels, and which KMPs it hits",
+    "verify": "what stands on disk: links, modules, signatures and initrds against the installed kernels",
+    "suggest": "KMPs in the repositories that match this machine's hardware, and the kernels they fit",
     "apply": "carries a plan out through zypper, with exact NEVRAs",
     "guard": "holds back kernels that would break a KMP, with zypp locks of its own",
     "doctor": "versions, hook and guard, the last verdict, and what makes kmpsolve blind",

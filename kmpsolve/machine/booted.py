@@ -126,7 +126,9 @@ def _listed(disk: Disk, kernel: KernelDisk) -> Mapping[str, str]:
     except (OSError, MetadataError):
         return {}
     paths = [line.partition(":")[0] for line in text.splitlines() if ":" in line]
-    return {module_name(path): path.partition(f"/modules/{kernel.tree.uname_r}/")[2] or path for path in paths}
+    return {
+        module_name(path): path.partition(f"/modules/{kernel.tree.uname_r}/")[2] or path for path in paths
+    }
 
 
 def _of_resolution(disk: Disk, kernel: KernelDisk) -> Iterator[Finding]:
@@ -189,9 +191,7 @@ def _of_loading(
             )
 
 
-def _way_back(
-    report: VerifyReport, disk: Disk, running: KernelDisk, before: Before | None
-) -> Finding:
+def _way_back(report: VerifyReport, disk: Disk, running: KernelDisk, before: Before | None) -> Finding:
     """A line that boots the last kernel on which every KMP works."""
     bad = {subject.kernel for subject in report.subjects if subject.verdict == "blocked"}
     good = [

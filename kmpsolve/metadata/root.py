@@ -231,32 +231,51 @@ def read_root(root: Path, *, releasever: str | None = None, arch: str | None = N
         arch = main_architecture(find_database(below))
         variables = read_variables(below, conf.vars_folder, releasever=releasever, arch=arch)
         definitions = read_repo_files(below, conf.repos_folder, variables)
+    elsewhere = _moved(definitions, below, conf, arch) if releasever is not None else frozenset()
     return System(
         root=below,
         conf=conf,
         vendors=read_vendor_classes(below, conf.vendors_folder),
         locks_file=parse_locks(below.read(conf.locks_file) or ""),
         variables=variables,
-        repositories=tuple(_locate(below, conf, one) for one in definitions.repositories if one.enabled),
+        repositories=tuple(
+            _locate(below, conf, one, cached=one.alias not in elsewhere)
+            for one in definitions.repositories
+            if one.enabled
+        ),
         definitions=definitions,
         services=list_services(below, conf.services_folder),
     )
 
 
-def _locate(root: Root, conf: ZyppConf, definition: RepositoryDefinition) -> Repository:
+def _moved(definitions: RepoFiles, root: Root, conf: ZyppConf, arch: str | None) -> frozenset[str]:
+    """Aliases of repositories that lie elsewhere in another release: zypper's caches are of this one."""
+    here = read_repo_files(root, conf.repos_folder, read_variables(root, conf.vars_folder, arch=arch))
+    usual = {one.alias: (one.urls, one.mirrorlist, one.metalink) for one in here.repositories}
+    return frozenset(
+        one.alias
+        for one in definitions.repositories
+        if usual.get(one.alias) != (one.urls, one.mirrorlist, one.metalink)
+    )
+
+
+def _locate(
+    root: Root, conf: ZyppConf, definition: RepositoryDefinition, *, cached: bool = True
+) -> Repository:
     """Choose where to read a repository.
 
     zypper's ``.solv`` is by far the quickest, but counts only while its cookie says that it was made from the
     metadata that lies beside it. A local folder whose metadata is newer is what zypper would read after its
-    own refresh, if it refreshes this repository by itself.
+    own refresh, if it refreshes this repository by itself. Without `cached`, zypper's copies are of another
+    release and do not count.
     """
     try:
-        return _located(root, conf, definition)
+        return _located(root, conf, definition, cached)
     except OSError as error:
         return _unreadable(definition, f"{error.filename} cannot be read ({error.strerror})")
 
 
-def _located(root: Root, conf: ZyppConf, definition: RepositoryDefinition) -> Repository:
+def _located(root: Root, conf: ZyppConf, definition: RepositoryDefinition, cached: bool) -> Repository:
     folder = definition.alias.replace("/", "_")
     raw = root.path(f"{conf.raw_folder}/{folder}")
     solv = root.path(f"{conf.solv_folder}/{folder}/solv")
@@ -270,12 +289,12 @@ def _located(root: Root, conf: ZyppConf, definition: RepositoryDefinition) -> Re
             definition=definition, location=str(location), metadata=metadata, refreshed=refreshed
         )
 
-    if local is not None and definition.autorefresh and not _same(local / _REPOMD, index):
+    if local is not None and (not cached or (definition.autorefresh and not _same(local / _REPOMD, index))):
         return found(local)
-    if index.is_file():
+    if cached and index.is_file():
         return found(solv if _fresh(solv, index, raw, definition) else base, base)
-    other = next((path for path in (base / "content", base / "cookie") if path.is_file()), None)
-    if solv.is_file() and (other is None or _fresh(solv, other, raw, definition)):
+    other = next((path for path in (base / "content", base / "cookie") if cached and path.is_file()), None)
+    if cached and solv.is_file() and (other is None or _fresh(solv, other, raw, definition)):
         return found(solv)
     if local is not None:
         return found(local)

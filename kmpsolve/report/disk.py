@@ -6,10 +6,12 @@ import textwrap
 from collections.abc import Iterator
 
 from kmpsolve.machine.verify import Disk, VerifyReport
+from kmpsolve.model.nevra import Nevra
+from kmpsolve.planner.suggestion import Suggestion, Suggestions
 from kmpsolve.report.terminal import Terminal, Tone, printable
-from kmpsolve.report.words import plural
+from kmpsolve.report.words import few, plural
 
-__all__ = ["render_verify"]
+__all__ = ["render_suggestions", "render_verify"]
 
 _TONES: dict[str, Tone] = {"error": "bad", "warning": "doubt", "note": "strong"}
 _ORDER = {"error": 0, "warning": 1, "note": 2}
@@ -46,3 +48,35 @@ def _verify(report: VerifyReport, disk: Disk, terminal: Terminal) -> Iterator[st
             break_on_hyphens=False,
         )
 
+
+def render_suggestions(found: Suggestions, terminal: Terminal) -> str:
+    """The KMPs for this machine's hardware, those that fit the kernel in use first."""
+    return "\n".join(_suggestions(found, terminal)) + "\n"
+
+
+def _suggestions(found: Suggestions, terminal: Terminal) -> Iterator[str]:
+    number = len(found.suggestions)
+    if not number:
+        yield f"no KMP in the repositories is made for any of the {plural(found.devices, 'device')} here"
+        return
+    yield f"{plural(number, 'KMP')} for the {plural(found.devices, 'device')} here"
+    for one in found.suggestions:
+        yield ""
+        yield from _suggestion(one, terminal)
+
+
+def _suggestion(one: Suggestion, terminal: Terminal) -> Iterator[str]:
+    build = Nevra.parse(one.build)
+    where = f"from {printable(one.repository)}" if one.repository else "installed"
+    if one.fits_now:
+        state = terminal.tone("fits the newest installed kernel", "good")
+    elif one.kernels:
+        state = terminal.tone("fits another kernel only", "doubt")
+    else:
+        state = terminal.tone("fits no kernel", "bad")
+    yield f"  {printable(build.name)} {build.evr} ({where}): {state}"
+    yield f"    drives   {few(one.devices, 3)}"
+    if one.kernels:
+        yield f"    kernels  {few(one.kernels, 3)}"
+    if one.command:
+        yield f"    install  {printable(one.command)}"

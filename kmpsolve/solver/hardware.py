@@ -8,32 +8,53 @@ answers from /sys; here the patterns are looked up beforehand, since the binding
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import solv
 
 from kmpsolve.model.modalias import Modaliases, unescaped
 
-__all__ = ["answer_for_hardware", "hardware_patterns", "supplementing"]
+__all__ = ["answer_for_hardware", "hardware_patterns", "matched_patterns"]
 
-_ASKED = re.compile(r"namespace:modalias\((\S*?)\)(?=\)*(?:\s|$))")
+_START = "namespace:modalias("
+_OPERATOR = re.compile(r" (and|or|if|unless|else|with|without) ")
 
 
-def supplementing(pool: solv.Pool) -> list[solv.XSolvable]:
-    """All packages that supplement a piece of hardware."""
-    found: list[solv.XSolvable] = pool.matchdeps(
+def hardware_patterns(pool: solv.Pool) -> tuple[str, ...]:
+    """The patterns in all Supplements, as written, sorted."""
+    solvables = pool.matchdeps(
         "*modalias(*", solv.Selection.SELECTION_GLOB, solv.SOLVABLE_SUPPLEMENTS
     ).solvables()
-    return found
+    dependencies = {d for solvable in solvables for d in solvable.lookup_idarray(solv.SOLVABLE_SUPPLEMENTS)}
+    return tuple(sorted({pattern for d in dependencies for pattern in _patterns(pool.dep2str(d))}))
 
 
-def hardware_patterns(pool: solv.Pool, solvable: solv.XSolvable) -> list[tuple[int, str]]:
-    """The supplements of a package that name hardware: the dependency's id, and the pattern as written."""
-    found = []
-    for dependency in solvable.lookup_idarray(solv.SOLVABLE_SUPPLEMENTS):
-        for pattern in _ASKED.findall(pool.dep2str(dependency)):
-            found.append((dependency, pattern))
-    return found
+def _patterns(text: str) -> Iterator[str]:
+    operands, _ = _split(text)
+    if len(operands) > 1 or operands[0] != text:
+        for operand in operands:
+            yield from _patterns(operand)
+    elif text.startswith(_START):
+        yield text[len(_START) : -1]
+
+
+def _split(text: str) -> tuple[list[str], str]:
+    """The operands of a rich dependency and the operator between them; a plain one is its own operand."""
+    if not (text.startswith("(") and text.endswith(")")):
+        return [text], "and"
+    inner, depth, start, operands, operators = text[1:-1], 0, 0, [], []
+    place = 0
+    while place < len(inner):
+        depth += (inner[place] == "(") - (inner[place] == ")")
+        operator = _OPERATOR.match(inner, place) if depth == 0 else None
+        if operator:
+            operands.append(inner[start:place])
+            operators.append(operator[1])
+            start = place = operator.end()
+        else:
+            place += 1
+    operands.append(inner[start:])
+    return operands, operators[0] if operators else "and"
 
 
 def answer_for_hardware(pool: solv.Pool, patterns: Iterable[str], devices: Modaliases) -> None:
@@ -41,3 +62,41 @@ def answer_for_hardware(pool: solv.Pool, patterns: Iterable[str], devices: Modal
     namespace = pool.Dep("namespace:modalias")
     for pattern in patterns:
         pool.set_namespaceproviders(namespace, pool.Dep(pattern), bool(devices.matching(unescaped(pattern))))
+
+
+def matched_patterns(
+    pool: solv.Pool, solvable: solv.XSolvable, devices: Modaliases, system: str
+) -> tuple[str, ...]:
+    """The patterns for which a package supplements this machine, ready for `Modaliases.matching`, sorted.
+
+    A dependency counts as a whole: the packages that it names beside the hardware must be installed.
+
+    Parameters
+    ----------
+    system
+        The name of the repository with what is installed.
+    """
+    found: set[str] = set()
+    for dependency in solvable.lookup_idarray(solv.SOLVABLE_SUPPLEMENTS):
+        text = pool.dep2str(dependency)
+        if _START in text:
+            found.update(_matched(pool, text, devices, system) or ())
+    return tuple(sorted(found))
+
+
+def _matched(pool: solv.Pool, text: str, devices: Modaliases, system: str) -> set[str] | None:
+    """The matching patterns in a dependency that is met; ``None`` if it is not."""
+    operands, operator = _split(text)
+    if operands == [text]:
+        if text.startswith(_START):
+            pattern = unescaped(text[len(_START) : -1])
+            return {pattern} if devices.matching(pattern) else None
+        dependency = pool.parserpmrichdep(f"({text})") if " " in text else pool.Dep(text)
+        providers = pool.whatprovides(dependency) if dependency is not None else ()
+        return set() if any(solvable.repo.name == system for solvable in providers) else None
+    answers = [_matched(pool, operand, devices, system) for operand in operands]
+    met = [answer for answer in answers if answer is not None]
+    if operator in ("and", "with"):
+        return set().union(*met) if len(met) == len(answers) else None
+    # No driver is known to use the other operators with hardware; "or" is the weakest of them.
+    return set().union(*met) if met and operator == "or" else None

@@ -16,10 +16,11 @@ from kmpsolve.metadata.content import Content, Patch
 from kmpsolve.model.evr import Evr
 from kmpsolve.model.modules import Modules
 from kmpsolve.model.nevra import Nevra
+from kmpsolve.model.modalias import Modaliases
 from kmpsolve.model.package import Barred, KernelUnit, KmpBuild, Package
 from kmpsolve.model.symbols import Exports, SymbolTable, flavor_of_uname
 from kmpsolve.request import Policy
-from kmpsolve.solver.hardware import answer_for_hardware, hardware_patterns, supplementing
+from kmpsolve.solver.hardware import answer_for_hardware, hardware_patterns, matched_patterns
 from kmpsolve.solver.trial import trial_load
 
 __all__ = ["KernelPackage", "Universe"]
@@ -594,12 +595,11 @@ class Universe:
 
     @cached_property
     def _hardware_patterns(self) -> tuple[str, ...]:
-        found = {
-            pattern
-            for solvable in supplementing(self.pool)
-            for _, pattern in hardware_patterns(self.pool, solvable)
-        }
-        return tuple(sorted(found))
+        return hardware_patterns(self.pool)
+
+    def supplemented(self, package: Package, devices: Modaliases) -> tuple[str, ...]:
+        """The patterns for which a package supplements this machine's hardware, sorted."""
+        return matched_patterns(self.pool, self.pool.id2solvable(package.handle), devices, SYSTEM)
 
     def _match_hardware(self) -> None:
         """Let Supplements on hardware count as they do for zypper, where the machine is at hand."""

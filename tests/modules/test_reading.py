@@ -225,7 +225,7 @@ def test_all_shapes_of_tables(machine: str, shape: dict[str, str], namespace: st
     """Export tables as they looked over the years, on machines of either word size and byte order."""
     module = _assembled(machine, shape, tmp_path)
     assert module.versions == {"printk": "1234abc"}
-    assert (module.undefined, module.weak) == (("printk",), {"perhaps"})
+    assert (module.undefined, module.weak) == (("printk",), frozenset({"perhaps"}))
     assert {symbol: export.crc for symbol, export in module.exports.items()} == {
         "plain": "badcafe",
         "spaced": "feedf00d",

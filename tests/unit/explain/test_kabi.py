@@ -120,7 +120,8 @@ def test_files_alone_need_no_system(lists: tuple[str, str], capsys: pytest.Captu
         ("NS_ONE PASS\nmoves FAIL\n", ["moves"], ["moves FAIL"]),
         ("moves FAIL\nNS_ONE PASS\n", [], ["NS_ONE PASS"]),
         ("vmlinux PASS\n", [], ["vmlinux PASS"]),
-        ("* PASS\n", ["goes", "moves"], []),
+        ("*o* PASS\n", ["goes", "moves"], []),
+        ("* PASS\n", ["moves"], []),  # no small letter in it: a namespace
     ],
 )
 def test_severities(
@@ -144,7 +145,7 @@ def test_severities(
 
 def test_tolerated_changes_break_kmps_all_the_same(tmp_path: Path) -> None:
     file = tmp_path / "severities"
-    file.write_text("* PASS\ndrivers/* FAIL\n")
+    file.write_text("b* PASS\ndrivers/* FAIL\n")
     answer = _ask("demo-blocked", tmp_path, "diff", MIDDLE, NEW, "--rules", str(file), "--format", "json")
     assert answer.exit == 4
     document = json.loads(answer.stdout)

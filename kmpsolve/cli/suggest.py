@@ -1,0 +1,65 @@
+"""``kmpsolve suggest``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kmpsolve.cli.options import add_output, add_system, configuration, request, sources, write_result
+from kmpsolve.errors import UsageError
+
+if TYPE_CHECKING:
+    from kmpsolve.model.modalias import Modaliases
+    from kmpsolve.session import Sources
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of ``suggest``."""
+    add_system(parser)
+    parser.add_argument(
+        "--devices",
+        metavar="SRC",
+        help="the hardware: a copy of /sys, a list of modaliases, or an inventory (default: the system's /sys)",
+    )
+    add_output(parser, ("text", "json"))
+
+
+def run(options: argparse.Namespace) -> int:
+    """Match and print; 0 whether or not anything matches."""
+    from kmpsolve.planner import flavor_systems
+    from kmpsolve.planner.suggestion import suggest
+    from kmpsolve.session import load
+
+    where = sources(options)
+    devices = _devices(options, where)
+    loaded = load(where, request(options, where, None), configuration(options, where))
+    systems = flavor_systems(loaded.universe, loaded.request).values()
+    found = suggest(loaded.universe, loaded.request, systems, devices)
+    if options.format == "json":
+        text = json.dumps(found.to_json(), indent=2, ensure_ascii=False) + "\n"
+    else:
+        from kmpsolve.report.disk import render_suggestions
+        from kmpsolve.report.terminal import Terminal
+
+        text = render_suggestions(found, Terminal.of(options.color, to_file=options.output is not None))
+    write_result(text, options)
+    return 0
+
+
+def _devices(options: argparse.Namespace, where: Sources) -> Modaliases:
+    from kmpsolve.machine.devices import read_devices
+
+    if options.devices is not None:
+        return read_devices(Path(options.devices))
+    if where.root is None or not (where.root / "sys").is_dir():
+        raise UsageError(
+            "the hardware of that system is not at hand",
+            reference="no-devices",
+            where="--devices",
+            hint="save it there: find /sys -name modalias -exec cat {} + > FILE, and give --devices FILE",
+        )
+    return read_devices(where.root / "sys")

@@ -1,0 +1,100 @@
+"""A real Chromium, headless, with a profile that is thrown away."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import pytest
+from selenium.webdriver import Chrome
+from selenium.webdriver.chrome.options import Options
+from selenium.webdriver.chrome.service import Service
+
+ARTEFACTS = Path(__file__).parents[2] / ".cache" / "artefacts"
+_FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Browser:
+    """Opens pages and watches what they do."""
+
+    driver: Chrome
+
+    def open(self, page: Path, *, width: int = 1400, dark: bool = False) -> None:
+        self.driver.get("about:blank")
+        self.console()
+        self.requests()
+        self.driver.execute_cdp_cmd(
+            "Emulation.setDeviceMetricsOverride",
+            {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600},
+        )
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+        self.driver.get(page.as_uri())
+
+    def run(self, script: str, *arguments: Any) -> Any:
+        return self.driver.execute_script(script, *arguments)
+
+    def console(self) -> list[str]:
+        """What was written to the console since the last call, CSP violations included."""
+        return [entry["message"] for entry in self.driver.get_log("browser")]
+
+    def requests(self) -> list[str]:
+        """Addresses asked for since the last call."""
+        events = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
+        return [
+            event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"
+        ]
+
+    def violations(self) -> list[str]:
+        """What axe-core finds serious or worse."""
+        axe = resources.files("axe_core_python").joinpath("axe.min.js").read_text(encoding="utf-8")
+        self.run(axe)
+        self.driver.set_script_timeout(60)
+        found = self.driver.execute_async_script(
+            "const done = arguments[arguments.length - 1]; axe.run().then(done, (e) => done({error: String(e)}));"
+        )
+        assert found.get("passes"), found
+        return [
+            f"{entry['id']} ({entry['impact']}): {entry['nodes'][0]['html'][:200]}"
+            for entry in found["violations"]
+            if entry["impact"] in ("serious", "critical")
+        ]
+
+    def screenshot(self, name: str) -> Path:
+        """Keep a picture of the whole page."""
+        size = self.run("const e = document.documentElement; return [e.clientWidth, e.scrollHeight]")
+        clip = {"x": 0, "y": 0, "width": size[0], "height": min(size[1], 8000), "scale": 1}
+        shot = self.driver.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True, "clip": clip})
+        ARTEFACTS.mkdir(parents=True, exist_ok=True)
+        file = ARTEFACTS / f"{name}.png"
+        file.write_bytes(base64.b64decode(shot["data"]))
+        return file
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    programs = [shutil.which(name) for name in ("chromium", "chromedriver")]
+    assert all(programs), "chromium or chromedriver is missing: tools/system-packages"
+    options = Options()
+    options.binary_location = programs[0]
+    for flag in (*_FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = Chrome(options=options, service=Service(programs[1]))
+    yield Browser(driver)
+    driver.quit()
