@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["Content", "Patch", "Skipped"]
+__all__ = ["Content", "HostSettings", "Patch", "Skipped"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +33,33 @@ class Patch:
     cves: tuple[str, ...]
     status: str
     packages: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostSettings:
+    """What an inventory tells of its host besides packages; ``None`` where it does not.
+
+    Parameters
+    ----------
+    running
+        The running kernel's uname -r.
+    keep, multiversion, allow_vendor_change
+        As in zypp.conf.
+    locks
+        The text of a locks file.
+    vendors
+        Lists of vendors that count as one, as in vendors.d.
+    gaps
+        What could not be read on the host, one sentence each.
+    """
+
+    running: str | None = None
+    keep: str | None = None
+    multiversion: tuple[str, ...] | None = None
+    locks: str = ""
+    allow_vendor_change: bool = False
+    vendors: tuple[tuple[str, ...], ...] = ()
+    gaps: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +97,13 @@ class Content:
         The ``.solv`` was written by root's zypper or by kmpsolve; others are tried in a child first.
     partial_system
         True for an inventory that lists kernels and KMPs only, so that user space cannot be checked.
+    listed
+        NEVRAs of packages of which only the name is known; they take the dependencies of the same NEVRA in
+        a repository.
+    digests
+        NEVRA -> `kmpsolve.metadata.inventory.symbol_digest` of a listed package's symbols on its host.
+    settings
+        The host's own settings, where an inventory tells them.
     """
 
     alias: str
@@ -86,6 +120,9 @@ class Content:
     module_files: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     trusted: bool = False
     partial_system: bool = False
+    listed: frozenset[str] = frozenset()
+    digests: Mapping[str, str] = field(default_factory=dict)
+    settings: HostSettings | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

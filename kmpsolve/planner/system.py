@@ -388,6 +388,8 @@ def _serves(part: KernelPackage, main: KernelPackage) -> bool:
 
 def _requires(main: KernelPackage, base: KernelPackage) -> bool:
     """Whether a kernel requires this -base, as on Code 11, where both make up the unit."""
+    if main.wanted & base.capabilities:
+        return True
     for text in main.requires:
         match = _RELATION.fullmatch(text)
         if match and match["name"] == base.package.name:

@@ -48,6 +48,8 @@ class KernelPackage:
         ``""`` for kernel-FLAVOR itself, else base, extra or optional.
     requires
         Its requirements on kernel packages, as text.
+    wanted
+        All its requirements.
     """
 
     package: Package
@@ -56,6 +58,7 @@ class KernelPackage:
     uname_r: str
     capabilities: frozenset[int]
     requires: tuple[str, ...]
+    wanted: frozenset[int]
 
 
 class Universe:
@@ -306,17 +309,15 @@ class Universe:
             release = package.nevra.evr.release
             krel = release.rpartition(".")[0] or release
             uname_r = f"{package.nevra.evr.version}-{krel}-{flavor}"
+        wanted = solvable.lookup_idarray(solv.SOLVABLE_REQUIRES)
         return KernelPackage(
             package=package,
             flavor=flavor_of_uname(uname_r) or flavor,
             part=part,
             uname_r=uname_r,
             capabilities=frozenset(capabilities),
-            requires=tuple(
-                text
-                for text in map(spell, solvable.lookup_idarray(solv.SOLVABLE_REQUIRES))
-                if text.startswith("kernel-")
-            ),
+            requires=tuple(text for text in map(spell, wanted) if text.startswith("kernel-")),
+            wanted=frozenset(wanted),
         )
 
     def unit(self, main: KernelPackage, parts: Iterable[KernelPackage]) -> KernelUnit:

@@ -54,10 +54,17 @@ class Browser:
         return [entry["message"] for entry in self.driver.get_log("browser")]
 
     def requests(self) -> list[str]:
-        """Addresses asked for since the last call."""
+        """Addresses asked for since the last call, without those that the policy of the page stopped."""
         events = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
+        stopped = {
+            event["params"]["requestId"]
+            for event in events
+            if event["method"] == "Network.loadingFailed" and event["params"].get("blockedReason") == "csp"
+        }
         return [
-            event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"
+            event["params"]["request"]["url"]
+            for event in events
+            if event["method"] == "Network.requestWillBeSent" and event["params"]["requestId"] not in stopped
         ]
 
     def violations(self) -> list[str]:

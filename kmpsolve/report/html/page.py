@@ -17,6 +17,8 @@ from typing import Any, Literal
 from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
+from kmpsolve.report.terminal import printable
+
 __all__ = ["Badge", "Section", "render_page", "render_part"]
 
 Badge = Literal["good", "bad", "doubt", "plain"]
@@ -48,8 +50,18 @@ def _asset(name: str) -> str:
 def _environment() -> Environment:
     sources = {f"{name}.html": _asset(f"{name}.html.jinja") for name in _TEMPLATES}
     return Environment(
-        loader=DictLoader(sources), autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
+        loader=DictLoader(sources),
+        autoescape=True,
+        finalize=_shown,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
     )
+
+
+def _shown(value: object) -> object:
+    """Control characters, such as those that turn the writing direction, are shown instead of obeyed."""
+    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def render_part(name: str, **values: Any) -> Markup:
