@@ -14,7 +14,8 @@ from kmpsolve.config import Config, read_config
 from kmpsolve.errors import KmpsolveError, MetadataError, NoRepositoryError, RequestError
 from kmpsolve.machine.disk import SystemDisk
 from kmpsolve.machine.live import LiveMachine
-from kmpsolve.metadata.content import Content
+from kmpsolve.metadata.content import Content, HostSettings
+from kmpsolve.metadata.locks import parse_locks
 from kmpsolve.metadata.root import System, read_root
 from kmpsolve.metadata.source import open_source
 from kmpsolve.metadata.vendors import VendorClasses
@@ -68,15 +69,22 @@ class Loaded:
     inputs: Inputs
 
 
-def prepare(system: System | None, request: Request, config: Config) -> tuple[Universe, Request]:
+def prepare(
+    system: System | None, request: Request, config: Config, settings: HostSettings | None = None
+) -> tuple[Universe, Request]:
     """An empty universe under a system's rules, and the request that the configuration completes.
 
     Parameters
     ----------
     system
         ``None``: zypp's defaults.
+    settings
+        What an inventory tells of its host's own rules; they come before the others.
     """
     policy = _policy(system, request.machine)
+    if settings is not None:
+        policy = _policy_of_host(policy, settings)
+        request = replace(request, running=request.running or settings.running)
     rules = config.kmp_rules
     universe = Universe(
         policy, lambda name: any(rule.rebuilt_on_host and fnmatchcase(name, rule.match) for rule in rules)
@@ -111,8 +119,9 @@ def load(sources: Sources, request: Request, config: Config) -> Loaded:
     openers = _openers(sources, system, skipped)
     if sources.installed is not None:
         universe.load(_open_installed(sources.installed))
+    elif system is None:
+        universe.load_no_system()
     else:
-        assert system is not None
         installed = system.installed()
         universe.load(installed.content)
         known = installed.content.module_files if installed.stale is None else None
@@ -192,6 +201,20 @@ def _policy(system: System | None, machine: MachineView | None) -> Policy:
         allow_vendor_change=system.allow_vendor_change,
         locks=system.locks,
         devices=(lambda: machine.devices) if isinstance(machine, LiveMachine) else None,
+    )
+
+
+def _policy_of_host(policy: Policy, settings: HostSettings) -> Policy:
+    if settings.keep is None:
+        return policy
+    blocks = parse_locks(settings.locks).blocks
+    return replace(
+        policy,
+        multiversion=policy.multiversion if settings.multiversion is None else settings.multiversion,
+        keep=settings.keep,
+        vendor_class=VendorClasses.of(settings.vendors).canonical,
+        allow_vendor_change=settings.allow_vendor_change,
+        locks=tuple(block.lock for block in blocks if block.lock is not None),
     )
 
 

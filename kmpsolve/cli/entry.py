@@ -15,6 +15,7 @@ __all__ = ["main"]
 
 VERBS = {
     "plan": "what a kernel update would do to every KMP: reuse, fetch or blocked, and the transaction",
+    "check": "KMP RPMs, driver disks and single modules against a kernel",
     "explain": "the whole proof for one KMP: every symbol, every build tried, what would help",
     "matrix": "every KMP build on every kernel: how many of its symbols do not fit",
     "diff": "what changed between two kernels, and which KMPs it hits",

@@ -55,13 +55,19 @@ def add_output(parser: argparse.ArgumentParser, formats: tuple[str, ...]) -> Non
     group.add_argument("-q", "--quiet", action="store_true", help="nothing but results and errors")
 
 
-def sources(options: argparse.Namespace) -> Sources:
-    """Where to read from; with both --installed and --repo no root is read unless it is given."""
+def sources(options: argparse.Namespace, *, system: bool = True) -> Sources:
+    """Where to read from; with both --installed and --repo no root is read unless it is given.
+
+    Parameters
+    ----------
+    system
+        Whether the verb asks about a system. One that does not reads none beside --repo.
+    """
     pairs: list[tuple[str, str]] | None = None
     if options.repo is not None:
         pairs = _aliases_and_sources(options.repo)
     root = options.root
-    if root is None and (options.installed is None or pairs is None):
+    if root is None and (pairs is None or (system and options.installed is None)):
         root = "/"
     return Sources(
         root=Path(root) if root is not None else None,

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["Content", "HostSettings", "Patch", "Skipped"]
+__all__ = ["UNKNOWN_ARCH", "Content", "HostSettings", "Patch", "Skipped", "symbol_digest"]
+
+UNKNOWN_ARCH = "unknown"
+"""The architecture of a package in an inventory that tells none."""
+
+
+def symbol_digest(capabilities: Iterable[str]) -> str:
+    """16 hex digits that stand for the symbol versions, symsets and exact kernels among capabilities."""
+    symbols = sorted(c for c in capabilities if c.startswith(("ksym(", "kernel(", "kernel-uname-r ")))
+    return hashlib.sha256("\n".join(symbols).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +111,7 @@ class Content:
         NEVRAs of packages of which only the name is known; they take the dependencies of the same NEVRA in
         a repository.
     digests
-        NEVRA -> `kmpsolve.metadata.inventory.symbol_digest` of a listed package's symbols on its host.
+        NEVRA -> `symbol_digest` of a listed package's symbols on its host.
     settings
         The host's own settings, where an inventory tells them.
     """

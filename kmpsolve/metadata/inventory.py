@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
-from kmpsolve.metadata.content import Content, HostSettings
+from kmpsolve.metadata.content import UNKNOWN_ARCH, Content, HostSettings
 from kmpsolve.metadata.origin import Origin
 from kmpsolve.metadata.primaryxml import FOOT, HEAD, package_xml
 from kmpsolve.metadata.rpmdb import SYSTEM
@@ -25,7 +25,6 @@ from kmpsolve.model.nevra import Nevra
 __all__ = [
     "MAX_LINE",
     "SCHEMA_VERSION",
-    "UNKNOWN_ARCH",
     "Line",
     "ListedPackage",
     "LooseModule",
@@ -38,7 +37,6 @@ __all__ = [
     "is_package",
     "schema",
     "seconds",
-    "symbol_digest",
     "system_content",
 ]
 
@@ -49,8 +47,6 @@ MAX_LINE = 64 << 20
 _PACKAGE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+~^:-]*")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
 _HOST_LENGTH = 255
-UNKNOWN_ARCH = "unknown"
-"""The architecture in the NEVRA of a package whose source tells none."""
 
 
 class ListedPackage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -276,12 +272,6 @@ def seconds(collected: float | str | None) -> float | None:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-def symbol_digest(capabilities: Iterable[str]) -> str:
-    """16 hex digits that stand for the symbol versions, symsets and exact kernels among capabilities."""
-    symbols = sorted(c for c in capabilities if c.startswith(("ksym(", "kernel(", "kernel-uname-r ")))
-    return hashlib.sha256("\n".join(symbols).encode("utf-8", "surrogateescape")).hexdigest()[:16]
-
-
 def schema() -> dict[str, Any]:
     """The JSON schema of a line (draft 2020-12)."""
     line = msgspec.json.schema(Line)
@@ -319,6 +309,7 @@ def system_content(state: State, source: str) -> Content:
             target.write(_package_xml(package, state.arch).encode())
         target.write(FOOT)
     names = {package.nevra: _with_arch(package.nevra, state.arch) for package in packages}
+    kernels = {one if isinstance(one, str) else one.nevra for one in state.kernels}
     return Content(
         alias=SYSTEM,
         source=source,
@@ -326,7 +317,7 @@ def system_content(state: State, source: str) -> Content:
         triggers={names[p.nevra]: p.triggers for p in packages if p.triggers},
         module_files={names[p.nevra]: p.files for p in packages if p.files},
         partial_system=True,
-        listed=frozenset(names[p.nevra] for p in packages if p.name_only),
+        listed=frozenset(names[p.nevra] for p in packages if p.name_only or p.nevra in kernels),
         digests={names[p.nevra]: p.digest for p in packages if p.digest is not None},
         settings=HostSettings(
             running=state.running,

@@ -25,25 +25,39 @@ def unescaped(pattern: str) -> str:
 
 
 def _bracket(pattern: str, place: int) -> tuple[str, int] | None:
-    """The regular expression for the bracket that opens at `place`, and where it ends; ``None`` if it does not."""
-    start = place + 1
-    negated = pattern[start : start + 1] in ("!", "^")
-    start += negated
-    end = pattern.find("]", start + 1)
-    if end < 0:
+    """The regular expression for the bracket at `place`, and where it ends; ``None`` if nothing closes it."""
+    place += 1
+    negated = pattern[place : place + 1] in ("!", "^")
+    place += negated
+    members: list[str] = []
+    while place < len(pattern) and (pattern[place] != "]" or not members):
+        first, place = _member(pattern, place)
+        # A dash before the closing bracket is itself.
+        if pattern[place : place + 1] == "-" and pattern[place + 1 : place + 2] not in ("]", ""):
+            last, place = _member(pattern, place + 1)
+            if first <= last:
+                members.append(f"{re.escape(first)}-{re.escape(last)}")
+            else:
+                members.append("")  # from high to low: contains nothing
+        else:
+            members.append(re.escape(first))
+    if place >= len(pattern):
         return None
-    content = re.sub(r"([\\\[\]^&~|])", r"\\\1", pattern[start:end])
-    try:
-        re.compile(f"[{content}]")
-    except re.error:  # a range from high to low contains nothing
-        content = r"^\s\S" if negated else r"^\S\s"
-        return (r"[\S\s]" if negated else f"[{content}]"), end + 1
-    return f"[{'^' if negated else ''}{content}]", end + 1
+    content = "".join(members)
+    if negated:
+        return (f"[^{content}]" if content else "."), place + 1
+    return (f"[{content}]" if content else r"[^\s\S]"), place + 1
+
+
+def _member(pattern: str, place: int) -> tuple[str, int]:
+    if pattern[place] == "\\" and place + 1 < len(pattern):
+        place += 1
+    return pattern[place], place + 1
 
 
 @lru_cache(maxsize=65536)
 def pattern_to_regex(pattern: str) -> re.Pattern[str]:
-    """A shell pattern as fnmatch(3) reads it without flags: ``*``, ``?``, ``[ab]``, ``[!a]``, ``[a-f]``, ``\\x``.
+    """A shell pattern as fnmatch(3) reads it without flags: ``*``, ``?``, ``[ab]``, ``[!a]``, ``[a-f]``.
 
     Python's own fnmatch knows neither the backslash nor ``[^a]``.
     """
@@ -64,8 +78,11 @@ def pattern_to_regex(pattern: str) -> re.Pattern[str]:
         elif sign == "\\" and place + 1 < len(pattern):
             parts.append(re.escape(pattern[place + 1]))
             place += 2
-        elif sign in "[\\":
-            parts.append(re.escape(sign))
+        elif sign == "\\":  # escapes nothing, and such a pattern matches nothing
+            parts.append(r"[^\s\S]")
+            place += 1
+        elif sign == "[":
+            parts.append(r"\[")
             place += 1
         else:
             match = _LITERAL.match(pattern, place)

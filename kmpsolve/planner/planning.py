@@ -186,7 +186,7 @@ def _newest_safe(system: FlavorSystem) -> Evaluation | None:
     """The newest kernel, installed or candidate, on which no counted KMP is blocked or unverified."""
     units = sorted([*system.candidate_kernels(), *system.units], key=lambda u: u.nevra.evr, reverse=True)
     for unit in units:
-        if not hopeless(system, unit):
+        if unit.main.handle not in system.universe.unread and not hopeless(system, unit):
             evaluation = evaluate(system, unit)
             if evaluation.verdict == "safe" and not _loses_fallback(system, evaluation):
                 return evaluation
@@ -261,7 +261,8 @@ def _flavor_plan(
     verdict: Verdict = flavor.verdict
     if request.protect_fallback and any(w.reference == "fallback-loses" for w in losses):
         verdict = worst((verdict, "blocked"))
-    if not complete and verdict in ("safe", "nothing-to-do"):
+    unread = evaluation.unit.main.handle in universe.unread
+    if (unread or not complete) and verdict in ("safe", "nothing-to-do"):
         verdict = "unverified"
     waivers = _waiver_warnings(request, [kmp.name for kmp in system.kmps])
     warnings = {*flavor.warnings, *request.notes, *waivers, *losses, *_livepatch_warning(universe, flavor)}

@@ -14,7 +14,7 @@ from kmpsolve.model.plan import CauseKind, Waived
 from kmpsolve.request import Request
 from kmpsolve.solver.universe import KernelPackage, Universe
 
-__all__ = ["FlavorSystem", "Kmp", "obsoleted_by", "preference", "same_architecture"]
+__all__ = ["FlavorSystem", "Kmp", "obsoleted_by", "preference", "requires_base", "same_architecture"]
 
 _RELATION = re.compile(r"(?P<name>\S+)(?: (?P<op>[<>=]+) (?P<evr>\S+))?")
 
@@ -175,7 +175,7 @@ class FlavorSystem:
             if kernel.package.nevra.arch != main.package.nevra.arch:
                 continue
             if kernel.part == "base":
-                wanted = _requires(main, kernel)
+                wanted = requires_base(main, kernel)
             else:
                 wanted = kernel.part in self._parts and _serves(kernel, main)
             if wanted and self.universe.same_class(kernel.package.vendor, main.package.vendor):
@@ -386,7 +386,7 @@ def _serves(part: KernelPackage, main: KernelPackage) -> bool:
     return part.package.nevra.evr == main.package.nevra.evr
 
 
-def _requires(main: KernelPackage, base: KernelPackage) -> bool:
+def requires_base(main: KernelPackage, base: KernelPackage) -> bool:
     """Whether a kernel requires this -base, as on Code 11, where both make up the unit."""
     if main.wanted & base.capabilities:
         return True

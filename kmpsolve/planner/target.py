@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kmpsolve.errors import RequestError
 from kmpsolve.model.evr import Evr
 from kmpsolve.model.package import KernelUnit
 from kmpsolve.model.plan import Warned
-from kmpsolve.planner.system import FlavorSystem
+from kmpsolve.planner.system import FlavorSystem, requires_base
+from kmpsolve.solver.universe import KernelPackage, Universe
 
-__all__ = ["Aim", "aims"]
+__all__ = ["Aim", "aims", "kernels_named"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,3 +116,49 @@ def _named(system: FlavorSystem, kernel: str) -> tuple[KernelUnit | None, bool]:
     if not matching:
         return None, False
     return max(exact or matching, key=lambda unit: unit.nevra.evr), bool(by_uname)
+
+
+def kernels_named(universe: Universe, kernel: str | None, flavors: tuple[str, ...]) -> list[KernelUnit]:
+    """Kernels for a question that needs no system: all that VERSION-RELEASE or UNAME-R names.
+
+    Parameters
+    ----------
+    kernel
+        ``None`` or ``latest`` for the newest of each flavor.
+    flavors
+        Empty for all.
+
+    Raises
+    ------
+    RequestError
+        If there is none.
+    """
+    mains = [
+        k
+        for k in universe.kernels
+        if k.part in ("", "base")
+        and k.package.barred != "architecture"
+        and (not flavors or k.flavor in flavors)
+    ]
+    found: dict[tuple[str, str], KernelPackage] = {}
+    for main in sorted(mains, key=lambda k: (k.package.nevra.evr, k.part == "", k.package.installed)):
+        evr = main.package.nevra.evr
+        if kernel in (None, "latest"):
+            found[main.flavor, ""] = main
+        elif kernel == main.uname_r or _spelled(kernel or "", evr):
+            found[main.flavor, main.uname_r] = main
+    if not found:
+        raise RequestError(
+            f"no kernel {kernel or ''}".rstrip() + " is installed or in a repository",
+            reference="unknown-kernel",
+            where="--kernel",
+            hint="see the kernels with: kmpsolve matrix",
+        )
+    return [universe.unit(main, _parts_of(main, universe.kernels)) for _, main in sorted(found.items())]
+
+
+def _parts_of(main: KernelPackage, kernels: Sequence[KernelPackage]) -> list[KernelPackage]:
+    """What belongs to the unit of `main` for certain: on Code 11 the -base that it requires."""
+    same = (k for k in kernels if k.part == "base" and k.part != main.part and k.uname_r == main.uname_r)
+    chosen = [k for k in same if k.flavor == main.flavor and requires_base(main, k)]
+    return chosen[:1]

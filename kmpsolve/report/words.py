@@ -103,6 +103,8 @@ def label(kind: str, names: Sequence[str], text: str) -> tuple[str, ...]:
         head = "build" if len(names) == 1 else "builds"
         return (*_wrap(f"{head} {few([short[name] for name in names], 4)}"), *([text] if text else []))
     if kind == "symbols":
+        if text.startswith("of "):
+            return (f"{plural(len(names), 'symbol') if names else 'symbols'} {text}", *_wrap(few(names, 3)))
         return (f"{len(names)} {text}" if names else text, *_wrap(few(names, 3)))
     if kind == "repository":
         return (f"repository {printable(names[0])}", text)

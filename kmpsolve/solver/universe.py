@@ -21,6 +21,7 @@ from kmpsolve.model.package import Barred, KernelUnit, KmpBuild, Package
 from kmpsolve.model.symbols import Exports, SymbolTable, flavor_of_uname
 from kmpsolve.request import Policy
 from kmpsolve.solver.hardware import answer_for_hardware, hardware_patterns, matched_patterns
+from kmpsolve.solver.joining import join
 from kmpsolve.solver.trial import trial_load
 
 __all__ = ["KernelPackage", "Universe"]
@@ -85,6 +86,10 @@ class Universe:
         self.patches: list[Patch] = []
         self.arch = "noarch"
         self.hidden: frozenset[int] = frozenset()
+        self.unread: frozenset[int] = frozenset()
+        """Installed kernels whose symbols nobody knows; KMPs are taken to work on them now."""
+        self._listed: frozenset[str] = frozenset()
+        self._digests: Mapping[str, str] = {}
         self._retracted: set[str] = set()
         self._triggers: dict[str, tuple[str, ...]] = {}
         self._module_files: dict[tuple[str, str], tuple[str, ...]] = {}
@@ -129,6 +134,8 @@ class Universe:
         if content.alias == SYSTEM:
             self.pool.installed = repo
             self.partial = content.partial_system
+            self._listed = content.listed
+            self._digests = content.digests
         self._retracted |= content.retracted
         self.patches += content.patches
         self._triggers.update(content.triggers)
@@ -136,8 +143,14 @@ class Universe:
             self._module_files[content.alias, nevra] = files
         return int(repo.nsolvables)
 
+    def load_no_system(self) -> None:
+        """Say that there is no system: only what repositories hold is asked about."""
+        self._repos[SYSTEM] = self.pool.installed = self.pool.add_repo(SYSTEM)
+
     def seal(self) -> None:
         """Say that everything is loaded; finds kernels and KMPs."""
+        if self._listed:
+            self.unread = join(self.pool, self._listed, self._digests, self.policy.vendor_class)
         self._read_kernel_architecture()
         self._unify_vendors()
         self.pool.addfileprovides()
@@ -720,3 +733,7 @@ class Universe:
     def provides_name(self, handle: int, name: str) -> bool:
         """Whether a package provides a capability of this name, in whatever version."""
         return any(s.id == handle for s in self.pool.whatprovides(self.pool.str2id(name)))
+
+    def spelled(self, exports: Exports) -> list[str]:
+        """The capabilities of an exports set as text, sorted."""
+        return sorted(map(self.pool.dep2str, exports.capabilities))

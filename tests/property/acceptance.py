@@ -51,7 +51,7 @@ def needed_reading(plan: Mapping[str, Any], world: World) -> Reading | None:
         try:
             return not _disagreements(plan, world, reading)
         except UndeterminedError:
-            return False
+            return True
 
     return next((reading for reading in (Reading(), *READINGS) if allows(reading)), None)
 

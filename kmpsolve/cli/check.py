@@ -1,0 +1,124 @@
+"""``kmpsolve check``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kmpsolve.cli.options import add_output, add_system, configuration, request, sources, write_result
+from kmpsolve.errors import MetadataError, RequestError, UsageError
+
+if TYPE_CHECKING:
+    from kmpsolve.modules.check import CheckReport
+    from kmpsolve.modules.kernel import Kernel
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of ``check``."""
+    parser.add_argument(
+        "paths", metavar="FILE|DIR", nargs="+", help="KMP RPMs, folders of them (driver disks), .ko files"
+    )
+    parser.add_argument(
+        "--kernel",
+        metavar="V",
+        help="a kernel of the repositories: VERSION-RELEASE or UNAME-R (default: newest)",
+    )
+    parser.add_argument(
+        "--against",
+        metavar="FILE|DIR",
+        action="append",
+        help="instead: a kernel RPM, a folder of them, a symvers file, or /lib/modules/X",
+    )
+    parser.add_argument(
+        "--certificates",
+        metavar="FILE|DIR",
+        help="certificates that sign modules (default: signatures are noted)",
+    )
+    parser.add_argument(
+        "--keys",
+        metavar="FILE",
+        action="append",
+        help="public keys that sign RPMs (default: signatures are noted)",
+    )
+    parser.add_argument(
+        "--require-signed", action="store_true", help="an unsigned or unknown signature is an error"
+    )
+    add_system(parser)
+    add_output(parser, ("text", "json"))
+
+
+def run(options: argparse.Namespace) -> int:
+    """Check and print; exit 4 if something would not load or is wrong, 110 if nobody can tell."""
+    from kmpsolve.modules.check import check
+
+    if options.kernel is not None and options.against:
+        raise UsageError(
+            "give --kernel or --against, not both", reference="usage", hint="see kmpsolve check --help"
+        )
+    paths = [_existing(text) for text in options.paths]
+    if options.against:
+        from kmpsolve.modules.kernel import read_kernels
+
+        kernels = [kernel for text in options.against for kernel in read_kernels(_existing(text))]
+        require_signed = options.require_signed
+    else:
+        where = sources(options, system=False)
+        settings = configuration(options, where)
+        require_signed = options.require_signed or settings.require_signed
+        kernels = _from_repositories(options)
+    certificates = _existing(options.certificates) if options.certificates else None
+    keys = [_bytes(_existing(text)) for text in options.keys] if options.keys else None
+    report = check(paths, kernels, certificates=certificates, keys=keys, require_signed=require_signed)
+    if options.format == "json":
+        text = json.dumps(report.to_json(), indent=2, ensure_ascii=False) + "\n"
+    else:
+        text = _render(report, options)
+    write_result(text, options)
+    return 4 if options.strict and report.exit_code == 110 else report.exit_code
+
+
+def _render(report: CheckReport, options: argparse.Namespace) -> str:
+    from kmpsolve.report.check import render_check
+    from kmpsolve.report.terminal import Terminal
+
+    return render_check(report, Terminal.of(options.color, to_file=options.output is not None))
+
+
+def _existing(text: str) -> Path:
+    path = Path(text)
+    if not path.exists():
+        raise RequestError("there is no such file or folder", reference="source-missing", where=text)
+    return path
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise MetadataError(
+            f"cannot be read: {error.strerror}", reference="file-unreadable", where=str(path)
+        ) from error
+
+
+def _from_repositories(options: argparse.Namespace) -> list[Kernel]:
+    """The kernels that --kernel names, of every selected flavor; by default the newest of each."""
+    from kmpsolve.modules.kernel import kernel_from_capabilities
+    from kmpsolve.planner.target import kernels_named
+    from kmpsolve.session import load
+
+    where = sources(options, system=False)
+    loaded = load(where, request(options, where, None), configuration(options, where))
+    units = kernels_named(loaded.universe, options.kernel, tuple(options.flavor or ()))
+    return [
+        kernel_from_capabilities(
+            loaded.universe.spelled(unit.exports),
+            source=unit.main.repository or "installed",
+            uname_r=unit.uname_r,
+            nevra=str(unit.nevra),
+        )
+        for unit in units
+    ]

@@ -1,0 +1,103 @@
+"""``kmpsolve check`` from the command line; what it finds is tested with real modules elsewhere."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from kmpsolve.cli import main
+from tests.support import repository
+from tests.support.packages import PackageSpec
+
+_KMP = PackageSpec(
+    name="acme-net-kmp-default",
+    version="1_k6.4.0_1",
+    release="1",
+    vendor="ACME",
+    provides=("acme-net-kmp-default-k6.4.0_1",),
+    requires=("ksym(default:a) = 1",),
+)
+
+
+def _kernel(release: str, crc: str) -> PackageSpec:
+    return PackageSpec(
+        name="kernel-default",
+        version="6.4.0",
+        release=release,
+        provides=(
+            f"kernel-uname-r = 6.4.0-{release.rpartition('.')[0]}-default",
+            "multiversion(kernel)",
+            f"ksym(default:a) = {crc}",
+        ),
+    )
+
+
+@pytest.fixture
+def kmp() -> str:
+    return str(next(repository.rpm_folder([_KMP]).glob("*.rpm")))
+
+
+@pytest.fixture
+def kernels() -> str:
+    return str(repository.rpm_md([_kernel("1.1", "1"), _kernel("2.1", "2")]))
+
+
+@pytest.mark.parametrize(
+    ("kernel", "verdict", "found"),
+    [
+        ("6.4.0-1.1", "safe", []),
+        ("6.4.0-1-default", "safe", []),
+        ("6.4.0-2", "blocked", ["a"]),
+        (None, "blocked", ["a"]),
+    ],
+)
+def test_against_a_kernel_of_a_repository(
+    kmp: str,
+    kernels: str,
+    kernel: str | None,
+    verdict: str,
+    found: list[str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    chosen = ["--kernel", kernel] if kernel else []
+    main(["check", kmp, "--repo", f"sle={kernels}", "--format", "json", *chosen])
+    document = json.loads(capsys.readouterr().out)
+    (subject,) = document["subjects"]
+    assert subject["verdict"] == verdict
+    assert [m["symbol"] for m in subject["mismatches"]] == found
+
+
+def test_against_a_kernel_rpm(kmp: str, capsys: pytest.CaptureFixture[str]) -> None:
+    kernel = next(repository.rpm_folder([_kernel("2.1", "2")]).glob("*.rpm"))
+    assert main(["check", kmp, "--against", str(kernel)]) == 4
+    out = capsys.readouterr().out
+    assert "would not load" in out
+    assert "wants 1, kernel has 2" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (["/nowhere.rpm", "--against", "/"], 3, "/nowhere.rpm: there is no such file or folder"),
+        ([__file__, "--kernel", "1", "--against", "/"], 2, "give --kernel or --against, not both"),
+        ([__file__, "--against", "/nowhere"], 3, "/nowhere: there is no such file or folder"),
+    ],
+)
+def test_errors(arguments: list[str], code: int, told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", *arguments]) == code
+    assert told in capsys.readouterr().err
+
+
+def test_an_unknown_kernel(kmp: str, kernels: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", kmp, "--repo", f"sle={kernels}", "--kernel", "9-9"]) == 3
+    assert "--kernel: no kernel 9-9 is installed or in a repository" in capsys.readouterr().err
+
+
+def test_one_file_is_named_in_the_errors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    broken = tmp_path / "acme-kmp-default.rpm"
+    broken.write_bytes(b"no package")
+    kernel = next(repository.rpm_folder([_kernel("2.1", "2")]).glob("*.rpm"))
+    assert main(["check", str(broken), "--against", str(kernel)]) == 3
+    assert str(broken) in capsys.readouterr().err
