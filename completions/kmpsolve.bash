@@ -27,7 +27,7 @@ _kmpsolve() {
         plan,--root) COMPREPLY=($(compgen -f -- "$word")); return ;;
         plan,--installed) COMPREPLY=($(compgen -f -- "$word")); return ;;
         plan,--repo) COMPREPLY=($(compgen -f -- "$word")); return ;;
-        plan,--releasever) COMPREPLY=($(compgen -W "$(_kmpsolve_kernels)" -- "$word")); return ;;
+        plan,--releasever) COMPREPLY=($(compgen -f -- "$word")); return ;;
         plan,--flavor) COMPREPLY=($(compgen -W "$(_kmpsolve_flavors)" -- "$word")); return ;;
         plan,--running) COMPREPLY=($(compgen -W "$(_kmpsolve_unames)" -- "$word")); return ;;
         plan,--config) COMPREPLY=($(compgen -f -- "$word")); return ;;
@@ -42,7 +42,7 @@ _kmpsolve() {
         check,--root) COMPREPLY=($(compgen -f -- "$word")); return ;;
         check,--installed) COMPREPLY=($(compgen -f -- "$word")); return ;;
         check,--repo) COMPREPLY=($(compgen -f -- "$word")); return ;;
-        check,--releasever) COMPREPLY=($(compgen -W "$(_kmpsolve_kernels)" -- "$word")); return ;;
+        check,--releasever) COMPREPLY=($(compgen -f -- "$word")); return ;;
         check,--flavor) COMPREPLY=($(compgen -W "$(_kmpsolve_flavors)" -- "$word")); return ;;
         check,--running) COMPREPLY=($(compgen -W "$(_kmpsolve_unames)" -- "$word")); return ;;
         check,--config) COMPREPLY=($(compgen -f -- "$word")); return ;;
@@ -53,7 +53,7 @@ _kmpsolve() {
         explain,--root) COMPREPLY=($(compgen -f -- "$word")); return ;;
         explain,--installed) COMPREPLY=($(compgen -f -- "$word")); return ;;
         explain,--repo) COMPREPLY=($(compgen -f -- "$word")); return ;;
-        explain,--releasever) COMPREPLY=($(compgen -W "$(_kmpsolve_kernels)" -- "$word")); return ;;
+        explain,--releasever) COMPREPLY=($(compgen -f -- "$word")); return ;;
         explain,--flavor) COMPREPLY=($(compgen -W "$(_kmpsolve_flavors)" -- "$word")); return ;;
         explain,--running) COMPREPLY=($(compgen -W "$(_kmpsolve_unames)" -- "$word")); return ;;
         explain,--config) COMPREPLY=($(compgen -f -- "$word")); return ;;
@@ -63,7 +63,7 @@ _kmpsolve() {
         matrix,--root) COMPREPLY=($(compgen -f -- "$word")); return ;;
         matrix,--installed) COMPREPLY=($(compgen -f -- "$word")); return ;;
         matrix,--repo) COMPREPLY=($(compgen -f -- "$word")); return ;;
-        matrix,--releasever) COMPREPLY=($(compgen -W "$(_kmpsolve_kernels)" -- "$word")); return ;;
+        matrix,--releasever) COMPREPLY=($(compgen -f -- "$word")); return ;;
         matrix,--flavor) COMPREPLY=($(compgen -W "$(_kmpsolve_flavors)" -- "$word")); return ;;
         matrix,--running) COMPREPLY=($(compgen -W "$(_kmpsolve_unames)" -- "$word")); return ;;
         matrix,--config) COMPREPLY=($(compgen -f -- "$word")); return ;;
@@ -74,7 +74,7 @@ _kmpsolve() {
         diff,--root) COMPREPLY=($(compgen -f -- "$word")); return ;;
         diff,--installed) COMPREPLY=($(compgen -f -- "$word")); return ;;
         diff,--repo) COMPREPLY=($(compgen -f -- "$word")); return ;;
-        diff,--releasever) COMPREPLY=($(compgen -W "$(_kmpsolve_kernels)" -- "$word")); return ;;
+        diff,--releasever) COMPREPLY=($(compgen -f -- "$word")); return ;;
         diff,--flavor) COMPREPLY=($(compgen -W "$(_kmpsolve_flavors)" -- "$word")); return ;;
         diff,--running) COMPREPLY=($(compgen -W "$(_kmpsolve_unames)" -- "$word")); return ;;
         diff,--config) COMPREPLY=($(compgen -f -- "$word")); return ;;
@@ -91,7 +91,7 @@ _kmpsolve() {
         suggest,--root) COMPREPLY=($(compgen -f -- "$word")); return ;;
         suggest,--installed) COMPREPLY=($(compgen -f -- "$word")); return ;;
         suggest,--repo) COMPREPLY=($(compgen -f -- "$word")); return ;;
-        suggest,--releasever) COMPREPLY=($(compgen -W "$(_kmpsolve_kernels)" -- "$word")); return ;;
+        suggest,--releasever) COMPREPLY=($(compgen -f -- "$word")); return ;;
         suggest,--flavor) COMPREPLY=($(compgen -W "$(_kmpsolve_flavors)" -- "$word")); return ;;
         suggest,--running) COMPREPLY=($(compgen -W "$(_kmpsolve_unames)" -- "$word")); return ;;
         suggest,--config) COMPREPLY=($(compgen -f -- "$word")); return ;;

@@ -23,7 +23,10 @@ EXIT_CODES = (
     ("0", "safe, or nothing to do"),
     ("1", "a bug in kmpsolve"),
     ("2", "wrong usage"),
-    ("3", "bad input: unreadable metadata, wrong configuration, an unknown kernel or KMP, no kernel, no repository"),
+    (
+        "3",
+        "bad input: unreadable metadata, wrong configuration, an unknown kernel or KMP, no kernel, no repository",
+    ),
     ("4", "blocked: a KMP would not load"),
     ("5", "not enough privileges"),
     ("6", "no repository is defined or enabled"),
@@ -35,8 +38,15 @@ FILES = (
     ("/etc/kmpsolve/kmpsolve.toml, /etc/kmpsolve/conf.d/*.toml", "the configuration"),
     ("/etc/zypp/zypp.conf, /etc/zypp/repos.d, /etc/zypp/locks", "what zypper goes by, and so kmpsolve too"),
 )
-VALUES = {"KMP": "kmps", "A": "kernels", "B": "kernels", "V": "kernels", "UNAME-R": "unames", "F": "flavors"}
-"""What a placeholder in the help stands for; any other is a file."""
+VALUES = {
+    "kmp": "kmps",
+    "a": "kernels",
+    "b": "kernels",
+    "kernel": "kernels",
+    "running": "unames",
+    "flavor": "flavors",
+}
+"""What an argument stands for; any other is a file."""
 
 
 def verbs() -> dict[str, argparse.ArgumentParser]:
@@ -121,10 +131,13 @@ def _examples(epilog: str) -> Iterator[str]:
 def verb_page(verb: str, parser: argparse.ArgumentParser) -> str:
     """The man page of one verb."""
     words = "".join(
-        f" [\\fI{_roff(placeholder(a))}\\fR]..." if a.nargs == "*" else
-        f" \\fI{_roff(placeholder(a))}\\fR..." if a.nargs == "+" else
-        f" [\\fI{_roff(placeholder(a))}\\fR]" if a.nargs == "?" else
-        f" \\fI{_roff(placeholder(a))}\\fR"
+        f" [\\fI{_roff(placeholder(a))}\\fR]..."
+        if a.nargs == "*"
+        else f" \\fI{_roff(placeholder(a))}\\fR..."
+        if a.nargs == "+"
+        else f" [\\fI{_roff(placeholder(a))}\\fR]"
+        if a.nargs == "?"
+        else f" \\fI{_roff(placeholder(a))}\\fR"
         for a in positionals(parser)
     )
     lines = [
@@ -141,7 +154,13 @@ def verb_page(verb: str, parser: argparse.ArgumentParser) -> str:
         *map(_option, options(parser)),
         *_endings(),
         ".SH SEE ALSO",
-        ", ".join(["\\fBkmpsolve\\fR(1)", *(f"\\fBkmpsolve\\-{v}\\fR(1)" for v in VERBS if v != verb), "\\fBzypper\\fR(8)"]),
+        ", ".join(
+            [
+                "\\fBkmpsolve\\fR(1)",
+                *(f"\\fBkmpsolve\\-{v}\\fR(1)" for v in VERBS if v != verb),
+                "\\fBzypper\\fR(8)",
+            ]
+        ),
     ]
     return "\n".join(lines) + "\n"
 
@@ -203,7 +222,7 @@ _GENERATED = "# Written by tools/manual.py; do not edit.\n"
 
 
 def _kind(action: argparse.Action, verb: str) -> str:
-    kind = VALUES.get(str(action.metavar or ""), "files")
+    kind = VALUES.get(action.dest, "files")
     if kind == "kmps":
         return "_kmpsolve_kmps @System" if verb == "explain" else "_kmpsolve_kmps '*'"
     return kind if kind == "files" else f"_kmpsolve_{kind}"
@@ -212,9 +231,19 @@ def _kind(action: argparse.Action, verb: str) -> str:
 def bash(parsers: dict[str, argparse.ArgumentParser]) -> str:
     """The completion for bash; ``zypper kmp`` has zypper's own."""
     lines = [_GENERATED + _FUNCTIONS + "_kmpsolve() {"]
-    lines += ["    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} verb= index", "    COMPREPLY=()"]
-    lines += ["    for ((index = 1; index < COMP_CWORD; index++)); do", "        case ${COMP_WORDS[index]} in"]
-    lines += [f"            {'|'.join(VERBS)}) verb=${{COMP_WORDS[index]}}; break ;;", "        esac", "    done"]
+    lines += [
+        "    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} verb= index",
+        "    COMPREPLY=()",
+    ]
+    lines += [
+        "    for ((index = 1; index < COMP_CWORD; index++)); do",
+        "        case ${COMP_WORDS[index]} in",
+    ]
+    lines += [
+        f"            {'|'.join(VERBS)}) verb=${{COMP_WORDS[index]}}; break ;;",
+        "        esac",
+        "    done",
+    ]
     lines += ["    case $verb,$before in"]
     for verb, parser in parsers.items():
         for action in options(parser):
@@ -223,13 +252,19 @@ def bash(parsers: dict[str, argparse.ArgumentParser]) -> str:
             names = "|".join(f"{verb},{name}" for name in action.option_strings)
             lines.append(f"        {names}) {_bash_reply(action, verb)}; return ;;")
     lines += ["    esac", "    case $verb in"]
-    lines.append(f"        '') COMPREPLY=($(compgen -W '{' '.join(VERBS)} --help --version' -- \"$word\")) ;;")
+    lines.append(
+        f"        '') COMPREPLY=($(compgen -W '{' '.join(VERBS)} --help --version' -- \"$word\")) ;;"
+    )
     for verb, parser in parsers.items():
-        words = " ".join(name for action in options(parser) for name in action.option_strings if name.startswith("--"))
+        words = " ".join(
+            name for action in options(parser) for name in action.option_strings if name.startswith("--")
+        )
         first = next(iter(positionals(parser)), None)
         reply = _bash_reply(first, verb) if first is not None else ":"
         lines.append(f"        {verb})")
-        lines.append(f"            if [[ $word == -* ]]; then COMPREPLY=($(compgen -W '{words}' -- \"$word\"))")
+        lines.append(
+            f"            if [[ $word == -* ]]; then COMPREPLY=($(compgen -W '{words}' -- \"$word\"))"
+        )
         lines.append(f"            else {reply}; fi ;;")
     lines += ["    esac", "}", "complete -o filenames -o bashdefault -F _kmpsolve kmpsolve"]
     return "\n".join(lines) + "\n"
@@ -242,21 +277,40 @@ def _bash_reply(action: argparse.Action, verb: str) -> str:
     if kind == "files":
         return 'COMPREPLY=($(compgen -f -- "$word"))'
     names = f'COMPREPLY=($(compgen -W "$({kind})" -- "$word"))'
-    return f'{names}; COMPREPLY+=($(compgen -f -- "$word"))' if str(action.metavar) in ("A", "B") else names
+    return f'{names}; COMPREPLY+=($(compgen -f -- "$word"))' if action.dest in ("a", "b") else names
 
 
 def zsh(parsers: dict[str, argparse.ArgumentParser]) -> str:
     """The completion for zsh."""
-    lines = ["#compdef kmpsolve", _GENERATED.rstrip(), _FUNCTIONS.rstrip().replace("/$1/solv.idx", "/${~1}/solv.idx")]
-    lines += ["_kmpsolve() {", "    local context state state_descr line", "    typeset -A opt_args", "    local -a verbs"]
+    lines = [
+        "#compdef kmpsolve",
+        _GENERATED.rstrip(),
+        _FUNCTIONS.rstrip().replace("/$1/solv.idx", "/${~1}/solv.idx"),
+    ]
+    lines += [
+        "_kmpsolve() {",
+        "    local context state state_descr line",
+        "    typeset -A opt_args",
+        "    local -a verbs",
+    ]
     lines.append("    verbs=(")
     lines += [f"        {_zsh_quoted(f'{verb}:{text}')}" for verb, text in VERBS.items()]
-    lines += ["    )", "    _arguments -C '--help[show help]' '--version[show the version]' '1: :->verb' '*:: :->rest'"]
-    lines += ["    case $state in", "        verb) _describe verb verbs ;;", "        rest)", "            case $words[1] in"]
+    lines += [
+        "    )",
+        "    _arguments -C '--help[show help]' '--version[show the version]' '1: :->verb' '*:: :->rest'",
+    ]
+    lines += [
+        "    case $state in",
+        "        verb) _describe verb verbs ;;",
+        "        rest)",
+        "            case $words[1] in",
+    ]
     for verb, parser in parsers.items():
         lines.append(f"                {verb})")
         lines.append("                    _arguments \\")
-        specs = [_zsh_option(action, verb, name) for action in options(parser) for name in action.option_strings]
+        specs = [
+            _zsh_option(action, verb, name) for action in options(parser) for name in action.option_strings
+        ]
         for position, action in enumerate(positionals(parser), 1):
             where = "*" if action.nargs in ("*", "+") else str(position)
             specs.append(_zsh_quoted(f"{where}:{placeholder(action)}:{_zsh_values(action, verb)}"))
@@ -272,7 +326,9 @@ def _zsh_quoted(text: str) -> str:
 
 def _zsh_option(action: argparse.Action, verb: str, name: str) -> str:
     text = (action.help or "").replace("[", "(").replace("]", ")").replace(":", ";")
-    value = f":{placeholder(action).replace(':', ' ')}:{_zsh_values(action, verb)}" if action.nargs != 0 else ""
+    value = (
+        f":{placeholder(action).replace(':', ' ')}:{_zsh_values(action, verb)}" if action.nargs != 0 else ""
+    )
     return _zsh_quoted(f"{name}[{text}]{value}")
 
 
@@ -283,7 +339,7 @@ def _zsh_values(action: argparse.Action, verb: str) -> str:
     if kind == "files":
         return "_files"
     names = "{compadd -- $(" + kind + ")}"
-    return "{compadd -- $(" + kind + "); _files}" if str(action.metavar) in ("A", "B") else names
+    return "{compadd -- $(" + kind + "); _files}" if action.dest in ("a", "b") else names
 
 
 def fish(parsers: dict[str, argparse.ArgumentParser]) -> str:
@@ -292,7 +348,10 @@ def fish(parsers: dict[str, argparse.ArgumentParser]) -> str:
     lines = [_GENERATED.rstrip()]
     for name, awk in (
         ("kmps", "$1 ~ /-kmp-/ {print $1}"),
-        ("kernels", "$1 ~ /^kernel-[a-z0-9]+$/ && $1 !~ /^kernel-(devel|source|macros|syms|firmware|docs)$/ {print $2}"),
+        (
+            "kernels",
+            "$1 ~ /^kernel-[a-z0-9]+$/ && $1 !~ /^kernel-(devel|source|macros|syms|firmware|docs)$/ {print $2}",
+        ),
         ("flavors", '$1 ~ /-kmp-/ {sub(/.*-kmp-/, "", $1); print $1}'),
     ):
         lines += [f"function _kmpsolve_{name}", f"    {cache}"]
@@ -300,17 +359,25 @@ def fish(parsers: dict[str, argparse.ArgumentParser]) -> str:
             lines.append("    printf '%s\\n' latest newest-safe")
         lines.append(f"    awk -F '\\t' '{awk}' $KMPSOLVE_SOLV_CACHE/*/solv.idx 2>/dev/null | sort -u")
         lines.append("end")
-    lines += ["function _kmpsolve_unames", "    ls /lib/modules 2>/dev/null", "end", "complete -c kmpsolve -f"]
+    lines += [
+        "function _kmpsolve_unames",
+        "    ls /lib/modules 2>/dev/null",
+        "end",
+        "complete -c kmpsolve -f",
+    ]
     for verb, text in VERBS.items():
         lines.append(f"complete -c kmpsolve -n __fish_use_subcommand -a {verb} -d {_fish_quoted(text)}")
     for verb, parser in parsers.items():
         seen = f"'__fish_seen_subcommand_from {verb}'"
         for action in options(parser):
             names = " ".join(
-                f"-l {name[2:]}" if name.startswith("--") else f"-s {name[1:]}" for name in action.option_strings
+                f"-l {name[2:]}" if name.startswith("--") else f"-s {name[1:]}"
+                for name in action.option_strings
             )
             value = f" -r{_fish_values(action)}" if action.nargs != 0 else ""
-            lines.append(f"complete -c kmpsolve -n {seen} {names}{value} -d {_fish_quoted(action.help or '')}")
+            lines.append(
+                f"complete -c kmpsolve -n {seen} {names}{value} -d {_fish_quoted(action.help or '')}"
+            )
         for action in positionals(parser)[:1]:
             lines.append(f"complete -c kmpsolve -n {seen}{_fish_values(action)}")
     return "\n".join(lines) + "\n"
@@ -323,10 +390,10 @@ def _fish_quoted(text: str) -> str:
 def _fish_values(action: argparse.Action) -> str:
     if action.choices is not None:
         return f" -a '{' '.join(map(str, action.choices))}'"
-    kind = VALUES.get(str(action.metavar or ""), "files")
+    kind = VALUES.get(action.dest, "files")
     if kind == "files":
         return " -F"
-    return f" -a '(_kmpsolve_{kind})'" + (" -F" if str(action.metavar) in ("A", "B") else "")
+    return f" -a '(_kmpsolve_{kind})'" + (" -F" if action.dest in ("a", "b") else "")
 
 
 def files() -> dict[str, str]:

@@ -24,11 +24,17 @@ __all__ = ["add_arguments", "run"]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of ``diff``."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.description = (
+        "Compares what two kernels export and shows the symbols that were added, removed or "
+        "changed, and which KMP builds fit the first and not the second. Symbols that hit the "
+        "same KMPs stand together. Rules only leave changes out of the list: a module that uses "
+        "such a symbol still does not load."
+    )
     parser.epilog = (
         "examples:\n"
         "  kmpsolve diff 6.4.0-150600.23.25.1 6.4.0-150600.23.30.1\n"
         "  kmpsolve diff symvers-old.gz symvers-new.gz --rules severities --format csv\n"
-        "exit codes: 4 if a KMP that fits A does not fit B, else 0.\n"
+        "\nThe exit code is 4 if a KMP that fits A does not fit B, else 0.\n"
     )
     kernel = "VERSION-RELEASE, UNAME-R or NEVRA of a kernel, a kernel RPM, a symvers file"
     parser.add_argument("a", metavar="A", help=kernel)
@@ -189,4 +195,6 @@ def _rendered(found: KabiDiff, options: argparse.Namespace) -> str:
         return render_html(found)
     from kmpsolve.report.terminal import Terminal
 
-    return diff.render_diff(found, Terminal.of(options.color, to_file=options.output is not None), options.verbose)
+    return diff.render_diff(
+        found, Terminal.of(options.color, to_file=options.output is not None), options.verbose
+    )

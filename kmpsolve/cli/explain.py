@@ -33,6 +33,12 @@ __all__ = ["add_arguments", "run"]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of ``explain``."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.description = (
+        "Tells why one KMP works on a kernel or does not: every build on every kernel, every "
+        "symbol with the version that is wanted and the one that is there, since which kernel "
+        "that is so, which of its modules are hit, and what would help. The same as prose for a "
+        "ticket comes first."
+    )
     parser.epilog = (
         "examples:\n"
         "  kmpsolve explain acme-storage-kmp-default\n"
@@ -61,7 +67,9 @@ def run(options: argparse.Namespace) -> int:
         progress.step("holding every KMP against the kernels")
         result = plan(loaded.universe, loaded.request, loaded.inputs)
         flavor, name = _find(options.kmp, result, loaded)
-        story = stories(loaded.universe, loaded.request, result, lambda kmp: kmp.name == name)[flavor.flavor, name]
+        story = stories(loaded.universe, loaded.request, result, lambda kmp: kmp.name == name)[
+            flavor.flavor, name
+        ]
         hits = _module_hits(story, where, result)
     if options.format == "json":
         from kmpsolve.report.explain import document
@@ -74,7 +82,9 @@ def run(options: argparse.Namespace) -> int:
         terminal = Terminal.of(options.color, to_file=options.output is not None)
         text = render_story(result, flavor, story, hits, terminal)
     write_result(text, options)
-    code = {"blocked": EXIT_CODES["blocked"], "unverified": EXIT_CODES["unverified"]}.get(story.entry.decision, 0)
+    code = {"blocked": EXIT_CODES["blocked"], "unverified": EXIT_CODES["unverified"]}.get(
+        story.entry.decision, 0
+    )
     if story.entry.waived is not None or any(c.kind == "already-broken" for c in story.entry.causes):
         code = 0
     return 4 if options.strict and code == 110 else code
@@ -98,7 +108,9 @@ def _find(asked: str, result: Plan, loaded: Loaded) -> tuple[FlavorPlan, str]:
         raise RequestError(
             f"{asked} may be {' or '.join(meant)}", reference="ambiguous-kmp", hint="give the whole name"
         )
-    available = sorted({build.package.repository or "" for build in loaded.universe.kmps if build.name == asked})
+    available = sorted(
+        {build.package.repository or "" for build in loaded.universe.kmps if build.name == asked}
+    )
     if any(available):
         raise RequestError(
             f"{asked} is not installed; it is in {', '.join(filter(None, available))}",

@@ -21,6 +21,11 @@ __all__ = ["add_arguments", "run"]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of ``matrix``."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.description = (
+        "Holds every build of every KMP, installed or in a repository, against every kernel, and "
+        "shows how many of its symbol versions are missing there. The newest kernels come first; "
+        "builds of other vendors, locked and retracted ones are shown too."
+    )
     parser.epilog = (
         "examples:\n"
         "  kmpsolve matrix\n"
@@ -48,7 +53,8 @@ def run(options: argparse.Namespace) -> int:
         builds = [
             build
             for build in loaded.universe.kmps
-            if build.flavor in (*systems, "") and any(fnmatchcase(build.name, name) for name in options.kmp or "*")
+            if build.flavor in (*systems, "")
+            and any(fnmatchcase(build.name, name) for name in options.kmp or "*")
         ]
         if options.kmp and not builds:
             raise RequestError(

@@ -175,7 +175,9 @@ def _falls(blocked: Mapping[str, KmpPlan], stories: Mapping[str, Story]) -> list
         name
         for name, kmp in blocked.items()
         if any(cause.kind not in ("kmp", *REFUSED) for cause in kmp.causes)
-        or not all(other in blocked for cause in kmp.causes for other in cause.packages if cause.kind == "kmp")
+        or not all(
+            other in blocked for cause in kmp.causes for other in cause.packages if cause.kind == "kmp"
+        )
     }
     found = []
     for name in sorted(blocked.keys() - own):
@@ -257,7 +259,9 @@ def _graph(roots: Iterable[Root], target: str, inputs: Inputs, stories: Mapping[
         for fate in root.fates:
             _add_fate(graph, top, fate, root, kernel, stories.get(names[0]))
         for cause in root.causes:
-            kind: NodeKind = "module" if cause.kind in ("module-dropped", "falls-back-to-in-tree") else "package"
+            kind: NodeKind = (
+                "module" if cause.kind in ("module-dropped", "falls-back-to-in-tree") else "package"
+            )
             if cause.kind in ("kmp", "exact-kernel"):
                 continue
             own = {a.nevra for fate in root.fates for a in fate.builds}

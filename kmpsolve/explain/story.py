@@ -203,9 +203,7 @@ class _Teller:
         return found
 
     def _mismatches(self, build: KmpBuild) -> tuple[Mismatch, ...]:
-        fit = Fit(
-            self.unit, {build.package.handle: open_needs(build, self.unit, self.table)}, frozenset()
-        )
+        fit = Fit(self.unit, {build.package.handle: open_needs(build, self.unit, self.table)}, frozenset())
         return mismatches(
             build,
             fit,
@@ -227,8 +225,12 @@ class _Teller:
             if (build := builds.get((attempt.nevra, attempt.repository))) is not None
         )
         best = _best(entry)
-        subject = builds[entry.chosen, entry.repository] if entry.chosen else builds[best.nevra, best.repository]
-        kernels = tuple(self._kernel(kmp, unit, column) for unit, column in zip(self.units, self.columns, strict=True))
+        subject = (
+            builds[entry.chosen, entry.repository] if entry.chosen else builds[best.nevra, best.repository]
+        )
+        kernels = tuple(
+            self._kernel(kmp, unit, column) for unit, column in zip(self.units, self.columns, strict=True)
+        )
         kernels = tuple(
             self._as_planned(seen, entry, best) if seen.nevra == self.target else seen for seen in kernels
         )
@@ -262,9 +264,7 @@ class _Teller:
         if fitting:
             best = max(fitting, key=lambda e: (e[0].package.installed, e[0].nevra.evr))
         elif len(known) == len(kmp.builds):
-            best = min(
-                known, key=lambda e: (e[1].mismatches, not e[0].package.installed, str(e[0].nevra))
-            )
+            best = min(known, key=lambda e: (e[1].mismatches, not e[0].package.installed, str(e[0].nevra)))
         return KernelStory(
             nevra=str(unit.nevra),
             uname_r=unit.uname_r,

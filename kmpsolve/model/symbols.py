@@ -13,11 +13,19 @@ A package without any of them was built without symbol versions.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Exports", "Need", "SymbolTable", "flavor_of_uname", "normal_crc", "parse_need"]
+__all__ = [
+    "Exports",
+    "Need",
+    "SymbolTable",
+    "flavor_of_uname",
+    "normal_crc",
+    "parse_need",
+    "symbol_flavors",
+]
 
 NeedKind = Literal["ksym", "symset", "exact-kernel", "damaged"]
 
@@ -25,6 +33,9 @@ _VERSIONED = re.compile(
     r"(?P<kind>ksym|kernel)\((?:(?P<flavor>[\w.+-]+):)?(?P<name>[^():\s]+)\)"
     r" = (?P<crc>(?:0x)?[0-9a-fA-F]{1,16})"
 )
+_SYMBOLS = re.compile(
+    r"^ksym\((?:([\w.+-]+):)?[^():\s]+\) = (?:0x)?[0-9a-fA-F]{1,16}$", re.MULTILINE
+)  # fmt: skip
 _EXACT = re.compile(r"kernel-uname-r = (?P<uname>\S+)")
 _LOOKS_LIKE_A_NEED = re.compile(r"ksym\(|kernel\([^()]*:|(?:modversions|retpoline)(?: |$)|kernel\([^()]*\) = 0x")
 
@@ -86,6 +97,16 @@ def parse_need(capability: str) -> Need | None:
     if _LOOKS_LIKE_A_NEED.match(capability):
         return Need("damaged", "", capability, capability, "")
     return None
+
+
+def symbol_flavors(capabilities: Sequence[str]) -> list[str] | None:
+    """The flavors in many ``ksym()`` capabilities at once; ``None`` if `parse_need` has to look at each.
+
+    That is so if one of them is damaged.
+    """
+    text = "\n".join(capabilities)
+    flavors: list[str] = _SYMBOLS.findall(text)
+    return flavors if len(flavors) == len(capabilities) == text.count("\n") + bool(capabilities) else None
 
 
 class SymbolTable:

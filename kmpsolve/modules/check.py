@@ -180,6 +180,11 @@ def _declared_mismatches(candidate: Candidate, kernel: Kernel) -> Iterator[Misma
                 )
 
 
+def _judgeable(candidate: Candidate) -> bool:
+    """Whether all modules could be read; one that brings none is judged by what it declares, if anything."""
+    return candidate.readable if candidate.files or candidate.payload_damage else bool(candidate.needs)
+
+
 def _judge(
     candidate: Candidate, kernel: Kernel, judgements: Sequence[Judgement], refused: Sequence[str]
 ) -> tuple[Subject, list[Finding]]:
@@ -201,7 +206,7 @@ def _judge(
     verdict: SubjectVerdict = "safe"
     if mismatches or elsewhere or refused or any(judgement.verdict == "blocked" for judgement in judgements):
         verdict = "blocked"
-    elif not candidate.readable or any(judgement.verdict == "unverified" for judgement in judgements):
+    elif not _judgeable(candidate) or any(judgement.verdict == "unverified" for judgement in judgements):
         verdict = "unverified"
     subject = Subject(
         path=candidate.path,

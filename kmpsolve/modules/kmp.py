@@ -112,8 +112,10 @@ def is_kmp(rpm: Rpm) -> bool:
         return False
     if rpm.nevra.name.startswith("kernel-") and "-kmp-" not in rpm.nevra.name:
         return False
-    return bool(folders_of(rpm.files)) or any(
-        capability.startswith(("kmod(", "ksym(")) for capability in rpm.provides
+    return (
+        bool(folders_of(rpm.files))
+        or any(capability.startswith(("kmod(", "ksym(")) for capability in rpm.provides)
+        or ("-kmp-" in rpm.nevra.name and bool(_needs(rpm.requires)))
     )
 
 

@@ -261,7 +261,7 @@ def _flavor_plan(
     verdict: Verdict = flavor.verdict
     if request.protect_fallback and any(w.reference == "fallback-loses" for w in losses):
         verdict = worst((verdict, "blocked"))
-    unread = evaluation.unit.main.handle in universe.unread
+    unread = bool(system.kmps) and evaluation.unit.main.handle in universe.unread
     if (unread or not complete) and verdict in ("safe", "nothing-to-do"):
         verdict = "unverified"
     waivers = _waiver_warnings(request, [kmp.name for kmp in system.kmps])

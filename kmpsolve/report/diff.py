@@ -56,7 +56,9 @@ def render_csv(diff: KabiDiff) -> str:
     rows += [("changed", change.symbol, change.a, change.b) for change in diff.changed]
     for kind, symbol, a, b in rows:
         tolerated = "yes" if symbol in diff.tolerated else "no"
-        writer.writerow([kind, plain(symbol), a, b, "" if kind == "added" else tolerated, hits.get(symbol, "")])
+        writer.writerow(
+            [kind, plain(symbol), a, b, "" if kind == "added" else tolerated, hits.get(symbol, "")]
+        )
     return out.getvalue()
 
 
@@ -78,7 +80,8 @@ def _lines(diff: KabiDiff, terminal: Terminal, whole: bool) -> Iterator[str]:
     said = f"HITS {plural(kmps, 'KMP')}" if diff.hits else "hits no KMP"
     parts = [names] if len(names) <= terminal.width else [diff.a.label, f"-> {diff.b.label}"]
     yield from terminal.flow(
-        [*((part, "plain") for part in parts), (counts, "strong"), (said, "bad" if diff.hits else "good")], indent=2
+        [*((part, "plain") for part in parts), (counts, "strong"), (said, "bad" if diff.hits else "good")],
+        indent=2,
     )
     for group in diff.groups:
         shown = [s for s in group.symbols if group.hits or s not in diff.tolerated]
@@ -88,14 +91,18 @@ def _lines(diff: KabiDiff, terminal: Terminal, whole: bool) -> Iterator[str]:
     exact = [hit for hit in diff.hits if hit.exact_kernel]
     if exact:
         yield ""
-        yield from terminal.wrapped("", f"built for {diff.a.label} only: {few([str(h.build.nevra) for h in exact], 8)}")
+        yield from terminal.wrapped(
+            "", f"built for {diff.a.label} only: {few([str(h.build.nevra) for h in exact], 8)}"
+        )
     if diff.added:
         yield ""
         yield terminal.tone("added", "strong") + f"  {plural(len(diff.added), 'symbol')}"
         yield from _names(diff.added, terminal, whole)
     if diff.tolerated:
         yield ""
-        harmless = sum(symbol in diff.tolerated for group in diff.groups if not group.hits for symbol in group.symbols)
+        harmless = sum(
+            symbol in diff.tolerated for group in diff.groups if not group.hits for symbol in group.symbols
+        )
         yield from terminal.wrapped(
             "",
             f"{plural(len(diff.tolerated), 'change')} tolerated by rules, {harmless:,} of them left out above; "
@@ -105,7 +112,8 @@ def _lines(diff: KabiDiff, terminal: Terminal, whole: bool) -> Iterator[str]:
         yield from terminal.wrapped("", f"rule in line {rule.line} is never used: {rule}")
     for rule in diff.unjudged:
         yield from terminal.wrapped(
-            "", f"rule in line {rule.line} cannot be judged, neither source names modules or namespaces: {rule}"
+            "",
+            f"rule in line {rule.line} cannot be judged, neither source names modules or namespaces: {rule}",
         )
     left = sum(len(g.symbols) for g in diff.groups) > sum(min(len(g.symbols), _SHOWN) for g in diff.groups)
     if not whole and (left or len(diff.added) > _SHOWN + 1):
@@ -113,16 +121,22 @@ def _lines(diff: KabiDiff, terminal: Terminal, whole: bool) -> Iterator[str]:
         yield "All symbols: -v, or --format csv"
 
 
-def _group(diff: KabiDiff, group: SymbolGroup, shown: list[str], terminal: Terminal, whole: bool) -> Iterator[str]:
+def _group(
+    diff: KabiDiff, group: SymbolGroup, shown: list[str], terminal: Terminal, whole: bool
+) -> Iterator[str]:
     removed = set(diff.removed)
     gone = sum(symbol in removed for symbol in shown)
     changed = len(shown) - gone
-    counts = ", ".join(filter(None, (f"{changed:,} changed" if changed else "", f"{gone:,} gone" if gone else "")))
+    counts = ", ".join(
+        filter(None, (f"{changed:,} changed" if changed else "", f"{gone:,} gone" if gone else ""))
+    )
     if group.hits:
         hits = [hit for hit in diff.hits if str(hit.build.nevra) in group.hits]
         yield terminal.tone(counts, "bad") + f"  hit {plural(len({h.build.name for h in hits}), 'KMP')}:"
         for name, builds in groupby(hits, key=lambda hit: hit.build.name):
-            places = [f"{hit.build.nevra.evr} ({hit.build.package.repository or 'installed'})" for hit in builds]
+            places = [
+                f"{hit.build.nevra.evr} ({hit.build.package.repository or 'installed'})" for hit in builds
+            ]
             yield from terminal.wrapped("  ", f"{name}: {few(places, 6)}", hang=6)
     else:
         yield terminal.tone(counts, "strong") + "  hit no KMP"

@@ -19,7 +19,10 @@ def render_dot(plan: Plan, stories: Stories) -> str:
     """A digraph with a cluster for each flavor; an arrow leads from an effect to its cause."""
     lines = ["digraph causes {", '  rankdir=TB; node [fontname="monospace", fontsize=10, shape=ellipse];']
     for index, flavor in enumerate(plan.flavors):
-        lines += [f"  subgraph cluster_{index} {{", f"    label={_quoted(f'kernel-{flavor.flavor}: {flavor_verdict(flavor)}')};"]
+        lines += [
+            f"  subgraph cluster_{index} {{",
+            f"    label={_quoted(f'kernel-{flavor.flavor}: {flavor_verdict(flavor)}')};",
+        ]
         if flavor.verdict == "blocked":
             explanation = explain(flavor, plan.inputs, stories)
             names = {node: f"n{index}_{number}" for number, node in enumerate(sorted(explanation.graph))}

@@ -85,13 +85,18 @@ def _lines(
     if entry.mismatches:
         yield ""
         title = f"Symbols of {evr(story.subject)}"
-        yield terminal.tone(title, "strong") + f"  ({len(entry.mismatches):,} of {entry.symbols_required:,} do not fit)"
+        yield (
+            terminal.tone(title, "strong")
+            + f"  ({len(entry.mismatches):,} of {entry.symbols_required:,} do not fit)"
+        )
         yield from _symbols(story, terminal)
     if hits:
         yield ""
         yield terminal.tone("Modules", "strong")
         for hit in hits:
-            symbols = plural(len(hit.symbols), "symbol") + f": {few(hit.symbols, 8)}" if hit.symbols else "not hit"
+            symbols = (
+                plural(len(hit.symbols), "symbol") + f": {few(hit.symbols, 8)}" if hit.symbols else "not hit"
+            )
             yield from terminal.wrapped("  ", f"{hit.module}  {symbols}", hang=6)
     elif story.modules:
         yield ""
@@ -115,7 +120,9 @@ def _history(story: Story, flavor: FlavorPlan, terminal: Terminal) -> Iterator[s
     for number, build in enumerate(story.builds, 1):
         name = short[build.attempt.nevra]
         if build.attempt.cause in ("vendor", "lock", "retracted", "architecture"):
-            notes.append(f"{name} ({build.attempt.repository}): not for zypp to choose ({build.attempt.cause})")
+            notes.append(
+                f"{name} ({build.attempt.repository}): not for zypp to choose ({build.attempt.cause})"
+            )
         label = name if len(story.builds) < 8 or len(name) < 12 else f"[{number}]"
         if label != name:
             notes.append(f"{label} {name}")
@@ -138,7 +145,9 @@ def _history(story: Story, flavor: FlavorPlan, terminal: Terminal) -> Iterator[s
     yield from terminal.wrapped("  builds: ", "; ".join(places))
     for note in notes:
         yield from terminal.wrapped("  ", note, hang=4)
-    if any(cell is not None and not cell.fits and not cell.mismatches for b in story.builds for cell in b.cells):
+    if any(
+        cell is not None and not cell.fits and not cell.mismatches for b in story.builds for cell in b.cells
+    ):
         yield "  x: built for another kernel only"
 
 
@@ -171,5 +180,7 @@ def _symbols(story: Story, terminal: Terminal) -> Iterator[str]:
     for symbol, wanted, found, since in rows:
         yield f"  {printable(symbol)}"
         yield from terminal.flow(
-            [(f"    wants {wanted}", "plain"), (f"found {found}", "plain"), (f"since {since}", "plain")], indent=4, gap=2
+            [(f"    wants {wanted}", "plain"), (f"found {found}", "plain"), (f"since {since}", "plain")],
+            indent=4,
+            gap=2,
         )

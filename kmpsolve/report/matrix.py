@@ -35,7 +35,9 @@ def render_csv(matrix: Matrix) -> str:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["build", *(plain(str(unit.nevra)) for unit in matrix.kernels)])
     for build, row in zip(matrix.builds, matrix.cells, strict=True):
-        writer.writerow([plain(str(build.nevra)), *("" if cell is None else cell_text(cell).text for cell in row)])
+        writer.writerow(
+            [plain(str(build.nevra)), *("" if cell is None else cell_text(cell).text for cell in row)]
+        )
     return out.getvalue()
 
 
@@ -78,7 +80,10 @@ def _lines(matrix: Matrix, terminal: Terminal, marked: Collection[str]) -> Itera
         common, short = short_kernels([str(unit.nevra.evr) for unit in units])
         name = units[0].nevra.name
         yield terminal.tone(f"{name} {common}*" if common else name, "strong")
-        heads = [f"{text}{'*' if str(unit.nevra) in marked else ''}" for unit, text in zip(units, short, strict=True)]
+        heads = [
+            f"{text}{'*' if str(unit.nevra) in marked else ''}"
+            for unit, text in zip(units, short, strict=True)
+        ]
         cells = [[TextCell(""), *(TextCell(head, "strong", True) for head in heads)]]
         for kmp, group in groupby(rows, key=lambda entry: entry[0].name):
             cells.append([TextCell(kmp, "strong"), *(TextCell("", number=True) for _ in heads)])

@@ -15,7 +15,9 @@ from kmpsolve.report.words import evr, few, kinds, listed, plural, short_builds
 __all__ = ["sentences"]
 
 
-def sentences(plan: Plan, flavor: FlavorPlan, story: Story, hits: Sequence[ModuleHit] = ()) -> tuple[str, ...]:
+def sentences(
+    plan: Plan, flavor: FlavorPlan, story: Story, hits: Sequence[ModuleHit] = ()
+) -> tuple[str, ...]:
     """Why it is as it is, in the order of importance."""
     return tuple(printable(text) for text in _Teller(plan, flavor, story, hits).tell())
 
@@ -61,7 +63,9 @@ class _Teller:
     def _safe(self) -> str:
         count = plural(self.entry.symbols_required, "symbol version")
         where = []
-        for maker, number in sorted(self.story.met_by.items(), key=lambda entry: (entry[0] != "kernel", entry[0])):
+        for maker, number in sorted(
+            self.story.met_by.items(), key=lambda entry: (entry[0] != "kernel", entry[0])
+        ):
             what = {"kernel": "in the kernel", "itself": "in its own modules"}.get(maker, f"in {maker}")
             where.append(f"{number:,} {what}")
         parts = f" ({listed(where)})" if len(where) > 1 else ""
@@ -140,7 +144,9 @@ class _Teller:
         others = [b for b in self.story.builds if b is not own]
         repositories = len(self.plan.inputs.repositories)
         if not others:
-            where = "one repository that was" if repositories == 1 else f"{repositories} repositories that were"
+            where = (
+                "one repository that was" if repositories == 1 else f"{repositories} repositories that were"
+            )
             yield f"no other build is in the {where} read"
             return
         same = [b for b in others if own and b.mismatches and b.mismatches == own.mismatches]
@@ -148,7 +154,9 @@ class _Teller:
             names = listed([self._build(b.attempt.nevra, b.attempt.repository) for b in same])
             verb = "fails" if len(same) == 1 else "fail"
             count = len(same[0].mismatches)
-            yield f"{names} {verb} for the same {count:,}" if count > 1 else f"{names} {verb} for the same one"
+            yield (
+                f"{names} {verb} for the same {count:,}" if count > 1 else f"{names} {verb} for the same one"
+            )
         refused = {
             "vendor": "comes from another vendor",
             "lock": "is locked",
@@ -160,7 +168,11 @@ class _Teller:
                 continue
             name, cause = self._build(build.attempt.nevra, build.attempt.repository), build.attempt.cause
             if cause in refused:
-                lacks = f"lacks {plural(build.attempt.mismatches, 'symbol')} and" if build.attempt.mismatches else "fits but"
+                lacks = (
+                    f"lacks {plural(build.attempt.mismatches, 'symbol')} and"
+                    if build.attempt.mismatches
+                    else "fits but"
+                )
                 yield f"{name} {lacks} {refused[cause]}"
             elif cause in ("symbols", "kmp"):
                 yield f"{name} lacks {plural(build.attempt.mismatches, 'symbol')}"

@@ -19,7 +19,9 @@ class TextCell:
     number: bool = False
 
 
-def table(rows: Sequence[Sequence[TextCell]], terminal: Terminal, *, fixed: int = 1, indent: int = 2) -> Iterator[str]:
+def table(
+    rows: Sequence[Sequence[TextCell]], terminal: Terminal, *, fixed: int = 1, indent: int = 2
+) -> Iterator[str]:
     """Lines of a table whose rows are equally long.
 
     Parameters

@@ -74,7 +74,9 @@ def _flavor(plan: Plan, flavor: FlavorPlan, terminal: Terminal, stories: Stories
         if len(roots) > _SHOWN_ROOTS:
             yield ""
             left = plural(sum(len(root.kmps) for root in roots[_SHOWN_ROOTS:]), "more KMP")
-            yield from terminal.wrapped("", f"and {left} (above), each: kmpsolve explain KMP; all: --format html")
+            yield from terminal.wrapped(
+                "", f"and {left} (above), each: kmpsolve explain KMP; all: --format html"
+            )
         if not roots:
             for kmp in explanation.broken_before:
                 yield ""
@@ -105,7 +107,8 @@ def flavor_verdict(flavor: FlavorPlan) -> str:
     broken = sum(map(_broken_before, flavor.kmps))
     if flavor.verdict == "blocked":
         blocked = sum(
-            kmp.decision == "blocked" and kmp.waived is None and not _broken_before(kmp) for kmp in flavor.kmps
+            kmp.decision == "blocked" and kmp.waived is None and not _broken_before(kmp)
+            for kmp in flavor.kmps
         )
         if blocked:
             return f"BLOCKED: {blocked} of {plural(total, 'KMP')} would not load"
@@ -165,8 +168,10 @@ def _kmp_table(flavor: FlavorPlan, terminal: Terminal) -> Iterator[str]:
         names = ", ".join(kmp.name for kmp in unchanged)
         lead = f"  {terminal.tone('reuse', 'good')}    "
         text = f"{len(unchanged)} KMPs, none of their symbols changed: {names}"
-        yield from terminal.wrapped("  reuse    ", text) if not terminal.colour else (
-            line.replace("  reuse    ", lead, 1) for line in terminal.wrapped("  reuse    ", text)
+        yield from (
+            terminal.wrapped("  reuse    ", text)
+            if not terminal.colour
+            else (line.replace("  reuse    ", lead, 1) for line in terminal.wrapped("  reuse    ", text))
         )
         kmps = [kmp for kmp in kmps if kmp.decision != "reuse"]
     rows = [(kmp.decision, kmp.name, *kmp_details(kmp)) for kmp in kmps]
@@ -238,7 +243,9 @@ def _blocked_details(kmp: KmpPlan) -> tuple[str, str]:
     if kind == "falls-back-to-in-tree":
         return "", "the kernel's own module would load instead"
     said = _FITS_BUT.get(kind, "cannot be kept")
-    return (evr(shown.nevra), said if kind == "exact-kernel" else f"fits, but {said}") if shown else ("", said)
+    return (
+        (evr(shown.nevra), said if kind == "exact-kernel" else f"fits, but {said}") if shown else ("", said)
+    )
 
 
 def _why(
@@ -248,7 +255,9 @@ def _why(
     first, names = root.kmps[0], [kmp.name for kmp in root.kmps]
     story = told.get(first.name)
     symbols = next((fate for fate in root.fates if fate.count and fate.mismatches == first.mismatches), None)
-    yield from terminal.wrapped(f"{', '.join(map(printable, names))}: ", _because(root, target, story), hang=2)
+    yield from terminal.wrapped(
+        f"{', '.join(map(printable, names))}: ", _because(root, target, story), hang=2
+    )
     own = [m for m in first.mismatches if story is None or m.symbol not in story.from_kmps]
     fits_otherwise = any(not fate.count and fate.cause != "symbols" for fate in root.fates) and not any(
         fate.cause == "symbols" and fate.count == len(first.mismatches) for fate in root.fates
@@ -273,7 +282,11 @@ def _why(
         if until:
             yield from terminal.wrapped("  ", until)
     for fall in root.falls:
-        uses = f": it uses {few(fall.symbols, 3)} of {fall.cause}" if fall.symbols else f": it needs {fall.cause}"
+        uses = (
+            f": it uses {few(fall.symbols, 3)} of {fall.cause}"
+            if fall.symbols
+            else f": it needs {fall.cause}"
+        )
         yield from terminal.wrapped("  with it  ", f"{fall.name} goes down too{uses}")
 
 
@@ -296,8 +309,10 @@ def _because(root: Root, target: str, story: Story | None) -> str:
         found = listed([f"{short[a.nevra]} ({_place(a)})" for a in fitting])
         if fitting[0].cause in ("vendor", "lock", "retracted", "architecture"):
             return f"{found} fits kernel {target}, but {_FITS_BUT[fitting[0].cause]}"
-        return f"{found} fits kernel {target}, but cannot be installed" if "module-dropped" not in made else (
-            f"{found} fits kernel {target}, but modules would be lost"
+        return (
+            f"{found} fits kernel {target}, but cannot be installed"
+            if "module-dropped" not in made
+            else (f"{found} fits kernel {target}, but modules would be lost")
         )
     return f"it cannot be kept on kernel {target}"
 
@@ -331,7 +346,9 @@ def _fate(fate: Fate, told: Fate | None, *, alone: bool) -> str:
             if len(fate.builds) == 1:
                 return "" if alone else ("this one" if fate.count == 1 else f"these {fate.count:,}")
             return "the same one" if fate.count == 1 else f"the same {fate.count:,}"
-        return plural(fate.count, "symbol") + (" each" if len(fate.builds) > 1 and fate.mismatches is None else "")
+        return plural(fate.count, "symbol") + (
+            " each" if len(fate.builds) > 1 and fate.mismatches is None else ""
+        )
     if fate.cause == "exact-kernel":
         return f"built for {fate.only_for} only" if fate.only_for else _FITS_BUT["exact-kernel"]
     return f"fits, but {_FITS_BUT.get(fate.cause, fate.cause)}"
@@ -384,7 +401,8 @@ def ways_out(ways: Sequence[WayOut], terminal: Terminal) -> Iterator[str]:
     for number, way in enumerate(ways, 1):
         lead = f"  {number}. "
         patches = [
-            ", ".join(filter(None, (patch["id"], patch["severity"], *patch["cves"]))) for patch in way.held_patches
+            ", ".join(filter(None, (patch["id"], patch["severity"], *patch["cves"])))
+            for patch in way.held_patches
         ]
         held = f"  (holds back {'; '.join(patches)})" if patches else ""
         if way.command is None:

@@ -83,7 +83,12 @@ def short_builds(nevras: Iterable[str]) -> dict[str, str]:
 
 
 _WIDEST = 42
-_PLURALS = {"kmp": "KMPs", "builds": "groups of builds", "symbols": "groups of symbols", "package": "packages"}
+_PLURALS = {
+    "kmp": "KMPs",
+    "builds": "groups of builds",
+    "symbols": "groups of symbols",
+    "package": "packages",
+}
 
 
 def label(kind: str, names: Sequence[str], text: str) -> tuple[str, ...]:

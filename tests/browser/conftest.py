@@ -86,7 +86,9 @@ class Browser:
         """Keep a picture of the whole page."""
         size = self.run("const e = document.documentElement; return [e.clientWidth, e.scrollHeight]")
         clip = {"x": 0, "y": 0, "width": size[0], "height": min(size[1], 8000), "scale": 1}
-        shot = self.driver.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True, "clip": clip})
+        shot = self.driver.execute_cdp_cmd(
+            "Page.captureScreenshot", {"captureBeyondViewport": True, "clip": clip}
+        )
         ARTEFACTS.mkdir(parents=True, exist_ok=True)
         file = ARTEFACTS / f"{name}.png"
         file.write_bytes(base64.b64decode(shot["data"]))

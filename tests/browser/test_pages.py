@@ -55,7 +55,10 @@ def test_page(name: str, browser: Browser, tmp_path: Path) -> None:
 def test_verdict_and_facts_are_those_of_the_text(browser: Browser, tmp_path: Path) -> None:
     browser.open(pages.page("demo-blocked", tmp_path, "plan"))
     body = browser.run("return document.body.innerText")
-    assert browser.run("return document.querySelector('h1').textContent") == "BLOCKED: 1 of 3 KMPs would not load"
+    assert (
+        browser.run("return document.querySelector('h1').textContent")
+        == "BLOCKED: 1 of 3 KMPs would not load"
+    )
     for fact in (
         "Because kernel-default 6.4.0-150600.23.30.1 changed 2 symbols",
         "2.2 (acme-drivers) fails for the same 3",
@@ -103,7 +106,9 @@ def test_the_policy_stops_what_escaping_would_have_let_through(browser: Browser,
     assert browser.run("return document.title") != "42"
     refused = "\n".join(browser.console())
     for word in ("script", "img", "style"):
-        assert re.search(rf"{word}[^\n]*Content Security Policy|Content Security Policy[^\n]*{word}", refused), refused
+        assert re.search(
+            rf"{word}[^\n]*Content Security Policy|Content Security Policy[^\n]*{word}", refused
+        ), refused
     assert all(address.startswith("file:") for address in browser.requests())
     # The page's own script still runs.
     assert browser.run("return typeof document.querySelector('table') === 'object'")
@@ -124,7 +129,16 @@ def test_the_same_input_gives_the_same_page(tmp_path: Path) -> None:
     import sys
 
     demo = Path(__file__).parents[2] / "repos" / "demo" / "blocked"
-    words = [sys.executable, "-m", "kmpsolve", "plan", "--format", "html", "--installed", str(demo / "installed")]
+    words = [
+        sys.executable,
+        "-m",
+        "kmpsolve",
+        "plan",
+        "--format",
+        "html",
+        "--installed",
+        str(demo / "installed"),
+    ]
     for repository in sorted((demo / "repositories").iterdir()):
         words += ["--repo", str(repository)]
     texts = set()
@@ -139,7 +153,9 @@ def test_the_same_input_gives_the_same_page(tmp_path: Path) -> None:
 def test_sort_and_search_by_mouse(browser: Browser, large: dict[str, Path]) -> None:
     browser.open(large["plan"])
     table = "table-kmps-default"
-    column = "return Array.from(document.querySelectorAll('#' + arguments[0] + ' tbody th'), c => c.textContent)"
+    column = (
+        "return Array.from(document.querySelectorAll('#' + arguments[0] + ' tbody th'), c => c.textContent)"
+    )
     before = browser.run(column, table)
     button = browser.driver.find_element(By.CSS_SELECTOR, f"#{table} th button")
     button.click()
@@ -156,7 +172,9 @@ def test_sort_and_search_by_mouse(browser: Browser, large: dict[str, Path]) -> N
     )
     assert shown
     assert all("vendor01" in row and "blocked" in row for row in shown)
-    count = browser.run("return document.querySelector('[data-count=\"' + arguments[0] + '\"]').textContent", table)
+    count = browser.run(
+        "return document.querySelector('[data-count=\"' + arguments[0] + '\"]').textContent", table
+    )
     assert count == f"{len(shown)} rows"
     assert browser.console() == []
 
@@ -179,13 +197,17 @@ def test_everything_by_keyboard(browser: Browser, large: dict[str, Path]) -> Non
     for _ in range(12):
         keys.send_keys(Keys.TAB).perform()
         keys.reset_actions()
-        seen.append(browser.run("return document.activeElement.tagName + ' ' + document.activeElement.className"))
+        seen.append(
+            browser.run("return document.activeElement.tagName + ' ' + document.activeElement.className")
+        )
         if seen[-1].startswith("INPUT"):
             break
     assert seen[0] == "A skip"
     assert seen[-1].startswith("INPUT")
     keys.send_keys("vendor007").perform()
-    shown = browser.run("return Array.from(document.querySelectorAll('.group:not([hidden])'), r => r.textContent.trim())")
+    shown = browser.run(
+        "return Array.from(document.querySelectorAll('.group:not([hidden])'), r => r.textContent.trim())"
+    )
     assert shown == ["vendor007-kmp-default"]
     outline = browser.run("return getComputedStyle(document.activeElement).outlineStyle")
     assert outline != "none"
@@ -208,7 +230,9 @@ def test_large_pages_are_light_and_quick(verb: str, browser: Browser, large: dic
     for _ in range(3):
         browser.open(file)
         times.append(
-            browser.run("const t = performance.getEntriesByType('navigation')[0]; return t.loadEventEnd - t.startTime")
+            browser.run(
+                "const t = performance.getEntriesByType('navigation')[0]; return t.loadEventEnd - t.startTime"
+            )
         )
     assert min(times) < 2000, times
     assert browser.run("return document.querySelectorAll('.heat td').length") >= 300 * 60

@@ -35,11 +35,17 @@ SUPPLEMENTS = (
     ("modalias(tools:virtio:d00000002v*)", True),
     ("modalias(nothing:virtio:d00000002v*)", False),
     ("modalias(kernel-default:of:N*T*Cti%2cam33*)", True),
+)
+
+# Hardware inside of rich dependencies: libsolv 0.7.23, which Debian's zypper uses, does not look for it there yet.
+RICH = (
     ("(kernel-default and modalias(virtio:d00000002v*))", True),
     ("(kernel-rt and modalias(virtio:d00000002v*))", False),
     ("(nothing or modalias(virtio:d0000000[0-9]v*))", True),
     ("(tools >= 2 and modalias(virtio:d00000002v*))", False),
     ("(tools >= 1 and modalias(virtio:d00000002v*))", True),
+    ("(kernel-default and tools and modalias(virtio:d00000002v*))", True),
+    ("((kernel-rt or kernel-default) and modalias(virtio:d00000002v*))", True),
 )
 
 KERNEL = PackageSpec(
@@ -105,6 +111,13 @@ def test_the_choice_is_zyppers(tmp_path: Path, devices: Path, capsys: pytest.Cap
     assert taken - {"plain-kmp-default"} == set(found)
     expected = {f"hw{number}-kmp-default" for number, (_, counts) in enumerate(SUPPLEMENTS) if counts}
     assert {name for name in found if name.startswith("hw")} == expected
+
+
+def test_hardware_in_rich_dependencies(devices: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    repo = repository.rpm_md([_kmp(f"hw{number}", (text,)) for number, (text, _) in enumerate(RICH)])
+    rpms = repository.rpm_folder([KERNEL, TOOLS])
+    found = _suggest(capsys, devices, "--installed", str(rpms), "--repo", f"hardware={repo}")
+    assert set(found) == {f"hw{number}-kmp-default" for number, (_, counts) in enumerate(RICH) if counts}
 
 
 def test_kernels_that_it_fits(devices: Path, capsys: pytest.CaptureFixture[str]) -> None:

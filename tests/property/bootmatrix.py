@@ -114,7 +114,8 @@ def _by_builds(
     fitting = by_evr(build for build in mine if build in working)
     if fitting:
         native = [build for build in fitting if _via(build, kernel) == "native"]
-        return {(build.nevra, _via(build, kernel)) for build in (native or fitting[-1:])}
+        newest = {build.name: build for build in fitting}  # of each name, where renames compete
+        return {(build.nevra, _via(build, kernel)) for build in (native or newest.values())}
     if any(not build.verifiable for build in mine):
         return {(None, "unknown"), *((build.nevra, "unknown") for build in mine if not build.verifiable)}
     modules = system.modules(builds)

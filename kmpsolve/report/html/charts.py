@@ -62,7 +62,8 @@ def heatmap(
     """
     common, short = short_kernels([evr(kernel) for kernel in kernels])
     columns = [
-        {"label": label, "marks": sorted(marks.get(kernel, ()))} for kernel, label in zip(kernels, short, strict=True)
+        {"label": label, "marks": sorted(marks.get(kernel, ()))}
+        for kernel, label in zip(kernels, short, strict=True)
     ]
     values: list[dict[str, Any]] = [
         {
@@ -105,10 +106,16 @@ def timeline(stories: Sequence[Story], marks: Mapping[str, Collection[str]]) -> 
             if seen.fits is False and before is not None and before.fits is not None:
                 now, then = seen.mismatches or 0, before.mismatches or 0
                 if before.fits:
-                    text = f"no build fits any more: {plural(now, 'symbol')}" if now else "built for another kernel only"
+                    text = (
+                        f"no build fits any more: {plural(now, 'symbol')}"
+                        if now
+                        else "built for another kernel only"
+                    )
                     hits.append({"name": story.entry.name, "text": text})
                 elif now > then:
-                    hits.append({"name": story.entry.name, "text": f"{plural(now, 'symbol')} instead of {then}"})
+                    hits.append(
+                        {"name": story.entry.name, "text": f"{plural(now, 'symbol')} instead of {then}"}
+                    )
         failing = sum(story.kernels[index].fits is False for story in stories)
         text = "every KMP that can be checked has a build that fits"
         if failing:
@@ -116,5 +123,7 @@ def timeline(stories: Sequence[Story], marks: Mapping[str, Collection[str]]) -> 
         names = marks.get(kernel.nevra, ())
         state = "bad" if hits else "safe" if "safe" in names else "plain"
         labels = ["newest safe" if name == "safe" else name for name in sorted(names)]
-        entries.append({"kernel": evr(kernel.nevra), "marks": labels, "hits": hits, "text": text, "state": state})
+        entries.append(
+            {"kernel": evr(kernel.nevra), "marks": labels, "hits": hits, "text": text, "state": state}
+        )
     return render_part("timeline", entries=list(reversed(entries)))

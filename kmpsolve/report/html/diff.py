@@ -25,18 +25,33 @@ def render_html(diff: KabiDiff) -> str:
             for hit in diff.hits
         ]
         heads = ["KMP", "build", "repository", "symbols hit", "which"]
-        body = render_part("table", id="table-hits", caption="Builds that fit A and not B", heads=heads, rows=rows)
+        body = render_part(
+            "table", id="table-hits", caption="Builds that fit A and not B", heads=heads, rows=rows
+        )
         sections.append(Section(id="hits", title="KMPs that it hits", body=body))
     users = {symbol: len(group.hits) for group in diff.groups for symbol in group.symbols}
     rows = []
     for change in diff.changed:
-        rows.append([change.symbol, "changed", change.a, change.b, _tolerated(diff, change.symbol), f"{users[change.symbol]}"])
+        rows.append(
+            [
+                change.symbol,
+                "changed",
+                change.a,
+                change.b,
+                _tolerated(diff, change.symbol),
+                f"{users[change.symbol]}",
+            ]
+        )
     for symbol in diff.removed:
-        rows.append([symbol, "removed", diff.a.crcs[symbol][0], "", _tolerated(diff, symbol), f"{users[symbol]}"])
+        rows.append(
+            [symbol, "removed", diff.a.crcs[symbol][0], "", _tolerated(diff, symbol), f"{users[symbol]}"]
+        )
     for symbol in diff.added:
         rows.append([symbol, "added", "", diff.b.crcs[symbol][0], "", "0"])
     heads = ["symbol", "change", "A", "B", "tolerated", "builds hit"]
-    body = render_part("table", id="table-symbols", caption="Every symbol that differs", heads=heads, rows=rows)
+    body = render_part(
+        "table", id="table-symbols", caption="Every symbol that differs", heads=heads, rows=rows
+    )
     sections.append(Section(id="symbols", title="Symbols", body=body))
     idle = [f"Rule in line {rule.line} is never used: {rule}" for rule in diff.unused]
     idle += [
@@ -44,7 +59,9 @@ def render_html(diff: KabiDiff) -> str:
         for rule in diff.unjudged
     ]
     if idle:
-        sections.append(Section(id="rules", title="Rules", body=render_part("prose", title="", paragraphs=idle)))
+        sections.append(
+            Section(id="rules", title="Rules", body=render_part("prose", title="", paragraphs=idle))
+        )
     return render_page(
         title=f"kmpsolve diff: A is {diff.a.label}, B is {diff.b.label}",
         verdict=f"HITS {plural(kmps, 'KMP')}" if diff.hits else "hits no KMP",

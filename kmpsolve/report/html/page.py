@@ -80,7 +80,9 @@ def _hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def render_page(*, title: str, verdict: str, badge: Badge, lead: Sequence[str], sections: Sequence[Section]) -> str:
+def render_page(
+    *, title: str, verdict: str, badge: Badge, lead: Sequence[str], sections: Sequence[Section]
+) -> str:
     """A whole page.
 
     Parameters
@@ -97,13 +99,17 @@ def render_page(*, title: str, verdict: str, badge: Badge, lead: Sequence[str], 
         f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; "
         "base-uri 'none'; form-action 'none'"
     )
-    return _environment().get_template("page.html").render(
-        title=title,
-        verdict=verdict,
-        badge=badge,
-        lead=lead,
-        sections=sections,
-        policy=policy,
-        style=Markup(style),  # noqa: S704 - our own files
-        script=Markup(script),  # noqa: S704
+    return (
+        _environment()
+        .get_template("page.html")
+        .render(
+            title=title,
+            verdict=verdict,
+            badge=badge,
+            lead=lead,
+            sections=sections,
+            policy=policy,
+            style=Markup(style),  # noqa: S704 - our own files
+            script=Markup(script),  # noqa: S704
+        )
     )

@@ -122,7 +122,9 @@ def _kmps(flavor: FlavorPlan) -> Markup:
         badge = _DECISIONS.get(kmp.decision, "good")
         rows.append([kmp.name, {"text": kmp.decision, "badge": badge}, build, detail])
     heads = ["KMP", "decision", "build", "because"]
-    return render_part("table", id=f"table-kmps-{flavor.flavor}", caption="The decision for each KMP", heads=heads, rows=rows)
+    return render_part(
+        "table", id=f"table-kmps-{flavor.flavor}", caption="The decision for each KMP", heads=heads, rows=rows
+    )
 
 
 def _why(
@@ -132,7 +134,9 @@ def _why(
     for number, root in enumerate(explanation.roots):
         names = [kmp.name for kmp in root.kmps]
         story = told.get(names[0])
-        paragraphs = list(sentences(plan, flavor, story)) if story else [c.message for c in root.kmps[0].causes]
+        paragraphs = (
+            list(sentences(plan, flavor, story)) if story else [c.message for c in root.kmps[0].causes]
+        )
         if len(names) > 1:
             paragraphs.append(f"The same holds for {listed(names[1:])}.")
         paragraphs += [f"{fall.name} goes down with it: it needs {fall.cause}." for fall in root.falls]
@@ -156,7 +160,9 @@ def _root_picture(explanation: Explanation, root: Root, title: str) -> Markup:
     graph = explanation.graph
     tops = [n for n in graph if n.kind == "kmp" and (names & set(n.names) or falls & set(n.names))]
     kept = set(tops).union(*(nx.descendants(graph, top) for top in tops))
-    return picture(graph.subgraph(kept).copy(), f"Causes: {title}", f"Picture of what the text above says of {title}")
+    return picture(
+        graph.subgraph(kept).copy(), f"Causes: {title}", f"Picture of what the text above says of {title}"
+    )
 
 
 def _symbols(id_: str, root: Root, story: Story | None) -> Markup:
@@ -186,10 +192,16 @@ def _boot(flavor: FlavorPlan) -> Markup:
     for state in flavor.boot_matrix:
         for name, use in sorted(state.kmps.items()):
             badge: Badge = {"none": "bad", "unknown": "doubt"}.get(use.via, "good")  # type: ignore[assignment]
-            rows.append([state.uname_r, state.state, name, use.build or "-", {"text": use.via, "badge": badge}])
+            rows.append(
+                [state.uname_r, state.state, name, use.build or "-", {"text": use.via, "badge": badge}]
+            )
     heads = ["kernel", "state", "KMP", "build", "via"]
     return render_part(
-        "table", id=f"table-boot-{flavor.flavor}", caption="Which build serves each KMP after the update", heads=heads, rows=rows
+        "table",
+        id=f"table-boot-{flavor.flavor}",
+        caption="Which build serves each KMP after the update",
+        heads=heads,
+        rows=rows,
     )
 
 
@@ -198,9 +210,18 @@ def _inputs(plan: Plan) -> Markup:
         [entry.alias, entry.source, f"{entry.packages}", _age(entry.timestamp), "read"]
         for entry in plan.inputs.repositories
     ]
-    rows += [[entry.alias, "", "", "", {"text": f"not read: {entry.reason}", "badge": "bad"}] for entry in plan.inputs.skipped]
+    rows += [
+        [entry.alias, "", "", "", {"text": f"not read: {entry.reason}", "badge": "bad"}]
+        for entry in plan.inputs.skipped
+    ]
     heads = ["repository", "source", "packages", "age", "state"]
-    return render_part("table", id="table-inputs", caption="Repositories and how old their metadata is", heads=heads, rows=rows)
+    return render_part(
+        "table",
+        id="table-inputs",
+        caption="Repositories and how old their metadata is",
+        heads=heads,
+        rows=rows,
+    )
 
 
 def _age(timestamp: int | None) -> str:

@@ -76,14 +76,20 @@ def test_json_is_the_entry_of_the_plan_with_its_history(name: str, tmp_path: Pat
 def test_every_symbol_says_since_when(tmp_path: Path) -> None:
     document = json.loads(_ask("demo-blocked", tmp_path, "acme-storage", "--format", "json").stdout)
     new = "kernel-default-6.4.0-150600.23.30.1.x86_64"
-    assert document["changed_in"] == dict.fromkeys(("bio_alloc_bioset", "bio_put_many", "blk_mq_submit_bio"), new)
+    assert document["changed_in"] == dict.fromkeys(
+        ("bio_alloc_bioset", "bio_put_many", "blk_mq_submit_bio"), new
+    )
     assert (document["works_up_to"], document["since"]) == ("kernel-default-6.4.0-150600.23.27.1.x86_64", new)
 
 
 @pytest.mark.parametrize(
     ("asked", "message", "hint"),
     [
-        ("acme-strage-kmp-default", "no KMP acme-strage-kmp-default is installed", "acme-storage-kmp-default"),
+        (
+            "acme-strage-kmp-default",
+            "no KMP acme-strage-kmp-default is installed",
+            "acme-storage-kmp-default",
+        ),
         ("xyzzy", "no KMP xyzzy is installed", "kmpsolve plan"),
     ],
 )
@@ -100,13 +106,17 @@ def test_only_in_a_repository(tmp_path: Path) -> None:
     here = [package for package in scenario.installed if not package.name.startswith("zfs-kmp")]
     import dataclasses
 
-    answer = runner.ask(dataclasses.replace(scenario, installed=tuple(here)), "rpm-md", tmp_path, "explain", "zfs-kmp-default")
+    answer = runner.ask(
+        dataclasses.replace(scenario, installed=tuple(here)), "rpm-md", tmp_path, "explain", "zfs-kmp-default"
+    )
     assert answer.exit == 3
     assert "zfs-kmp-default is not installed; it is in zfs" in answer.stderr
 
 
 def test_another_kernel(tmp_path: Path) -> None:
-    answer = _ask("demo-blocked", tmp_path, "acme-storage", "--kernel", "6.4.0-150600.23.27.1", "--format", "json")
+    answer = _ask(
+        "demo-blocked", tmp_path, "acme-storage", "--kernel", "6.4.0-150600.23.27.1", "--format", "json"
+    )
     assert answer.exit == 0
     assert json.loads(answer.stdout)["decision"] == "reuse"
 

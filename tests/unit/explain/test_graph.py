@@ -159,6 +159,8 @@ def test_networkx_is_imported_only_where_something_is_explained() -> None:
         words = ["plan", "--installed", str(demo / name / "installed")]
         for repository in sorted((demo / name / "repositories").iterdir()):
             words += ["--repo", str(repository)]
-        done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, "-c", code, *words], capture_output=True, text=True, check=True
+        )
         seen[name] = done.stderr.split()
     assert seen == {"safe": ["False", "False", "0"], "blocked": ["True", "False", "4"]}

@@ -183,8 +183,10 @@ def test_csv(lists: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None
 def test_files_against_a_system(lists: tuple[str, str], tmp_path: Path) -> None:
     """A list does not know its flavor; it is held against the builds of every installed one."""
     old, new = tmp_path / "old.symvers", tmp_path / "new.symvers"
-    old.write_text("0x1b2c3d4e\tkmalloc\tvmlinux\tEXPORT_SYMBOL\n0x37a0cba\tkfree\tvmlinux\tEXPORT_SYMBOL\n"
-                   "0xc0ffee\tbio_put_many\tvmlinux\tEXPORT_SYMBOL\n")
+    old.write_text(
+        "0x1b2c3d4e\tkmalloc\tvmlinux\tEXPORT_SYMBOL\n0x37a0cba\tkfree\tvmlinux\tEXPORT_SYMBOL\n"
+        "0xc0ffee\tbio_put_many\tvmlinux\tEXPORT_SYMBOL\n"
+    )
     new.write_text("0x1b2c3d4e\tkmalloc\tvmlinux\tEXPORT_SYMBOL\n0x37a0cba\tkfree\tvmlinux\tEXPORT_SYMBOL\n")
     answer = _ask("abort", tmp_path, "diff", str(old), str(new), "--format", "json")
     assert answer.exit == 4

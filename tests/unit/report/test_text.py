@@ -119,7 +119,11 @@ def test_named_reports(tmp_path: Path) -> None:
             "wake_up_bit              wants 4a5b6c7d, kernel has 90ab12cd",
             "tried  2.3.4 (installed), 2.3.5 (filesystems): the same 2",
         ),
-        "lustre-on-zfs": ("reuse  lustre-osd-zfs-kmp-default", "fetch  zfs-kmp-default", "0.7.13_k4.12.14_122.26-1"),
+        "lustre-on-zfs": (
+            "reuse  lustre-osd-zfs-kmp-default",
+            "fetch  zfs-kmp-default",
+            "0.7.13_k4.12.14_122.26-1",
+        ),
     }.items():
         work = tmp_path / name
         work.mkdir()

@@ -1,0 +1,331 @@
+"""Inventories that other tools keep: package lists as they write them, read as hosts.
+
+What they tell is names and versions; the dependencies come from the repositories later. A list in which
+something cannot be read is incomplete, and its host is told apart for that.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from kmpsolve.metadata.content import UNKNOWN_ARCH
+from kmpsolve.metadata.inventory import State, is_package
+
+__all__ = ["Census", "csv_columns", "from_csv", "from_json", "from_supportconfig", "listed_package"]
+
+_RPM = re.compile(r"(?P<nevra>[A-Za-z0-9_][^\s/]*-[^\s/-]+-[^\s/-]+\.[A-Za-z0-9_]+)(?:\.rpm)?(?:\s.*)?")
+_NOT_PACKAGES = re.compile(r"gpg-pubkey-[0-9a-f]+-[0-9a-f]+(?:\.\(none\))?(?:\s.*)?")
+_UNAME = re.compile(r"^Linux (?P<host>\S+) (?P<running>\S+) .* (?P<arch>[a-z0-9_]+) GNU/Linux\s*$", re.MULTILINE)
+_SECTION = re.compile(r"^#==\[ .* \]=*#?\s*$", re.MULTILINE)
+
+
+@dataclass(slots=True, kw_only=True)
+class Census:
+    """One host's packages while they are being read.
+
+    Parameters
+    ----------
+    host
+        ``None`` if the source does not name it.
+    gaps
+        What could not be read, one sentence each.
+    """
+
+    host: str | None = None
+    arch: str | None = None
+    running: str | None = None
+    labels: dict[str, str] = field(default_factory=dict)
+    packages: list[str] = field(default_factory=list)
+    gaps: list[str] = field(default_factory=list)
+
+    def add(self, name: object, version: object, release: object, epoch: object, arch: object) -> None:
+        """Take one package; what is none becomes a gap."""
+        if name == "gpg-pubkey":
+            return
+        parts = [str(part) for part in (name, version, release)]
+        number = str(epoch).strip() if epoch not in (None, "", "(none)", "None") else "0"
+        nevra = f"{parts[0]}-{'' if number == '0' else number + ':'}{parts[1]}-{parts[2]}.{arch or UNKNOWN_ARCH}"
+        if all(parts) and number.isdigit() and is_package(nevra):
+            self.packages.append(nevra)
+        else:
+            self.gaps.append(f"{_shown(nevra)} is no package")
+
+    def add_edition(self, name: object, edition: str, arch: object) -> None:
+        """Take one package whose version is written ``[epoch:]version-release``."""
+        epoch, colon, rest = edition.partition(":")
+        if not (colon and epoch.isdigit()):
+            epoch, rest = "0", edition
+        version, _, release = rest.rpartition("-")
+        self.add(name, version, release, epoch, arch)
+
+    def state(self, wanted: Iterable[str] | None = None) -> State:
+        """The host's state.
+
+        Parameters
+        ----------
+        wanted
+            Package names that matter besides kernels and KMPs; ``None``: all do.
+        """
+        packages: Iterable[str] = self.packages
+        if wanted is not None:
+            packages = [p for p in self.packages if (name := p.rsplit("-", 2)[0]) in wanted or _MATTERS.fullmatch(name)]
+        return State(
+            arch=self.arch,
+            running=self.running,
+            packages=tuple(sorted(set(packages))),
+            gaps=tuple(sorted(set(self.gaps))),
+        )
+
+
+_MATTERS = re.compile(
+    r"kernel-(?!firmware|source|syms|macros|docs|devel|obs)[A-Za-z0-9_]+(?:-base|-extra|-optional|-devel|-livepatch.*)?"
+    r"|kernel-livepatch-.*|kgraft-patch-.*|.+-kmp(?:-.*)?"
+)
+
+
+def _shown(text: str) -> str:
+    return "".join(c if c.isprintable() else "\ufffd" for c in text[:80])
+
+
+# rpm -qa
+
+
+def listed_package(line: str) -> str | None:
+    """The NEVRA in a line of ``rpm -qa``; ``""`` for a public key or nothing at all, ``None`` if it is neither."""
+    text = line.strip()
+    if not text or text.startswith("#") or _NOT_PACKAGES.fullmatch(text):
+        return ""
+    match = _RPM.fullmatch(text)
+    return match["nevra"] if match and is_package(match["nevra"]) else None
+
+
+# JSON
+
+
+def from_json(document: object) -> list[Census]:
+    """Find the hosts in a JSON document of Ansible, Salt or Uyuni.
+
+    Raises
+    ------
+    ValueError
+        If it is none of these, with one sentence.
+    """
+    if isinstance(document, list):
+        if document and all(isinstance(one, dict) and "name" in one and "version" in one for one in document):
+            return _from_rows(document)
+        found = [census for one in document if isinstance(one, dict) for census in from_json(one)]
+        if found:
+            return found
+    if isinstance(document, dict):
+        if "plays" in document:
+            return _from_plays(document["plays"])
+        facts = document.get("ansible_facts", document)
+        if isinstance(facts, dict) and isinstance(facts.get("packages", facts.get("ansible_packages")), dict):
+            return [_from_facts(facts)]
+        found = [census for host, told in document.items() if (census := _from_minion(host, told)) is not None]
+        if found:
+            return found
+    raise ValueError("is JSON, but neither an inventory line nor packages of Ansible, Salt or Uyuni")
+
+
+def _from_plays(plays: object) -> list[Census]:
+    """The output of Ansible's json callback: plays, their tasks, the results by host."""
+    found: dict[str, Census] = {}
+    for play in _dicts(plays):
+        for task in _dicts(play.get("tasks")):
+            hosts = task.get("hosts")
+            for host, result in hosts.items() if isinstance(hosts, dict) else ():
+                facts = result.get("ansible_facts") if isinstance(result, dict) else None
+                if isinstance(facts, dict) and isinstance(facts.get("packages"), dict):
+                    found[host] = _from_facts(facts, host)
+    if not found:
+        raise ValueError("is Ansible's output, but no task gathered package_facts")
+    return list(found.values())
+
+
+def _dicts(values: object) -> Iterator[dict[str, Any]]:
+    if isinstance(values, list):
+        yield from (value for value in values if isinstance(value, dict))
+
+
+def _text(facts: Mapping[str, Any], *keys: str) -> str | None:
+    for key in keys:
+        if isinstance(facts.get(key), str) and facts[key]:
+            return str(facts[key])
+    return None
+
+
+def _from_facts(facts: Mapping[str, Any], host: str | None = None) -> Census:
+    census = Census(
+        host=host or _text(facts, "inventory_hostname", "ansible_fqdn", "ansible_hostname"),
+        arch=_text(facts, "ansible_architecture", "architecture"),
+        running=_text(facts, "ansible_kernel", "kernel"),
+    )
+    product = [_text(facts, "ansible_distribution"), _text(facts, "ansible_distribution_version")]
+    if product[0]:
+        census.labels["product"] = " ".join(filter(None, product))
+    packages = facts.get("packages", facts.get("ansible_packages"))
+    assert isinstance(packages, dict)
+    for name, builds in packages.items():
+        for build in builds if isinstance(builds, list) else [builds]:
+            if not isinstance(build, dict):
+                census.gaps.append(f"{_shown(str(name))} is not described")
+            elif build.get("source", "rpm") == "rpm":
+                census.add(
+                    build.get("name", name),
+                    build.get("version"),
+                    build.get("release"),
+                    build.get("epoch"),
+                    build.get("arch"),
+                )
+    return census
+
+
+def _from_minion(host: str, told: object) -> Census | None:
+    """One minion of Salt: pkg.list_pkgs alone, or several functions' results by their names."""
+    if isinstance(told, list) and told and all(isinstance(one, dict) and "version" in one for one in told):
+        rows = _from_rows(told)
+        return rows[0] if len(rows) == 1 and not setattr(rows[0], "host", host) else None
+    if not isinstance(told, dict):
+        return None
+    packages = told.get("pkg.list_pkgs", told if "pkg.list_pkgs" not in told else None)
+    grains = told.get("grains.items", told.get("grains.item", {}))
+    if not isinstance(packages, dict) or not packages:
+        return None
+    if not any(name == "kernel-default" or name in packages for name in ("rpm", "bash", "glibc", "filesystem")) and not any(
+        name.startswith("kernel-") or "-kmp-" in name for name in packages
+    ):
+        return None
+    grains = grains if isinstance(grains, dict) else {}
+    census = Census(
+        host=None if host == "local" else host,
+        arch=_text(grains, "cpuarch", "osarch"),
+        running=_text(grains, "kernelrelease"),
+    )
+    census.host = census.host or _text(grains, "id")
+    if product := _text(grains, "osfullname"):
+        census.labels["product"] = " ".join(filter(None, [product, _text(grains, "osrelease")]))
+    for name, builds in packages.items():
+        editions: Sequence[object] = builds.split(",") if isinstance(builds, str) else builds
+        for edition in editions if isinstance(editions, list) else [editions]:
+            if isinstance(edition, str):
+                census.add_edition(name, edition, None)
+            elif isinstance(edition, dict):
+                census.add(
+                    name, edition.get("version"), edition.get("release"), edition.get("epoch"), edition.get("arch")
+                )
+            else:
+                census.gaps.append(f"{_shown(str(name))} is not described")
+    return census
+
+
+# rows: Uyuni's API, its CSV exports
+
+_COLUMNS = {
+    "host": ("hostname", "host", "system_name", "server_name", "profile_name", "system", "minion_id", "system_id", "server_id"),
+    "name": ("name", "package_name", "package"),
+    "version": ("version", "package_version"),
+    "release": ("release", "package_release"),
+    "epoch": ("epoch", "package_epoch"),
+    "arch": ("arch", "package_arch", "architecture", "arch_label", "package_architecture"),
+    "nevra": ("nevra", "nvra", "nvrea", "installed_package", "latest_package", "package_nvra"),
+    "running": ("kernel_version", "running_kernel", "kernel"),
+}
+
+
+def _from_rows(rows: Iterable[Mapping[str, Any]]) -> list[Census]:
+    """Packages as rows; a row may name its host."""
+    found: dict[str | None, Census] = {}
+    for row in rows:
+        plain = {str(key).strip().lower().replace(" ", "_"): value for key, value in row.items() if key}
+        told = {
+            meaning: next((plain[key] for key in keys if plain.get(key) not in (None, "")), None)
+            for meaning, keys in _COLUMNS.items()
+        }
+        host = str(told["host"]) if told["host"] is not None else None
+        census = found.setdefault(host, Census(host=host))
+        if told["running"] is not None:
+            census.running = str(told["running"])
+        arch = told["arch"]
+        # Uyuni writes labels such as ``x86_64`` and, in some places, ``AMD64``.
+        arch = {"AMD64": "x86_64", "ARM64": "aarch64"}.get(str(arch), arch)
+        if told["version"] is not None and told["release"] is not None:
+            census.add(told["name"], told["version"], told["release"], told["epoch"], arch)
+        else:
+            text = str(told["nevra"] or told["name"])
+            nevra = listed_package(text)
+            if nevra:
+                census.packages.append(nevra)
+            elif nevra is None:
+                census.gaps.append(f"{_shown(text)} is no package")
+    return list(found.values())
+
+
+def csv_columns(line: str) -> str | None:
+    """The delimiter, if a line is the header of a package list; else ``None``."""
+    for delimiter in (",", ";", "\t"):
+        columns = {c.strip().strip('"').lower().replace(" ", "_") for c in line.strip().split(delimiter)}
+        named = bool(columns & {"name", "package_name", "package"}) and columns & {"version", "package_version"}
+        if len(columns) > 1 and (named or columns & set(_COLUMNS["nevra"])):
+            return delimiter
+    return None
+
+
+def from_csv(lines: Sequence[str], delimiter: str) -> list[Census]:
+    """Find the hosts in a CSV export; the first line is the header.
+
+    Raises
+    ------
+    ValueError
+        If it is malformed, with one sentence.
+    """
+    try:
+        rows = list(csv.DictReader(lines, delimiter=delimiter, strict=True))
+    except csv.Error as error:
+        raise ValueError(f"is malformed CSV: {_shown(str(error))}") from error
+    return _from_rows(rows)
+
+
+# supportconfig
+
+
+def from_supportconfig(rpm: str, environment: str) -> Census:
+    """Read rpm.txt and basic-environment.txt of a supportconfig.
+
+    ``rpm -qa --last`` in it tells whole names; the table of names, distributions and versions before it tells
+    no architecture and is used where the other is missing.
+
+    Raises
+    ------
+    ValueError
+        If no list of packages is in it.
+    """
+    census = Census()
+    if uname := _UNAME.search(environment):
+        census.host, census.running, census.arch = uname["host"], uname["running"], uname["arch"]
+    if product := re.search(r'^PRETTY_NAME="?([^"\n]+)', environment, re.MULTILINE):
+        census.labels["product"] = product[1].strip()
+    sections = [section.strip("\n").split("\n") for section in _SECTION.split(rpm)]
+    for lines in sections:
+        if lines[0].startswith("# rpm -qa --last"):
+            for line in lines[1:]:
+                nevra = listed_package(line)
+                if nevra:
+                    census.packages.append(nevra)
+                elif nevra is None:
+                    census.gaps.append(f"rpm.txt: {_shown(line)} is no package")
+    if census.packages:
+        return census
+    for lines in sections:
+        if lines[0].startswith("# rpm -qa --queryformat") and "%{NAME}" in lines[0] and "VENDOR" not in lines[0]:
+            for line in lines[1:]:
+                words = line.split()
+                if len(words) >= 2 and words[0] not in ("NAME", "gpg-pubkey"):
+                    census.add_edition(words[0], words[-1], None)
+    if not census.packages:
+        raise ValueError("is a supportconfig without a list of packages (rpm.txt)")
+    return census
