@@ -7,7 +7,7 @@ _kmpsolve_kmps() {
 }
 _kmpsolve_kernels() {
     echo latest newest-safe
-    _kmpsolve_index '*' | awk -F '\t' '$1 ~ /^kernel-[a-z0-9]+$/ && $1 !~ /^kernel-(devel|source|macros|syms|firmware|docs)$/ {print $2}' | sort -u
+    _kmpsolve_index '*' | awk -F '\t' '$1 ~ /^kernel-[a-z0-9]+$/ && $1 !~ /^kernel-(devel|docs|firmware|macros|source|syms|vdso)$/ {print $2}' | sort -u
 }
 _kmpsolve_flavors() {
     _kmpsolve_index '*' | awk -F '\t' '$1 ~ /-kmp-/ {sub(/.*-kmp-/, "", $1); print $1}' | sort -u

@@ -6,7 +6,7 @@ end
 function _kmpsolve_kernels
     set -q KMPSOLVE_SOLV_CACHE; or set -l KMPSOLVE_SOLV_CACHE /var/cache/zypp/solv
     printf '%s\n' latest newest-safe
-    awk -F '\t' '$1 ~ /^kernel-[a-z0-9]+$/ && $1 !~ /^kernel-(devel|source|macros|syms|firmware|docs)$/ {print $2}' $KMPSOLVE_SOLV_CACHE/*/solv.idx 2>/dev/null | sort -u
+    awk -F '\t' '$1 ~ /^kernel-[a-z0-9]+$/ && $1 !~ /^kernel-(devel|docs|firmware|macros|source|syms|vdso)$/ {print $2}' $KMPSOLVE_SOLV_CACHE/*/solv.idx 2>/dev/null | sort -u
 end
 function _kmpsolve_flavors
     set -q KMPSOLVE_SOLV_CACHE; or set -l KMPSOLVE_SOLV_CACHE /var/cache/zypp/solv

@@ -24,7 +24,7 @@ from kmpsolve.planner import plan as plan_universe
 from kmpsolve.request import MachineView, Policy, Request
 from kmpsolve.solver.universe import SYSTEM, Universe
 
-__all__ = ["Loaded", "Sources", "load", "now", "plan", "prepare", "today"]
+__all__ = ["Loaded", "Sources", "load", "load_repositories", "now", "plan", "prepare", "today"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,11 +114,14 @@ def load(sources: Sources, request: Request, config: Config) -> Loaded:
         If no repository is defined or enabled.
     """
     system = read_root(sources.root, releasever=sources.releasever) if sources.root is not None else None
-    universe, request = prepare(system, _on_machine(request, sources), config)
+    given = _open_installed(sources.installed) if sources.installed is not None else None
+    settings = given.settings if given is not None else None
+    universe, request = prepare(system, _on_machine(request, sources), config, settings)
     skipped: list[SkippedInput] = []
-    openers = _openers(sources, system, skipped)
-    if sources.installed is not None:
-        universe.load(_open_installed(sources.installed))
+    if given is not None:
+        universe.load(given)
+        if settings is not None:
+            skipped += [SkippedInput(alias=SYSTEM, reason=gap) for gap in settings.gaps]
     elif system is None:
         universe.load_no_system()
     else:
@@ -128,10 +131,39 @@ def load(sources: Sources, request: Request, config: Config) -> Loaded:
         request = replace(request, disk=SystemDisk(system.root, known))
         if installed.stale is not None:
             skipped.append(SkippedInput(alias=SYSTEM, reason=installed.stale))
+    read, notes = load_repositories(universe, sources, system, config, skipped)
+    request = replace(request, notes=notes)
+    universe.seal()
+    inputs = Inputs(
+        root=str(sources.root) if sources.root is not None else None,
+        repositories=tuple(sorted(read, key=lambda r: r.alias)),
+        skipped=tuple(sorted(skipped, key=lambda s: s.alias)),
+    )
+    return Loaded(universe, request, inputs)
+
+
+def load_repositories(
+    universe: Universe, sources: Sources, system: System | None, config: Config, skipped: list[SkippedInput]
+) -> tuple[list[RepositoryInput], tuple[Warned, ...]]:
+    """Read every repository that can be read; adds the others to `skipped`.
+
+    Returns
+    -------
+    tuple
+        What was read, and warnings about metadata that is out of date.
+
+    Raises
+    ------
+    MetadataError
+        If no repository can be read.
+    NoRepositoryError
+        If no repository is defined or enabled.
+    """
     read: list[RepositoryInput] = []
     stale: list[str] = []
     failures: list[KmpsolveError] = []
-    for alias, open_it in openers:
+    before = len(skipped)
+    for alias, open_it in _openers(sources, system, skipped):
         try:
             content = open_it()
             packages = universe.load(content)
@@ -142,12 +174,13 @@ def load(sources: Sources, request: Request, config: Config) -> Loaded:
         read.append(_repository_input(content, packages))
         if content.refreshed is not None and now() - content.refreshed > config.metadata_max_age:
             stale.append(alias)
+    unread = skipped[before:]
     if not read:
-        if len(failures) == 1 and len(skipped) == 1:
+        if len(failures) == 1 and len(unread) == 1:
             raise failures[0]
-        if failures or skipped:
+        if failures or unread:
             raise MetadataError(
-                f"none of {len(skipped)} repositories can be read: {skipped[0].alias}: {skipped[0].reason}",
+                f"none of {len(unread)} repositories can be read: {unread[0].alias}: {unread[0].reason}",
                 reference="no-repository-readable",
                 hint="refresh them: zypper refresh",
             )
@@ -156,23 +189,14 @@ def load(sources: Sources, request: Request, config: Config) -> Loaded:
             reference="no-repository",
             hint="give one with --repo, or enable one: zypper modifyrepo --enable ALIAS",
         )
-    request = replace(
-        request,
-        notes=tuple(
-            Warned(
-                reference="stale-metadata",
-                message=f"{alias} was not refreshed lately: zypper refresh {alias}",
-            )
-            for alias in sorted(stale)
-        ),
+    notes = tuple(
+        Warned(
+            reference="stale-metadata",
+            message=f"{alias} was not refreshed lately: zypper refresh {alias}",
+        )
+        for alias in sorted(stale)
     )
-    universe.seal()
-    inputs = Inputs(
-        root=str(sources.root) if sources.root is not None else None,
-        repositories=tuple(sorted(read, key=lambda r: r.alias)),
-        skipped=tuple(sorted(skipped, key=lambda s: s.alias)),
-    )
-    return Loaded(universe, request, inputs)
+    return read, notes
 
 
 def _open_installed(source: str) -> Content:

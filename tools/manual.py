@@ -25,7 +25,7 @@ EXIT_CODES = (
     ("2", "wrong usage"),
     (
         "3",
-        "bad input: unreadable metadata, wrong configuration, an unknown kernel or KMP, no kernel, no repository",
+        "bad input: unreadable metadata, a wrong configuration, an unknown kernel or KMP, no kernel",
     ),
     ("4", "blocked: a KMP would not load"),
     ("5", "not enough privileges"),
@@ -169,11 +169,11 @@ def main_page() -> str:
     """The man page of the command as a whole."""
     text = "tells before a kernel update whether every third-party driver still loads"
     about = (
-        "A kernel module package (KMP) works on a kernel if that kernel exports every symbol that its modules "
-        "use, in the very version that they were built for. rpm asks whether any installed kernel does; with "
-        "several kernels side by side the old one always does, and so an update can bring a kernel that boots "
-        "without its drivers. kmpsolve asks whether the kernel that boots next does, and finds the builds, or "
-        "the older kernel, that keep every driver."
+        "A kernel module package (KMP) works on a kernel if that kernel exports every symbol that its "
+        "modules use, in the very version that they were built for. rpm asks whether any installed kernel "
+        "does; with several kernels side by side the old one always does, and so an update can bring a "
+        "kernel that boots without its drivers. kmpsolve asks whether the kernel that boots next does, and "
+        "finds the builds, or the older kernel, that keep every driver."
     )
     lines = [
         *_heading("kmpsolve", text),
@@ -199,6 +199,7 @@ def main_page() -> str:
 # completions
 
 _CACHE = '"${KMPSOLVE_SOLV_CACHE:-/var/cache/zypp/solv}"'
+_IS_KERNEL = "$1 ~ /^kernel-[a-z0-9]+$/ && $1 !~ /^kernel-(devel|docs|firmware|macros|source|syms|vdso)$/"
 # solv.idx is what libzypp writes beside each cache for completions: name, version-release, architecture.
 _FUNCTIONS = f"""\
 _kmpsolve_index() {{
@@ -209,7 +210,7 @@ _kmpsolve_kmps() {{
 }}
 _kmpsolve_kernels() {{
     echo latest newest-safe
-    _kmpsolve_index '*' | awk -F '\\t' '$1 ~ /^kernel-[a-z0-9]+$/ && $1 !~ /^kernel-(devel|source|macros|syms|firmware|docs)$/ {{print $2}}' | sort -u
+    _kmpsolve_index '*' | awk -F '\\t' '{_IS_KERNEL} {{print $2}}' | sort -u
 }}
 _kmpsolve_flavors() {{
     _kmpsolve_index '*' | awk -F '\\t' '$1 ~ /-kmp-/ {{sub(/.*-kmp-/, "", $1); print $1}}' | sort -u
@@ -350,7 +351,7 @@ def fish(parsers: dict[str, argparse.ArgumentParser]) -> str:
         ("kmps", "$1 ~ /-kmp-/ {print $1}"),
         (
             "kernels",
-            "$1 ~ /^kernel-[a-z0-9]+$/ && $1 !~ /^kernel-(devel|source|macros|syms|firmware|docs)$/ {print $2}",
+            _IS_KERNEL + " {print $2}",
         ),
         ("flavors", '$1 ~ /-kmp-/ {sub(/.*-kmp-/, "", $1); print $1}'),
     ):

@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--devices",
         metavar="SRC",
-        help="the hardware: a copy of /sys, a list of modaliases, or an inventory (default: the system's /sys)",
+        help="a copy of /sys, a list of modaliases, or an inventory (default: the system's /sys)",
     )
     add_output(parser, ("text", "json"))
 

@@ -16,7 +16,7 @@ from kmpsolve.session import Sources
 if TYPE_CHECKING:
     from kmpsolve.machine.installed import Packaged
     from kmpsolve.machine.live import LiveMachine
-    from kmpsolve.machine.verify import Disk
+    from kmpsolve.machine.reading import Disk
     from kmpsolve.metadata.content import Content
     from kmpsolve.metadata.rootpath import Root
     from kmpsolve.modules.kernel import Kernel
@@ -75,7 +75,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _read(where: Sources) -> Disk:
-    from kmpsolve.machine.verify import read_disk
+    from kmpsolve.machine.reading import read_disk
     from kmpsolve.metadata.rootpath import Root
 
     assert where.root is not None
@@ -83,7 +83,11 @@ def _read(where: Sources) -> Disk:
     content = _installed(where, root)
     # Metadata without lists of files says nothing of who owns what.
     files = dict(content.module_files) if content is not None else None
-    return read_disk(root, files or None, _packaged(content))
+    try:
+        return read_disk(root, files or None, _packaged(content))
+    finally:
+        if content is not None and content.primary is not None:
+            content.primary.close()
 
 
 def _installed(where: Sources, root: Root) -> Content | None:
@@ -118,8 +122,8 @@ def _packaged(content: Content | None) -> Packaged:
         universe.seal()
         capabilities: dict[str, list[str]] = {}
         for kernel in universe.kernels:
-            spelled = map(universe.table.spell, kernel.capabilities)
-            capabilities.setdefault(kernel.uname_r, []).extend(spelled)
+            exported = universe.unit(kernel, ()).exports.capabilities
+            capabilities.setdefault(kernel.uname_r, []).extend(map(universe.table.spell, exported))
         return {
             uname_r: kernel_from_capabilities(provides, source=f"the packages of {uname_r}", uname_r=uname_r)
             for uname_r, provides in capabilities.items()

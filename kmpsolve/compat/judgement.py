@@ -8,7 +8,7 @@ take out what misses something, until nothing changes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from kmpsolve.model.package import KernelUnit, KmpBuild
@@ -51,11 +51,36 @@ class Fit:
         return build.package.handle in self.viable
 
 
+class _Open(Mapping[int, tuple[Need, ...]]):
+    """For each build its `open_needs`, found out when they are asked for: most builds are of no further interest."""
+
+    def __init__(self, builds: Mapping[int, KmpBuild], unit: KernelUnit, table: SymbolTable) -> None:
+        self._builds = builds
+        self._unit = unit
+        self._table = table
+        self._known: dict[int, tuple[Need, ...]] = {}
+
+    def __getitem__(self, handle: int) -> tuple[Need, ...]:
+        known = self._known.get(handle)
+        if known is None:
+            known = self._known[handle] = open_needs(self._builds[handle], self._unit, self._table)
+        return known
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._builds)
+
+    def __len__(self) -> int:
+        return len(self._builds)
+
+    def __contains__(self, handle: object) -> bool:
+        return handle in self._builds
+
+
 def judge(builds: Iterable[KmpBuild], unit: KernelUnit, table: SymbolTable) -> Fit:
     """Judge `builds` against `unit`: the greatest set in which every need is met."""
-    builds = list(builds)
-    open_ = {build.package.handle: open_needs(build, unit, table) for build in builds}
-    alive = {build.package.handle: build for build in builds if build.versioned}
+    by_handle = {build.package.handle: build for build in builds}
+    open_ = _Open(by_handle, unit, table)
+    alive = _without_hopeless({h: b for h, b in by_handle.items() if b.versioned}, unit, table)
     asking: dict[tuple[str, str], list[int]] = {}
     for handle in alive:
         for need in open_[handle]:
@@ -78,6 +103,25 @@ def judge(builds: Iterable[KmpBuild], unit: KernelUnit, table: SymbolTable) -> F
             if not offered[offer]:
                 falling += asking[offer]
     return Fit(unit, open_, frozenset(alive))
+
+
+def _without_hopeless(
+    builds: dict[int, KmpBuild], unit: KernelUnit, table: SymbolTable
+) -> dict[int, KmpBuild]:
+    """Leave out builds with a need that neither the unit nor any build meets: one such need tells."""
+    offered = frozenset().union(*(build.exports.capabilities for build in builds.values()))
+    keys: frozenset[str] | None = None
+    left: dict[int, KmpBuild] = {}
+    for handle, build in builds.items():
+        missing = build.needs - unit.exports.capabilities
+        if missing and not missing <= offered:
+            if keys is None:
+                keys = frozenset(key for other in builds.values() for key in other.exports)
+            needs = map(table.need, missing - offered)
+            if any(n and n.key not in keys and not unit.exports.meets(n) for n in needs):
+                continue
+        left[handle] = build
+    return left
 
 
 def _offers(build: KmpBuild, asking: Mapping[tuple[str, str], object]) -> list[tuple[str, str]]:

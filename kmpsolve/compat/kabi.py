@@ -63,7 +63,7 @@ class Kernel:
         namespaces: Mapping[str, str],
         uname_r: str,
     ) -> Kernel:
-        """A kernel that is known by a list of symbols; parameters as of `kmpsolve.modules.symvers.Symvers`."""
+        """A kernel that is known by a list of symbols; see `kmpsolve.modules.symvers.Symvers`."""
         found: dict[str, tuple[str, ...]] = {name: (crc,) for name, crc in crcs.items()}
         found |= {name: tuple(sorted(hashes)) for name, hashes in symsets.items()}
         return cls(
@@ -107,8 +107,8 @@ class _Listed(Exports):
     """Exports that no package provides, so that the pool has no integers for them."""
 
     def __init__(self, values: dict[str, tuple[str, ...]], table: SymbolTable) -> None:
-        super().__init__((), table)
-        self._values = values
+        super().__init__(tuple, table)
+        self._by_key = values
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -190,7 +190,7 @@ class KabiDiff:
 
 
 def _changed(a: tuple[str, ...], b: tuple[str, ...]) -> bool:
-    """Whether something built against `a` may fail on `b`: SLE 11 kernels keep old symsets beside new ones."""
+    """Whether something built against `a` may fail on `b`; SLE 11 kernels keep old symsets too."""
     return not set(a) <= set(b)
 
 

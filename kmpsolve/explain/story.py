@@ -85,8 +85,8 @@ class Story:
     folders
         The uname -r's below /lib/modules that hold the subject's files, sorted; empty where unknown.
     subject, subject_repository
-        The NEVRA of the build that the plan's `mismatches` are of: the chosen one, else the best tried; and its repository,
-        ``None`` if it is installed.
+        The NEVRA of the build that the plan's `mismatches` are of: the chosen one, else the best tried;
+        and its repository, ``None`` if it is installed.
     met_by
         Of the symbols that the subject requires: who provides how many (``kernel``, ``itself``, or a
         KMP's name).

@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 
 from kmpsolve.errors import ConfigError, MetadataError, RequestError
 from kmpsolve.machine.live import LiveMachine
+from kmpsolve.machine.reading import Disk, KernelDisk
 from kmpsolve.machine.sysfs import text_of
 from kmpsolve.machine.tree import module_name
-from kmpsolve.machine.verify import Disk, KernelDisk, VerifyReport
+from kmpsolve.machine.verify import VerifyReport
 from kmpsolve.metadata.rootpath import Root
 from kmpsolve.model.symbols import flavor_of_uname
 from kmpsolve.modules.findings import Finding

@@ -1,8 +1,8 @@
 """What this machine cannot do without: the way from its file systems and its default route to their drivers.
 
-From /proc/self/mountinfo to a block device, through device-mapper, md and multipath (`slaves` below /sys/block)
-to the disks, and from each up the tree of devices: every driver on the way counts. From /proc/net/route to a
-network interface, through bond, VLAN and bridge (`lower_*` links) to the cards.
+From /proc/self/mountinfo to a block device, through device-mapper, md and multipath (`slaves` in /sys) to the
+disks, and from each up the tree of devices: every driver on the way counts. From /proc/net/route to a network
+interface, through bond, VLAN and bridge (`lower_*` links) to the cards.
 """
 
 from __future__ import annotations

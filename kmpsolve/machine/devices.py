@@ -32,10 +32,7 @@ def read_devices(source: Path) -> Modaliases:
     RequestError
         ``no-devices``: there is none in it.
     """
-    if source.is_dir():
-        devices = Modaliases(modaliases_in(Root.at(source)))
-    else:
-        devices = Modaliases(_listed(source))
+    devices = Modaliases(modaliases_in(Root.at(source)) if source.is_dir() else _listed(source))
     if not devices:
         raise RequestError(
             "names no device",

@@ -1,10 +1,10 @@
 """Which build each module will come from, on every kernel that will be there.
 
-weak-modules2's rules (suse-module-tools): a KMP lies below the kernel that it was built for; for every other
-kernel of its flavor links in weak-updates/ lead to it if all its modules find their symbols there, if no module
-of the same file name stands in that kernel's updates/, extra/ or weak-updates/ already, and if no higher version
-of the same KMP does it. Unlike the script, which adds one KMP after the other, the answer does not depend on an
-order: KMPs that need each other's symbols are judged together.
+weak-modules2's rules (suse-module-tools): a KMP lies below the kernel that it was built for. For every other
+kernel of its flavor, links in weak-updates/ lead to it if all its modules find their symbols there, if no
+module of the same file name stands in that kernel's updates/, extra/ or weak-updates/ already, and if no
+higher version of the same KMP does it. Unlike the script, which adds one KMP after the other, the answer does
+not depend on an order: KMPs that need each other's symbols are judged together.
 """
 
 from __future__ import annotations
@@ -282,11 +282,8 @@ def _judge(
 
 
 def _finds_symbols(offer: Offer, judged: Mapping[str, Judgement]) -> bool:
-    """Whether depmod would report neither an unknown symbol nor a disagreement; unread modules are no proof."""
-    return all(
-        module.path in judged and not judged[module.path].mismatches and module.module is not None
-        for module in offer.modules
-    )
+    """Whether depmod reports neither an unknown symbol nor a disagreement; an unread module is no proof."""
+    return all(module.path in judged and not judged[module.path].mismatches for module in offer.modules)
 
 
 def _choose(kernel: Kernel, native: Sequence[Offer], others: Sequence[Offer], taken: set[str]) -> list[Offer]:

@@ -1,4 +1,4 @@
-"""What this machine uses now: loaded modules, its initrd, modules-load.d, its hardware, the way to its disks."""
+"""What this machine uses now: loaded modules, initrd, modules-load.d, hardware, the way to its disks."""
 
 from __future__ import annotations
 
@@ -112,9 +112,10 @@ class LiveMachine:
             text = ""
         for line in text.splitlines():
             words = line.split()
-            if len(words) == 3 and words[0] == "alias" and words[2] not in found:
-                if self.devices.matching(words[1]):
-                    found.add(words[2])
+            if len(words) != 3 or words[0] != "alias" or words[2] in found:
+                continue
+            if self.devices.matching(words[1]):
+                found.add(words[2])
         return frozenset(map(_plain, found))
 
     def uses(self, module: str) -> tuple[str, ...]:

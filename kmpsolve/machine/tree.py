@@ -52,7 +52,7 @@ class ModuleFile:
     path
         As the system names it, links in folders above it not followed.
     folder
-        ``updates``, ``extra``, ``weak-updates``, ``kernel`` or another one below the tree; ``""`` directly in it.
+        ``updates``, ``extra``, ``weak-updates``, ``kernel`` or another one; ``""`` directly in the tree.
     link
         What the link says; ``None`` for a file.
     target
@@ -184,7 +184,7 @@ def _walk(root: Root, top: str, uname_r: str) -> Iterator[ModuleFile]:
             on_disk = folder / name
             try:
                 mode = on_disk.lstat().st_mode
-                link = os.readlink(on_disk) if stat.S_ISLNK(mode) else None
+                link = str(on_disk.readlink()) if stat.S_ISLNK(mode) else None
             except OSError:  # gone meanwhile
                 continue
             target = inside if link is None else real_path(root, inside)

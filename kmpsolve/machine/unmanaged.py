@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from kmpsolve.errors import MetadataError
 from kmpsolve.machine.installed import Owners

@@ -4,32 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cmp_to_key
 from typing import Any
 
 from cryptography import x509
 
 from kmpsolve.errors import MetadataError
-from kmpsolve.machine.forecast import Forecast, Offer, OfferedModule, forecast
 from kmpsolve.machine.initrd import find_initrd, read_initrd
-from kmpsolve.machine.installed import InstalledKmp, Owners, Packaged
-from kmpsolve.machine.kernels import read_kernel, read_module_file
-from kmpsolve.machine.precedence import Precedence, Resolved, read_precedence, resolve
-from kmpsolve.machine.tree import ModuleFile, ModuleTree, Trees, module_name, read_trees
+from kmpsolve.machine.kernels import read_module_file
+from kmpsolve.machine.links import of_links
+from kmpsolve.machine.reading import Disk, KernelDisk
+from kmpsolve.machine.tree import ModuleFile, module_name
 from kmpsolve.machine.unmanaged import find_unmanaged, judge_unmanaged
 from kmpsolve.metadata.rootpath import Root
-from kmpsolve.model.evr import rpmvercmp
 from kmpsolve.model.plan import Unmanaged
 from kmpsolve.model.symbols import flavor_of_uname
 from kmpsolve.modules.check import CheckReport, Subject, SubjectVerdict
 from kmpsolve.modules.findings import Finding, Severity, named
-from kmpsolve.modules.kernel import Kernel
 from kmpsolve.modules.loader import Judgement, judge_together
 from kmpsolve.modules.module import Module, read_module
 from kmpsolve.modules.signature import parse_certificates
 from kmpsolve.modules.signature import verify as verify_signature
 
-__all__ = ["Disk", "KernelDisk", "VerifyReport", "read_disk", "verify_disk"]
+__all__ = ["VerifyReport", "verify_disk"]
 
 _WEAK_MODULES = "suse-module-tools: weak-modules2"
 _DEPMOD = "depmod.d(5): search order"
@@ -81,129 +77,6 @@ class VerifyReport(CheckReport):
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KernelDisk:
-    """One kernel of the disk.
-
-    Parameters
-    ----------
-    expected
-        What should be, given the packages.
-    actual
-        What is: by module name the file that wins.
-    """
-
-    tree: ModuleTree
-    kernel: Kernel
-    expected: Forecast
-    actual: dict[str, Resolved]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Disk:
-    """A system's modules, read once."""
-
-    trees: Trees
-    owners: Owners
-    offers: tuple[Offer, ...]
-    damage: dict[str, str]
-    """Path of a KMP's module -> why it could not be read; ``"is missing"`` if it is not there."""
-    kernels: tuple[KernelDisk, ...]
-    """Sorted, oldest first."""
-    leftovers: tuple[ModuleTree, ...]
-    """Folders without a kernel in which no package owns anything."""
-
-    def newest(self, flavor: str) -> KernelDisk | None:
-        """The newest kernel of a flavor."""
-        return next((k for k in reversed(self.kernels) if flavor_of_uname(k.tree.uname_r) == flavor), None)
-
-
-def read_disk(root: Root, module_files: dict[str, tuple[str, ...]] | None, packaged: Packaged) -> Disk:
-    """Read the modules of a system and work out what should be there.
-
-    Parameters
-    ----------
-    module_files
-        NEVRA -> the modules it owns, from the rpmdb; ``None`` if there is none.
-
-    Raises
-    ------
-    MetadataError
-        ``no-kernel`` if there is no kernel below /lib/modules; ``modules-unreadable``.
-    """
-    trees = read_trees(root)
-    owners = Owners(trees, module_files)
-    damage: dict[str, str] = {}
-    offers = tuple(_offer(trees, kmp, damage) for kmp in owners.kmps)
-    homes = {home for offer in offers for home in offer.homes}
-    precedence = read_precedence(root)
-    kernels, leftovers = [], []
-    for tree in trees.trees:
-        if tree.has_kernel or tree.uname_r in owners.kernels:
-            kernels.append(_read_kernel_disk(trees, tree, owners, offers, precedence, packaged))
-        elif tree.uname_r not in homes and (owners.known or not _may_be_a_home(tree)):
-            leftovers.append(tree)
-    if not kernels:
-        raise MetadataError(
-            "there is no kernel below /lib/modules",
-            reference="no-kernel",
-            where=str(root.folder),
-            hint="give the root of a system with --root",
-        )
-    kernels.sort(key=cmp_to_key(lambda a, b: rpmvercmp(a.tree.uname_r, b.tree.uname_r)))
-    return Disk(
-        trees=trees,
-        owners=owners,
-        offers=offers,
-        damage=damage,
-        kernels=tuple(kernels),
-        leftovers=tuple(leftovers),
-    )
-
-
-def _may_be_a_home(tree: ModuleTree) -> bool:
-    return any(file.link is None for file in tree.files)
-
-
-def _offer(trees: Trees, kmp: InstalledKmp, damage: dict[str, str]) -> Offer:
-    modules = []
-    for path in kmp.files:
-        module: Module | None = None
-        try:
-            if not trees.locate(path).is_file():
-                damage[path] = "is missing"
-            else:
-                module = read_module_file(trees.root, path)
-        except MetadataError as error:
-            damage[path] = error.message
-        modules.append(OfferedModule(path=path, module=module))
-    return Offer(build=str(kmp.nevra), name=kmp.nevra.name, evr=kmp.nevra.evr, modules=tuple(modules))
-
-
-def _read_kernel_disk(
-    trees: Trees,
-    tree: ModuleTree,
-    owners: Owners,
-    offers: Sequence[Offer],
-    precedence: Precedence,
-    packaged: Packaged,
-) -> KernelDisk:
-    kmp_files = {module.path for offer in offers for module in offer.modules}
-    stays = [
-        file
-        for file in tree.files
-        if trees.spelled(file.path) not in kmp_files
-        and not (file.folder == "weak-updates" and file.link is not None)
-    ]
-    kernel = read_kernel(trees, tree, packaged)
-    return KernelDisk(
-        tree=tree,
-        kernel=kernel,
-        expected=forecast(kernel, stays, offers, precedence, tree.path.rpartition("/")[0]),
-        actual=resolve(tree.files, precedence),
-    )
-
-
 def verify_disk(disk: Disk, *, require_signed: bool = False) -> VerifyReport:
     """Compare the disk with what should stand on it.
 
@@ -218,7 +91,7 @@ def verify_disk(disk: Disk, *, require_signed: bool = False) -> VerifyReport:
     findings += _of_kmp_files(disk)
     certificates = _certificates(disk.trees.root)
     for kernel in disk.kernels:
-        links = list(_of_links(disk, kernel))
+        links = list(of_links(disk, kernel))
         findings += links
         named_already = {finding.subject for finding in links} | disk.damage.keys()
         for subject, finding in _of_modules(disk, kernel, certificates, require_signed):
@@ -252,7 +125,7 @@ def _of_folders(disk: Disk) -> Iterator[Finding]:
             "modules-folder-split",
             "error",
             "/usr/lib/modules",
-            "/lib/modules and /usr/lib/modules are two places, and the kernel's tools look into one of them only",
+            "/lib/modules and /usr/lib/modules are two places; the kernel's tools look into one of them only",
             "usrmerge: /lib is a link to /usr/lib",
         )
     for tree in disk.leftovers:
@@ -268,7 +141,7 @@ def _of_folders(disk: Disk) -> Iterator[Finding]:
             "owners-unknown",
             "warning",
             disk.trees.root.folder.as_posix(),
-            "there is no rpmdb: which modules belong to a KMP, and which links should be there, cannot be told",
+            "there is no rpmdb: nobody can tell which modules are a KMP's, and which links should be there",
             "What cannot be read cannot be vouched for",
         )
 
@@ -284,100 +157,6 @@ def _of_kmp_files(disk: Disk) -> Iterator[Finding]:
             if missing
             else f"{reason}; {disk.owners.of(path)} installed it",
             "rpm(8): --verify",
-        )
-
-
-# links
-
-
-def _of_links(disk: Disk, kernel: KernelDisk) -> Iterator[Finding]:
-    expected = kernel.expected.links
-    here = {file.path: file for file in kernel.tree.files if file.link is not None}
-    missing_names = {module_name(path) for path in disk.damage}
-    for path, target in expected.items():
-        if path not in here and not _served_alike(disk, kernel, path, target):
-            yield _finding(
-                "missing-link",
-                "error",
-                path,
-                f"is missing: {disk.owners.of(target)} fits {kernel.tree.uname_r}, and without the link to"
-                f" {target} that kernel does not find it",
-                _WEAK_MODULES,
-            )
-    for path, file in sorted(here.items()):
-        if file.target is None:
-            if module_name(path) not in missing_names:
-                yield _finding(
-                    "dangling-link", "error", path, f"leads to {file.link}, where nothing is", _WEAK_MODULES
-                )
-            continue
-        yield from _of_link(disk, kernel, file, expected.get(path))
-
-
-def _served_alike(disk: Disk, kernel: KernelDisk, path: str, target: str) -> bool:
-    """Whether the module arrives all the same, by a link of another name to the same file."""
-    found = kernel.actual.get(module_name(path))
-    return found is not None and disk.trees.spelled(found.file.target or "") == target
-
-
-def _of_link(disk: Disk, kernel: KernelDisk, file: ModuleFile, expected: str | None) -> Iterator[Finding]:
-    assert file.target is not None
-    target = disk.trees.spelled(file.target)
-    if expected is not None and target == disk.trees.spelled(expected):
-        return
-    owner = disk.owners.of(target)
-    uname_r = kernel.tree.uname_r
-    if owner is None:
-        # What no package owns is judged with the modules that no package owns.
-        return
-    if module_name(target) != file.name:
-        yield _finding("wrong-link", "error", file.path, f"leads to another module: {target}", _WEAK_MODULES)
-        return
-    offer = next((offer for offer in disk.offers if offer.build == owner), None)
-    if offer is None:
-        yield _finding(
-            "wrong-link", "error", file.path, f"leads to a module of another kernel: {target}", _WEAK_MODULES
-        )
-        return
-    if offer.flavor != flavor_of_uname(uname_r):
-        yield _finding(
-            "wrong-link",
-            "error",
-            file.path,
-            f"leads to {owner}, which was built for flavor {offer.flavor}",
-            _WEAK_MODULES,
-        )
-        return
-    unfit = [j for j in kernel.expected.unfit.get(owner, ()) if j.mismatches]
-    if unfit and expected is None:
-        mismatches = {m.symbol for j in unfit for m in j.mismatches}
-        yield _finding(
-            "wrong-link",
-            "error",
-            file.path,
-            f"leads to {owner}, which does not fit {uname_r}: {len(mismatches)} symbols differ:"
-            f" {named(mismatches)}",
-            _WEAK_MODULES,
-        )
-        return
-    better = disk.owners.of(expected) if expected is not None else kernel.expected.builds.get(offer.name)
-    if unfit:
-        yield _finding(
-            "wrong-link",
-            "error",
-            file.path,
-            f"leads to {owner}, which does not fit {uname_r}; {better} does",
-            _WEAK_MODULES,
-        )
-    elif better != owner:
-        yield _finding(
-            "stale-link",
-            "warning",
-            file.path,
-            f"leads to {owner}, though {better} is installed"
-            if better
-            else f"leads to {owner}, which is not used",
-            f"{_WEAK_MODULES}: the highest version wins",
         )
 
 
@@ -492,7 +271,8 @@ def _of_builds(disk: Disk, kernel: KernelDisk) -> Iterator[Finding]:
                 "falls-back-to-in-tree",
                 "error" if newest and elsewhere else "warning",
                 kernel.tree.path,
-                f"{named(fallen)} silently comes from {uname_r} itself: no installed build of {name} fits{partly}",
+                f"{named(fallen)} silently comes from {uname_r} itself: no installed build of {name}"
+                f" fits{partly}",
                 "SolidDriver: a driver of the kernel's own that a KMP overrides",
             )
         else:
@@ -513,7 +293,7 @@ def _of_clashes(kernel: KernelDisk) -> Iterator[Finding]:
                 "name-clash",
                 "warning",
                 resolved.file.path,
-                f"{name} is there twice with the same precedence: {others}; depmod takes whichever it reads last",
+                f"{name} is there twice with the same precedence: {others}; depmod takes what it reads last",
                 _DEPMOD,
             )
 
@@ -592,7 +372,7 @@ def _of_initrd(disk: Disk, kernel: KernelDisk) -> Iterator[Finding]:
 
 
 def _should_be(disk: Disk, kernel: KernelDisk, name: str) -> str | None:
-    """The file that a module should come from: a fault of the links is told as one, not a second time here."""
+    """The file that a module should come from: a fault of the links is told as one, not again here."""
     if disk.owners.known:
         source = kernel.expected.sources.get(name)
         return source.target if source else None
@@ -651,9 +431,10 @@ def _of_unmanaged(disk: Disk, unmanaged: Iterable[Unmanaged]) -> Iterator[Findin
         uname_r = one.path.partition("/modules/")[2].partition("/")[0]
         newest = disk.newest(flavor_of_uname(uname_r))
         label = newest.tree.uname_r if newest else "any kernel"
+        why = named(m.symbol for m in one.mismatches) or "it was made for another kernel"
         texts = {
             "loads": f"its symbols fit {label}",
-            "blocked": f"would not load on {label}: {named(m.symbol for m in one.mismatches) or 'it was made for another kernel'}",
+            "blocked": f"would not load on {label}: {why}",
             "unverified": f"cannot be verified against {label}",
         }
         yield _finding(

@@ -98,6 +98,8 @@ class Content:
         NEVRAs of packages in an updateinfo entry with ``status="retracted"``.
     patches
         All updateinfo entries, sorted by id.
+    packages_at
+        The local folder to which the packages' locations are relative, where there is one.
     triggers
         NEVRA -> names of the packages on whose installation its ``%trigger`` scriptlets run; only
         RPM headers tell, so sources without headers leave it empty.
@@ -126,6 +128,7 @@ class Content:
     refreshed: int | None = None
     retracted: frozenset[str] = frozenset()
     patches: tuple[Patch, ...] = ()
+    packages_at: Path | None = None
     triggers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     module_files: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     trusted: bool = False

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kmpsolve.metadata.origin import Origin
 
-__all__ = ["open_regular"]
+__all__ = ["open_regular", "out_of_reach"]
 
 
 def open_regular(path: Path, name: str, origin: Origin) -> BufferedReader:
@@ -45,3 +45,9 @@ def open_regular(path: Path, name: str, origin: Origin) -> BufferedReader:
 def _no_waiting(path: str, flags: int) -> int:
     # Opening a FIFO would otherwise wait for a writer that never comes.
     return os.open(path, flags | os.O_NONBLOCK)
+
+
+def out_of_reach(path: Path) -> bool:
+    """Whether only root and this user can have written a file."""
+    status = path.stat()
+    return status.st_uid in (0, os.geteuid()) and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)

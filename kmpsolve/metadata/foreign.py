@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kmpsolve.metadata.content import UNKNOWN_ARCH
@@ -19,7 +19,11 @@ __all__ = ["Census", "csv_columns", "from_csv", "from_json", "from_supportconfig
 
 _RPM = re.compile(r"(?P<nevra>[A-Za-z0-9_][^\s/]*-[^\s/-]+-[^\s/-]+\.[A-Za-z0-9_]+)(?:\.rpm)?(?:\s.*)?")
 _NOT_PACKAGES = re.compile(r"gpg-pubkey-[0-9a-f]+-[0-9a-f]+(?:\.\(none\))?(?:\s.*)?")
-_UNAME = re.compile(r"^Linux (?P<host>\S+) (?P<running>\S+) .* (?P<arch>[a-z0-9_]+) GNU/Linux\s*$", re.MULTILINE)
+_UNAME = re.compile(
+    r"^Linux (?P<host>\S+) (?P<running>\S+) .* (?P<arch>[a-z0-9_]+) GNU/Linux\s*$", re.MULTILINE
+)
+_USUAL = re.compile(r"(?:kernel-|.+-kmp-|rpm$|glibc$|bash$|filesystem$)")
+"""Packages that every system has: a JSON object with none of them as keys is no list of packages."""
 _SECTION = re.compile(r"^#==\[ .* \]=*#?\s*$", re.MULTILINE)
 
 
@@ -48,7 +52,9 @@ class Census:
             return
         parts = [str(part) for part in (name, version, release)]
         number = str(epoch).strip() if epoch not in (None, "", "(none)", "None") else "0"
-        nevra = f"{parts[0]}-{'' if number == '0' else number + ':'}{parts[1]}-{parts[2]}.{arch or UNKNOWN_ARCH}"
+        nevra = (
+            f"{parts[0]}-{'' if number == '0' else number + ':'}{parts[1]}-{parts[2]}.{arch or UNKNOWN_ARCH}"
+        )
         if all(parts) and number.isdigit() and is_package(nevra):
             self.packages.append(nevra)
         else:
@@ -72,7 +78,11 @@ class Census:
         """
         packages: Iterable[str] = self.packages
         if wanted is not None:
-            packages = [p for p in self.packages if (name := p.rsplit("-", 2)[0]) in wanted or _MATTERS.fullmatch(name)]
+            packages = [
+                p
+                for p in self.packages
+                if (name := p.rsplit("-", 2)[0]) in wanted or _MATTERS.fullmatch(name)
+            ]
         return State(
             arch=self.arch,
             running=self.running,
@@ -126,7 +136,9 @@ def from_json(document: object) -> list[Census]:
         facts = document.get("ansible_facts", document)
         if isinstance(facts, dict) and isinstance(facts.get("packages", facts.get("ansible_packages")), dict):
             return [_from_facts(facts)]
-        found = [census for host, told in document.items() if (census := _from_minion(host, told)) is not None]
+        found = [
+            census for host, told in document.items() if (census := _from_minion(host, told)) is not None
+        ]
         if found:
             return found
     raise ValueError("is JSON, but neither an inventory line nor packages of Ansible, Salt or Uyuni")
@@ -186,19 +198,19 @@ def _from_facts(facts: Mapping[str, Any], host: str | None = None) -> Census:
 
 
 def _from_minion(host: str, told: object) -> Census | None:
-    """One minion of Salt: pkg.list_pkgs alone, or several functions' results by their names."""
-    if isinstance(told, list) and told and all(isinstance(one, dict) and "version" in one for one in told):
-        rows = _from_rows(told)
-        return rows[0] if len(rows) == 1 and not setattr(rows[0], "host", host) else None
+    """One minion of Salt: pkg.list_pkgs alone, or several functions' results by their names.
+
+    Also one system of Uyuni's system.listPackages, where a script keeps them by system.
+    """
+    if isinstance(told, list):
+        rows = [row for row in told if isinstance(row, dict) and "version" in row]
+        found = _from_rows(rows) if rows and len(rows) == len(told) else []
+        return replace(found[0], host=host) if len(found) == 1 else None
     if not isinstance(told, dict):
         return None
-    packages = told.get("pkg.list_pkgs", told if "pkg.list_pkgs" not in told else None)
-    grains = told.get("grains.items", told.get("grains.item", {}))
-    if not isinstance(packages, dict) or not packages:
-        return None
-    if not any(name == "kernel-default" or name in packages for name in ("rpm", "bash", "glibc", "filesystem")) and not any(
-        name.startswith("kernel-") or "-kmp-" in name for name in packages
-    ):
+    packages = told.get("pkg.list_pkgs", {} if "grains.items" in told else told)
+    grains = told.get("grains.items", {})
+    if not isinstance(packages, dict) or not any(_USUAL.match(str(name)) for name in packages):
         return None
     grains = grains if isinstance(grains, dict) else {}
     census = Census(
@@ -216,7 +228,11 @@ def _from_minion(host: str, told: object) -> Census | None:
                 census.add_edition(name, edition, None)
             elif isinstance(edition, dict):
                 census.add(
-                    name, edition.get("version"), edition.get("release"), edition.get("epoch"), edition.get("arch")
+                    name,
+                    edition.get("version"),
+                    edition.get("release"),
+                    edition.get("epoch"),
+                    edition.get("arch"),
                 )
             else:
                 census.gaps.append(f"{_shown(str(name))} is not described")
@@ -226,7 +242,17 @@ def _from_minion(host: str, told: object) -> Census | None:
 # rows: Uyuni's API, its CSV exports
 
 _COLUMNS = {
-    "host": ("hostname", "host", "system_name", "server_name", "profile_name", "system", "minion_id", "system_id", "server_id"),
+    "host": (
+        "hostname",
+        "host",
+        "system_name",
+        "server_name",
+        "profile_name",
+        "system",
+        "minion_id",
+        "system_id",
+        "server_id",
+    ),
     "name": ("name", "package_name", "package"),
     "version": ("version", "package_version"),
     "release": ("release", "package_release"),
@@ -269,7 +295,10 @@ def csv_columns(line: str) -> str | None:
     """The delimiter, if a line is the header of a package list; else ``None``."""
     for delimiter in (",", ";", "\t"):
         columns = {c.strip().strip('"').lower().replace(" ", "_") for c in line.strip().split(delimiter)}
-        named = bool(columns & {"name", "package_name", "package"}) and columns & {"version", "package_version"}
+        named = bool(columns & {"name", "package_name", "package"}) and columns & {
+            "version",
+            "package_version",
+        }
         if len(columns) > 1 and (named or columns & set(_COLUMNS["nevra"])):
             return delimiter
     return None
@@ -321,7 +350,11 @@ def from_supportconfig(rpm: str, environment: str) -> Census:
     if census.packages:
         return census
     for lines in sections:
-        if lines[0].startswith("# rpm -qa --queryformat") and "%{NAME}" in lines[0] and "VENDOR" not in lines[0]:
+        if (
+            lines[0].startswith("# rpm -qa --queryformat")
+            and "%{NAME}" in lines[0]
+            and "VENDOR" not in lines[0]
+        ):
             for line in lines[1:]:
                 words = line.split()
                 if len(words) >= 2 and words[0] not in ("NAME", "gpg-pubkey"):

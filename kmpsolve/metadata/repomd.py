@@ -163,6 +163,7 @@ def open_rpmmd(
         revision=repomd.revision,
         timestamp=repomd.timestamp,
         patches=patches,
+        packages_at=folder,
         retracted=retracted_packages(patches),
     )
 

@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 from kmpsolve.errors import MetadataError, NoRepositoryError
 from kmpsolve.metadata.content import Content, Skipped
+from kmpsolve.metadata.files import out_of_reach
 from kmpsolve.metadata.locks import Lock, Locks, parse_locks
 from kmpsolve.metadata.repofiles import RepoFiles, RepositoryDefinition, list_services, read_repo_files
 from kmpsolve.metadata.repomd import with_patches
@@ -85,7 +86,12 @@ class Repository:
                 hint=f"Refresh it: zypper refresh {self.alias}",
             )
         content = open_source(self.location, alias=self.alias, priority=self.priority)
-        content = replace(content, source=without_password(self.location), refreshed=self.refreshed)
+        content = replace(
+            content,
+            source=without_password(self.location),
+            refreshed=self.refreshed,
+            trusted=content.solv is not None and out_of_reach(content.solv),
+        )
         if content.solv is None or self.metadata is None:
             return content
         return with_patches(content, self.metadata, remedy=f"Refresh it: zypper refresh {self.alias}")

@@ -165,6 +165,7 @@ def open_rpm_folder(folder: Path, *, alias: str, priority: int = 99, source: str
         source=source or str(folder),
         priority=priority,
         primary=target,
+        packages_at=folder,
         triggers=triggers,
         module_files=module_files,
     )

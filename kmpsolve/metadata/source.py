@@ -85,7 +85,7 @@ def _open_path(path: Path, location: str, alias: str, priority: int) -> Content:
         ) from error
     if head == MAGIC or path.suffix == ".solv":
         return open_solv(path, alias=alias, priority=priority, source=location)
-    return _open_inventory(location, alias)
+    return _open_inventory(path, location, alias)
 
 
 def _open_folder(folder: Path, location: str, alias: str, priority: int) -> Content:
@@ -95,10 +95,27 @@ def _open_folder(folder: Path, location: str, alias: str, priority: int) -> Cont
     return open_rpm_folder(folder, alias=alias, priority=priority, source=location)
 
 
-def _open_inventory(location: str, alias: str) -> Content:
-    raise RequestError(
-        f"{location} is nothing that kmpsolve can read packages from",
-        reference="unknown-source",
-        where=alias,
-        hint=f"Give {_KINDS}",
-    )
+def _open_inventory(path: Path, location: str, alias: str) -> Content:
+    # What reads JSON strictly takes longer to load than most other sources to read.
+    from kmpsolve.metadata.inventories import Damage, Place, Record, read_place
+    from kmpsolve.metadata.inventory import decode_state, system_content
+
+    found = list(read_place(Place(name=location, path=path)))
+    hosts = [one for one in found if isinstance(one, Record)]
+    damaged = [one for one in found if isinstance(one, Damage)]
+    if not hosts:
+        why = f" ({damaged[0].reason})" if damaged else ""
+        raise RequestError(
+            f"{location} is nothing that kmpsolve can read packages from{why}",
+            reference="unknown-source",
+            where=alias,
+            hint=f"Give {_KINDS}, an inventory of one host",
+        )
+    if len(hosts) > 1:
+        raise RequestError(
+            f"{location} is an inventory of {len(hosts)} hosts",
+            reference="several-hosts",
+            where=alias,
+            hint=f"Look at all of them: kmpsolve audit {location}; or give a file with one line of it",
+        )
+    return system_content(decode_state(hosts[0].state), location)

@@ -25,7 +25,7 @@ def unescaped(pattern: str) -> str:
 
 
 def _bracket(pattern: str, place: int) -> tuple[str, int] | None:
-    """The regular expression for the bracket at `place`, and where it ends; ``None`` if nothing closes it."""
+    """The regular expression for the bracket at `place`, and where it ends; ``None`` if nothing does."""
     place += 1
     negated = pattern[place : place + 1] in ("!", "^")
     place += negated

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property
 
 __all__ = ["Modules", "module_name"]
 
@@ -21,18 +22,15 @@ class Modules(Mapping[str, str]):
     The names are only read when somebody asks: a kernel has thousands, and most kernels are never asked.
     """
 
-    def __init__(self, capabilities: Iterable[int], spell: Callable[[int], str]) -> None:
-        self._capabilities = capabilities
+    def __init__(self, capabilities: Callable[[], Iterable[int]], spell: Callable[[int], str]) -> None:
+        self._read = capabilities
         self._spell = spell
-        self._names: dict[str, str] | None = None
 
-    @property
+    @cached_property
     def _by_name(self) -> dict[str, str]:
-        if self._names is None:
-            texts = (text.partition(" ")[0] for text in map(self._spell, self._capabilities))
-            files = (text[5:-1] for text in texts if text.startswith("kmod(") and text.endswith(")"))
-            self._names = {module_name(file): file for file in sorted(files)}
-        return self._names
+        texts = (text.partition(" ")[0] for text in map(self._spell, self._read()))
+        files = (text[5:-1] for text in texts if text.startswith("kmod(") and text.endswith(")"))
+        return {module_name(file): file for file in sorted(files)}
 
     def __getitem__(self, name: str) -> str:
         return self._by_name[name]

@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 __all__ = [
@@ -130,35 +131,55 @@ class SymbolTable:
             need = self._needs[capability] = parse_need(self.spell(capability))
             return need
 
+    def versions(self, capabilities: Iterable[int]) -> Iterator[tuple[str, str]]:
+        """Name part and value of those that are a symbol's and not damaged."""
+        texts = list(map(self.spell, capabilities))
+        symbols = [text for text in texts if text.startswith("ksym(")]
+        if symbol_flavors(symbols) is None:
+            others = texts
+        else:
+            others = [text for text in texts if text.startswith("kernel")]
+            for text in symbols:
+                key, _, value = text.partition(" = ")
+                yield key, normal_crc(value)
+        for provided in filter(None, map(parse_need, others)):
+            if provided.kind != "damaged":
+                yield provided.key, provided.value
+
 
 class Exports(Mapping[str, tuple[str, ...]]):
     """What a kernel unit or a KMP build provides: capability name -> values, without leading zeros.
 
     The mapping of a whole kernel (28,000 symbols) is only made when a comparison by integers leaves
     something open.
+
+    Parameters
+    ----------
+    capabilities
+        Reads the integers, when they are needed first.
+    table
+        Understands them.
     """
 
-    def __init__(self, capabilities: Iterable[int], table: SymbolTable) -> None:
-        self.capabilities = frozenset(capabilities)
+    def __init__(self, capabilities: Callable[[], Iterable[int]], table: SymbolTable) -> None:
+        self._read = capabilities
         self._table = table
-        self._values: dict[str, tuple[str, ...]] | None = None
 
-    @property
+    @cached_property
+    def capabilities(self) -> frozenset[int]:
+        """The integers of all capabilities, symbols or not."""
+        return frozenset(self._read())
+
+    @cached_property
     def _by_key(self) -> dict[str, tuple[str, ...]]:
-        if self._values is None:
-            values: dict[str, tuple[str, ...]] = {}
-            need = self._table.need
-            for capability in sorted(self.capabilities):
-                provided = need(capability)
-                if provided is None or provided.kind == "damaged":
-                    continue
-                known = values.get(provided.key)
-                if known is None:
-                    values[provided.key] = (provided.value,)
-                elif provided.value not in known:
-                    values[provided.key] = tuple(sorted((*known, provided.value)))
-            self._values = values
-        return self._values
+        values: dict[str, tuple[str, ...]] = {}
+        for key, value in self._table.versions(self.capabilities):
+            known = values.get(key)
+            if known is None:
+                values[key] = (value,)
+            elif value not in known:
+                values[key] = tuple(sorted((*known, value)))
+        return values
 
     def __getitem__(self, key: str) -> tuple[str, ...]:
         return self._by_key[key]

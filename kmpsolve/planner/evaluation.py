@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from kmpsolve.model.package import KernelUnit, KmpBuild, Package
 from kmpsolve.model.plan import Attempt, Cause, CauseKind, KmpPlan, Mismatch, Verdict, Warned, worst
 from kmpsolve.planner.choice import Choice, choose
 from kmpsolve.planner.options import Option, absorbs, options, overrides
+from kmpsolve.planner.signing import look_at_signatures
 from kmpsolve.planner.system import FlavorSystem, Kmp, obsoleted_by
 from kmpsolve.solver.projection import Projection, Stand
 from kmpsolve.solver.reasons import Reason
@@ -92,12 +94,15 @@ def evaluate(system: FlavorSystem, unit: KernelUnit, *, installed_only: bool = F
         choice = choose(system, projection, offered, unit.modules)
     _check_again(system, fit, choice)
     details = _Details(system, fit, choice, offered, installed_only)
-    kmps = tuple(details.kmp(kmp) for kmp in system.kmps)
+    signing = look_at_signatures(system, choice, [details.kmp(kmp) for kmp in system.kmps])
+    kmps = signing.kmps
     verdicts: list[Verdict] = ["safe"]
     for kmp, kmp_plan in zip(system.kmps, kmps, strict=True):
         if kmp.counts and kmp_plan.decision in ("blocked", "unverified"):
             verdicts.append("blocked" if kmp_plan.decision == "blocked" else "unverified")
-    warnings: list[Warned] = []
+        if kmp.counts and kmp.name in signing.unchecked:
+            verdicts.append("unverified")
+    warnings: list[Warned] = list(signing.warnings)
     if choice.impossible:
         verdicts.append("blocked")
         warnings.append(
@@ -160,7 +165,7 @@ class _Details:
             for b in kmp.builds
             if b.package.handle not in fit.open
         }
-        self.full = Fit(fit.unit, {**fit.open, **refused, **rest}, fit.viable)
+        self.full = Fit(fit.unit, ChainMap(refused, rest, fit.open), fit.viable)
         self._settle_providers()
 
     def _settle_providers(self) -> None:

@@ -105,7 +105,7 @@ def _lines(diff: KabiDiff, terminal: Terminal, whole: bool) -> Iterator[str]:
         )
         yield from terminal.wrapped(
             "",
-            f"{plural(len(diff.tolerated), 'change')} tolerated by rules, {harmless:,} of them left out above; "
+            f"{plural(len(diff.tolerated), 'change')} tolerated by rules, {harmless:,} left out above; "
             "a module that uses such a symbol still does not load",
         )
     for rule in diff.unused:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 
-from kmpsolve.machine.verify import Disk, VerifyReport
+from kmpsolve.machine.reading import Disk
+from kmpsolve.machine.verify import VerifyReport
 from kmpsolve.model.nevra import Nevra
 from kmpsolve.planner.suggestion import Suggestion, Suggestions
 from kmpsolve.report.terminal import Terminal, Tone, printable

@@ -5,8 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Collection, Iterator, Sequence
-from itertools import groupby
-from os.path import commonprefix
+from itertools import groupby, takewhile
 from typing import Any
 
 from kmpsolve.compat.matrix import Cell, Matrix
@@ -30,7 +29,7 @@ def document(matrix: Matrix) -> dict[str, Any]:
 
 
 def render_csv(matrix: Matrix) -> str:
-    """A row for each build, a column for each kernel; empty where nothing can be said, ``x`` as in the text."""
+    """A row for each build, a column for each kernel; empty where nothing can be said, else as the text."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["build", *(plain(str(unit.nevra)) for unit in matrix.kernels)])
@@ -48,7 +47,8 @@ def plain(text: str) -> str:
 
 def short_kernels(evrs: Sequence[str]) -> tuple[str, list[str]]:
     """What all of `evrs` begin with, version included, up to a dot or dash, and what is left of each."""
-    common = commonprefix(list(evrs)) if len(evrs) > 1 else ""
+    first, last = (min(evrs), max(evrs)) if len(evrs) > 1 else ("", "")
+    common = "".join(a for a, b in takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False)))
     common = common[: max(common.rfind("."), common.rfind("-")) + 1] if "-" in common else ""
     return common, [evr.removeprefix(common) for evr in evrs]
 

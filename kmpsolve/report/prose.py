@@ -45,7 +45,10 @@ class _Teller:
                 "part of them."
             )
         elif decision == "builtin":
-            yield f"{self.entry.name} is no longer needed on {self.kernel}, because the kernel has all of its modules."
+            yield (
+                f"{self.entry.name} is no longer needed on {self.kernel}, because the kernel has all of its "
+                "modules."
+            )
         elif decision == "rebuild-on-host":
             yield (
                 f"{self.subject} carries no symbol versions, because it is compiled on this machine; it will "
@@ -70,8 +73,10 @@ class _Teller:
             where.append(f"{number:,} {what}")
         parts = f" ({listed(where)})" if len(where) > 1 else ""
         if self.entry.symbols_required:
-            because = f"because {'the one' if count.startswith('1 ') else 'every one of the'} {count} that it requires "
-            because += f"is there unchanged{parts}"
+            every = (
+                f"every one of the {count}" if self.entry.symbols_required > 1 else "the one symbol version"
+            )
+            because = f"because {every} that it requires is there unchanged{parts}"
         else:
             because = "because it was built for exactly this kernel"
         if self.entry.decision == "reuse":
@@ -80,16 +85,16 @@ class _Teller:
         lacking = min(old, key=lambda a: a.mismatches, default=None)
         lead = ""
         if lacking is not None and lacking.mismatches:
-            lead = f"The installed build {self.short[lacking.nevra]} lacks {plural(lacking.mismatches, 'symbol')} "
-            lead += f"of {self.kernel}, so it is replaced. "
+            lacks = f"lacks {plural(lacking.mismatches, 'symbol')} of {self.kernel}"
+            lead = f"The installed build {self.short[lacking.nevra]} {lacks}, so it is replaced. "
         return f"{lead}{self.subject} from {self.entry.repository} works on {self.kernel}, {because}."
 
     def _blocked(self) -> Iterator[str]:
         made = {cause.kind for cause in self.entry.causes}
         if "already-broken" in made:
             yield (
-                f"{self.entry.name} works on no kernel that is installed now, so an update to {self.kernel} takes "
-                "nothing from it."
+                f"{self.entry.name} works on no kernel that is installed now, so an update to {self.kernel} "
+                "takes nothing from it."
             )
         else:
             reasons = [*self._reasons(), *self._other_builds()]
@@ -109,7 +114,8 @@ class _Teller:
         for entry in self.flavor.kmps:
             own = [m for m in entry.mismatches if m.kind == "disagrees" or m.found is None]
             if entry.name in self.story.from_kmps.values() and entry.decision == "blocked" and own:
-                yield f"{entry.name} does not load because {self.kernel} {kinds(own)} {plural(len(own), 'symbol')} that it uses."
+                count = plural(len(own), "symbol")
+                yield f"{entry.name} does not load because {self.kernel} {kinds(own)} {count} that it uses."
 
     def _reasons(self) -> Iterator[str]:
         own = [m for m in self.entry.mismatches if m.symbol not in self.story.from_kmps]
@@ -128,11 +134,13 @@ class _Teller:
         makers = Counter(self.story.from_kmps.values())
         for maker, count in sorted(makers.items()):
             symbols = [s for s, m in self.story.from_kmps.items() if m == maker]
+            some = f"{plural(count, 'symbol')} of {maker}"
             missing = {m.symbol for m in self.entry.mismatches if m.kind == "unknown"}
             if missing.issuperset(symbols):
-                yield f"{self.subject} uses {plural(count, 'symbol')} of {maker}, which does not load there either"
+                yield f"{self.subject} uses {some}, which does not load there either"
             else:
-                yield f"{plural(count, 'symbol')} of {maker} have other versions in the build that fits the kernel"
+                verb = "has another version" if count == 1 else "have other versions"
+                yield f"{some} {verb} in the build that fits the kernel"
         for cause in self.entry.causes:
             if cause.kind == "exact-kernel":
                 yield f"{self.subject} was built for kernel {cause.packages[0]} and no other"

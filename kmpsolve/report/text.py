@@ -302,7 +302,8 @@ def _because(root: Root, target: str, story: Story | None) -> str:
         return f"it was built for kernel {wanted} and no other"
     if "kmp" in made:
         makers = next(cause.packages for cause in kmp.causes if cause.kind == "kmp")
-        return f"the build of {listed(makers)} that fits kernel {target} has other versions of symbols that {who}"
+        fitting_maker = f"the build of {listed(makers)} that fits kernel {target}"
+        return f"{fitting_maker} has other versions of symbols that {who}"
     fitting = [a for fate in root.fates if not fate.count for a in fate.builds]
     if fitting:
         short = short_builds(a.nevra for fate in root.fates for a in fate.builds)

@@ -23,7 +23,7 @@ _OPERATOR = re.compile(r" (and|or|if|unless|else|with|without) ")
 def hardware_patterns(pool: solv.Pool) -> tuple[str, ...]:
     """The patterns in all Supplements, as written, sorted."""
     solvables = pool.matchdeps(
-        "*modalias(*", solv.Selection.SELECTION_GLOB, solv.SOLVABLE_SUPPLEMENTS
+        "namespace:modalias*", solv.Selection.SELECTION_GLOB, solv.SOLVABLE_SUPPLEMENTS
     ).solvables()
     dependencies = {d for solvable in solvables for d in solvable.lookup_idarray(solv.SOLVABLE_SUPPLEMENTS)}
     return tuple(sorted({pattern for d in dependencies for pattern in _patterns(pool.dep2str(d))}))

@@ -21,7 +21,9 @@ __all__ = ["join", "relevant_names"]
 
 _KERNEL = re.compile(r"kernel-(?P<flavor>[A-Za-z0-9_]+)(?:-(?:base|extra|optional))?")
 _MAIN_KERNEL = re.compile(r"kernel-(?P<flavor>[A-Za-z0-9_]+)(?:-base)?")
-_NO_FLAVOR = frozenset(("devel", "source", "syms", "macros", "firmware", "docs", "obs", "vanilla", "livepatch"))
+_NO_FLAVOR = frozenset(
+    ("devel", "source", "syms", "macros", "firmware", "docs", "obs", "vanilla", "livepatch")
+)
 _KMP = re.compile(r".+-kmp-(?P<flavor>[A-Za-z0-9_]+)")
 _SYMBOL = ("ksym(", "kernel(")
 _WORDS = re.compile(r"[^\s()]+(?:\([^\s()]*\))?")
@@ -120,7 +122,9 @@ def relevant_names(pool: solv.Pool) -> frozenset[str]:
         offered.add(name)
         offered.update(w for c in provided for w in words(c) if not w.startswith((*_SYMBOL, "kmod(")))
         for key in (solv.SOLVABLE_REQUIRES, solv.SOLVABLE_CONFLICTS, solv.SOLVABLE_OBSOLETES):
-            wanted.update(w for c in solvable.lookup_idarray(key) for w in words(c) if not w.startswith(_SYMBOL))
+            wanted.update(
+                w for c in solvable.lookup_idarray(key) for w in words(c) if not w.startswith(_SYMBOL)
+            )
     offered.discard("multiversion(kernel)")
     for solvable in everyone:
         if solvable.id in kmps or solvable.name in names:
@@ -148,7 +152,11 @@ def _twins(pool: solv.Pool, names: set[int]) -> dict[int, list[solv.XSolvable]]:
     """Packages of these names in repositories, the best repository first."""
     found: dict[int, list[solv.XSolvable]] = {}
     for solvable in pool.solvables:
-        if solvable.nameid in names and solvable.repo.name != "@System" and solvable.arch not in ("src", "nosrc"):
+        if (
+            solvable.nameid in names
+            and solvable.repo.name != "@System"
+            and solvable.arch not in ("src", "nosrc")
+        ):
             found.setdefault(solvable.nameid, []).append(solvable)
     for solvables in found.values():
         solvables.sort(key=lambda s: (-s.repo.priority, s.repo.name, s.id))

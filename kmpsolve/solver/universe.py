@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property, partial
+from pathlib import Path
 
 import solv
 
@@ -20,6 +21,7 @@ from kmpsolve.model.modalias import Modaliases
 from kmpsolve.model.package import Barred, KernelUnit, KmpBuild, Package
 from kmpsolve.model.symbols import Exports, SymbolTable, flavor_of_uname
 from kmpsolve.request import Policy
+from kmpsolve.solver.capabilities import Capabilities
 from kmpsolve.solver.hardware import answer_for_hardware, hardware_patterns, matched_patterns
 from kmpsolve.solver.joining import join
 from kmpsolve.solver.trial import trial_load
@@ -32,7 +34,6 @@ _KERNEL_NAME = re.compile(r"kernel-(?P<flavor>[A-Za-z0-9_]+)(?:-(?P<part>base|ex
 _KMP_NAME = re.compile(r".+-kmp-(?P<flavor>[A-Za-z0-9_]+)")
 _NOT_A_KMP = re.compile(r"kernel-(?!.*-kmp)|kgraft-patch-")
 _LIVEPATCH = re.compile(r"kernel-livepatch-\d|kernel-\w+-livepatch|kgraft-patch-\d")
-_BUILT_FOR = re.compile(r".+-kmp-(?P<flavor>[A-Za-z0-9_]+)-k(?P<krel>\d.*)")
 _VERSION_KREL = re.compile(r"_k(?P<krel>\d.*)$")
 _VERSION_KREL_OLD = re.compile(r"_(?P<krel>\d+\.\d+.*)$")
 _MODULE_FOLDER = re.compile(r"(?:/usr)?/lib/modules/([^/]+)/")
@@ -47,6 +48,8 @@ class KernelPackage:
     ----------
     part
         ``""`` for kernel-FLAVOR itself, else base, extra or optional.
+    provides
+        Reads the integers of what it provides.
     requires
         Its requirements on kernel packages, as text.
     wanted
@@ -57,9 +60,14 @@ class KernelPackage:
     flavor: str
     part: str
     uname_r: str
-    capabilities: frozenset[int]
+    provides: Callable[[], frozenset[int]]
     requires: tuple[str, ...]
     wanted: frozenset[int]
+
+    @property
+    def capabilities(self) -> frozenset[int]:
+        """All that it provides, symbols, modules and the rest."""
+        return self.provides()
 
 
 class Universe:
@@ -79,6 +87,7 @@ class Universe:
         self.pool = solv.Pool()
         self.pool.setdisttype(solv.Pool.DISTTYPE_RPM)
         self.table = SymbolTable(self.pool.dep2str)
+        self._kinds = Capabilities(self.pool.dep2str, self.table)
         self.partial = False
         self.kernels: list[KernelPackage] = []
         self.kmps: list[KmpBuild] = []
@@ -95,6 +104,7 @@ class Universe:
         self._module_files: dict[tuple[str, str], tuple[str, ...]] = {}
         self._packages: dict[int, Package] = {}
         self._repos: dict[str, solv.Repo] = {}
+        self._places: dict[str, Path | None] = {}
         self._bystanders: dict[str, tuple[tuple[int, ...], frozenset[int], frozenset[int]]] = {}
 
     # loading
@@ -131,6 +141,7 @@ class Universe:
                 hint="refresh the repository, or have its owner create the metadata again",
             )
         self._repos[content.alias] = repo
+        self._places[content.alias] = content.packages_at
         if content.alias == SYSTEM:
             self.pool.installed = repo
             self.partial = content.partial_system
@@ -255,69 +266,74 @@ class Universe:
         ).solvables()
         return found
 
-    def _scan(self) -> None:
+    def _places_of(self, start: str, keyname: int) -> solv.Dataiterator:
+        """Where the name part of a capability starts like this, package by package."""
+        return self.pool.Dataiterator(keyname, start, solv.Dataiterator.SEARCH_STRINGSTART)
+
+    def _starting(self, start: str, keyname: int) -> set[int]:
+        found: set[int] = set()
+        places = self._places_of(start, keyname)
+        for place in places:
+            found.add(place.solvid)
+            places.skip_solvable()
+        return found
+
+    def _find(self) -> tuple[set[int], set[int], dict[int, str]]:
+        """Candidates for kernels and KMPs; those that provide symbols or modules; who provides which uname -r."""
         provides, requires = solv.SOLVABLE_PROVIDES, solv.SOLVABLE_REQUIRES
-        found: dict[int, solv.XSolvable] = {}
-        for pattern, keyname in (
-            ("ksym(*", provides),
-            ("ksym(*", requires),
-            ("kmod(*", provides),
-            ("kernel(*", provides),
-            ("kernel(*", requires),
-            ("kernel-uname-r", provides),
-            ("kernel-uname-r", requires),
-        ):
-            found.update((s.id, s) for s in self._having(pattern, keyname))
-        for selection in (
-            self.pool.select("*-kmp-*", solv.Selection.SELECTION_NAME | solv.Selection.SELECTION_GLOB),
-        ):
-            found.update((s.id, s) for s in selection.solvables())
+        symbolic = self._starting("ksym(", provides) | self._starting("kmod(", provides)
+        found = self._starting("ksym(", requires)
+        unames: dict[int, str] = {}
+        for place in self._places_of("kernel", provides):
+            if place.str.startswith("kernel("):
+                symbolic.add(place.solvid)
+            elif place.str == "kernel-uname-r":
+                found.add(place.solvid)
+                text = self.pool.dep2str(place.id)
+                if text.startswith("kernel-uname-r = "):
+                    unames.setdefault(place.solvid, text[17:])
+        for place in self._places_of("kernel", requires):
+            if place.str.startswith("kernel(") or place.str == "kernel-uname-r":
+                found.add(place.solvid)
+        substring = solv.Dataiterator.SEARCH_SUBSTRING
+        found.update(m.solvid for m in self.pool.Dataiterator(solv.SOLVABLE_NAME, "-kmp-", substring))
         for (alias, nevra), files in self._module_files.items():
             if any(re.search(r"/(updates|extra)/", path) for path in files):
                 for s in self.pool.select(nevra, solv.Selection.SELECTION_CANON).solvables():
                     if s.repo.name == alias:
-                        found[s.id] = s
+                        found.add(s.id)
+        return found | symbolic, symbolic, unames
+
+    def _scan(self) -> None:
+        found, symbolic, unames = self._find()
         modules: list[solv.XSolvable] = []
         for handle in sorted(found):
-            solvable = found[handle]
+            solvable = self.pool.id2solvable(handle)
             if solvable.arch in ("src", "nosrc"):
                 continue
             name = solvable.name
             if _KERNEL_NAME.fullmatch(name):
-                kernel = self._kernel(solvable)
-                if kernel is not None:
-                    self.kernels.append(kernel)
+                if handle in symbolic or handle in unames:
+                    self.kernels.append(self._kernel(solvable, unames.get(handle, "")))
             elif _LIVEPATCH.match(name):
                 if solvable.repo.name == SYSTEM:
                     self.livepatches.append(self.package(solvable))
             elif not _NOT_A_KMP.match(name):
                 modules.append(solvable)
         flavors = {kernel.flavor for kernel in self.kernels}
-        for solvable in modules:
-            build = self._kmp(solvable, flavors)
+        provided = [solvable.lookup_idarray(solv.SOLVABLE_PROVIDES) for solvable in modules]
+        required = [frozenset(solvable.lookup_idarray(solv.SOLVABLE_REQUIRES)) for solvable in modules]
+        self._kinds.learn(set().union(*provided, *required))
+        for solvable, provides, requires in zip(modules, provided, required, strict=True):
+            build = self._kmp(solvable, provides, requires, flavors)
             if build is not None:
                 self.kmps.append(build)
 
-    def _kernel(self, solvable: solv.XSolvable) -> KernelPackage | None:
+    def _kernel(self, solvable: solv.XSolvable, uname_r: str) -> KernelPackage:
         match = _KERNEL_NAME.fullmatch(solvable.name)
         assert match is not None
         flavor, part = match["flavor"], match["part"] or ""
-        capabilities = solvable.lookup_idarray(solv.SOLVABLE_PROVIDES)
         package = self.package(solvable)
-        uname_r, symbols = "", False
-        spell = self.pool.dep2str
-        for capability in capabilities:
-            text = spell(capability)
-            if text.startswith("kernel-uname-r = "):
-                uname_r = text[17:]
-            elif not symbols and text.startswith(
-                (f"ksym({flavor}:", f"kernel({flavor}:", "kernel(", "kmod(", "ksym(")
-            ):
-                symbols = True
-            if uname_r and symbols:
-                break
-        if not (uname_r or symbols):
-            return None
         if not uname_r:
             release = package.nevra.evr.release
             krel = release.rpartition(".")[0] or release
@@ -328,18 +344,19 @@ class Universe:
             flavor=flavor_of_uname(uname_r) or flavor,
             part=part,
             uname_r=uname_r,
-            capabilities=frozenset(capabilities),
-            requires=tuple(text for text in map(spell, wanted) if text.startswith("kernel-")),
+            provides=cache(partial(self._provided, package.handle)),
+            requires=tuple(text for text in map(self.pool.dep2str, wanted) if text.startswith("kernel-")),
             wanted=frozenset(wanted),
         )
+
+    def _provided(self, handle: int) -> frozenset[int]:
+        return frozenset(self.pool.id2solvable(handle).lookup_idarray(solv.SOLVABLE_PROVIDES))
 
     def unit(self, main: KernelPackage, parts: Iterable[KernelPackage]) -> KernelUnit:
         """Join packages that serve one uname -r."""
         joined = [main, *sorted(parts, key=lambda part: part.part)]
-        capabilities: set[int] = set()
         obsoletes: list[str] = []
         for kernel in joined:
-            capabilities |= kernel.capabilities
             solvable = self.pool.id2solvable(kernel.package.handle)
             obsoletes += map(self.pool.dep2str, solvable.lookup_idarray(solv.SOLVABLE_OBSOLETES))
         return KernelUnit(
@@ -347,45 +364,28 @@ class Universe:
             uname_r=main.uname_r,
             main=main.package,
             packages=tuple(kernel.package for kernel in joined),
-            exports=Exports(capabilities, self.table),
-            modules=Modules(capabilities, self.pool.dep2str),
+            exports=(exports := Exports(partial(_joint, joined), self.table)),
+            modules=Modules(lambda: exports.capabilities, self.pool.dep2str),
             obsoletes=tuple(obsoletes),
         )
 
-    def _kmp(self, solvable: solv.XSolvable, flavors: set[str]) -> KmpBuild | None:
-        spell, need = self.pool.dep2str, self.table.need
-        provides = solvable.lookup_idarray(solv.SOLVABLE_PROVIDES)
+    def _kmp(
+        self, solvable: solv.XSolvable, provides: list[int], requires: frozenset[int], flavors: set[str]
+    ) -> KmpBuild | None:
+        spell, kinds = self.pool.dep2str, self._kinds
+        if not kinds.in_kernel.isdisjoint(provides):
+            return None
         package = self.package(solvable)
-        modules: list[int] = []
-        exports: list[int] = []
-        tally: Counter[str] = Counter()
-        built_for, multiversion = "", False
-        for capability in provides:
-            text = spell(capability)
-            if text.startswith("kmod("):
-                modules.append(capability)
-            elif text.startswith(("ksym(", "kernel(")):
-                provided = need(capability)
-                if provided is not None and provided.kind != "damaged":
-                    exports.append(capability)
-                    tally[provided.flavor] += 1
-            elif text == "multiversion(kernel)":
-                multiversion = True
-            elif text.startswith("kmp_in_kernel"):
-                return None
-            elif match := _BUILT_FOR.fullmatch(text.partition(" ")[0]):
-                built_for = match["krel"]
-        needs: list[int] = []
-        damaged: list[str] = []
-        for capability in solvable.lookup_idarray(solv.SOLVABLE_REQUIRES):
-            wanted = need(capability)
-            if wanted is None:
-                continue
-            if wanted.kind == "damaged":
-                damaged.append(wanted.name)
-                continue
-            needs.append(capability)
-            tally[wanted.flavor] += 1
+        modules = kinds.modules.intersection(provides)
+        exports = kinds.symbols.intersection(provides)
+        needs = requires & kinds.needs
+        damaged = [spell(capability) for capability in requires & kinds.damaged]
+        tally = {
+            flavor: count
+            for flavor, those in kinds.by_flavor.items()
+            if flavor and (count := len(exports & those) + len(needs & those))
+        }
+        built_for = next((kinds.built_for[c] for c in reversed(provides) if c in kinds.built_for), "")
         files = self._module_files.get((solvable.repo.name, str(package.nevra)), ())
         folders = frozenset(match[1] for match in map(_MODULE_FOLDER.match, files) if match)
         named = _KMP_NAME.fullmatch(package.name)
@@ -395,7 +395,6 @@ class Universe:
             return None
         if not (modules or exports or folders) and not named:
             return None
-        tally.pop("", None)
         if tally:
             flavor = max(tally, key=lambda f: (tally[f], f))
         elif named:
@@ -411,14 +410,14 @@ class Universe:
         return KmpBuild(
             package=package,
             flavor=flavor,
-            needs=frozenset(needs),
+            needs=needs,
             damaged=tuple(sorted(damaged)),
-            exports=Exports(exports, self.table),
-            modules=Modules(modules, spell),
+            exports=Exports(lambda: exports, self.table),
+            modules=Modules(lambda: modules, spell),
             obsoletes=tuple(map(spell, solvable.lookup_idarray(solv.SOLVABLE_OBSOLETES))),
             built_for=built_for.replace("-", "_"),
             module_folders=folders,
-            multiversion=multiversion,
+            multiversion=not kinds.multiversion.isdisjoint(provides),
             rebuilds_on_host=any(map(_HEADERS.fullmatch, triggers)) or self._rebuilt_on_host(package.name),
         )
 
@@ -552,9 +551,7 @@ class Universe:
         for build in self.kmps:
             solvable = self.pool.id2solvable(build.package.handle)
             kept = set()
-            for capability in solvable.lookup_idarray(solv.SOLVABLE_REQUIRES):
-                if capability in build.needs:
-                    continue
+            for capability in frozenset(solvable.lookup_idarray(solv.SOLVABLE_REQUIRES)) - build.needs:
                 providers = self.pool.whatprovides(capability)
                 if build.package.installed:
                     if not any(p.repo.name == SYSTEM for p in providers):
@@ -712,13 +709,13 @@ class Universe:
 
     def symbol_capabilities(self, handle: int) -> frozenset[int]:
         """The capabilities of a kernel or KMP that symbol requirements may name."""
-        return self._symbol_capabilities.get(handle, frozenset())
+        provider = self._symbol_providers.get(handle)
+        return provider.capabilities if provider is not None else frozenset()
 
     @cached_property
-    def _symbol_capabilities(self) -> dict[int, frozenset[int]]:
-        found = {kernel.package.handle: kernel.capabilities for kernel in self.kernels}
-        found |= {b.package.handle: b.exports.capabilities for b in self.kmps}
-        return found
+    def _symbol_providers(self) -> dict[int, KernelPackage | Exports]:
+        kernels = {kernel.package.handle: kernel for kernel in self.kernels}
+        return {**kernels, **{build.package.handle: build.exports for build in self.kmps}}
 
     def own_provides(self, handle: int) -> tuple[Evr, ...]:
         """The EVRs with which a package provides its own name."""
@@ -734,6 +731,23 @@ class Universe:
         """Whether a package provides a capability of this name, in whatever version."""
         return any(s.id == handle for s in self.pool.whatprovides(self.pool.str2id(name)))
 
+    def file_of(self, package: Package) -> Path | None:
+        """The RPM of a package from a repository, if it lies on this machine."""
+        place = self._places.get(package.repository or SYSTEM)
+        if place is None:
+            return None
+        location, _ = self.pool.id2solvable(package.handle).lookup_location()
+        if not location:
+            return None
+        path = place / location
+        # The location is the repository's word: it may not lead out of its folder.
+        inside = path.resolve().is_relative_to(place.resolve())
+        return path if inside and path.is_file() else None
+
     def spelled(self, exports: Exports) -> list[str]:
         """The capabilities of an exports set as text, sorted."""
         return sorted(map(self.pool.dep2str, exports.capabilities))
+
+
+def _joint(kernels: Iterable[KernelPackage]) -> frozenset[int]:
+    return frozenset().union(*(kernel.capabilities for kernel in kernels))

@@ -49,13 +49,17 @@ class Browser:
     def run(self, script: str, *arguments: Any) -> Any:
         return self.driver.execute_script(script, *arguments)
 
+    def _log(self, name: str) -> list[dict[str, Any]]:
+        entries: list[dict[str, Any]] = self.driver.get_log(name)  # type: ignore[no-untyped-call]
+        return entries
+
     def console(self) -> list[str]:
         """What was written to the console since the last call, CSP violations included."""
-        return [entry["message"] for entry in self.driver.get_log("browser")]
+        return [entry["message"] for entry in self._log("browser")]
 
     def requests(self) -> list[str]:
         """Addresses asked for since the last call, without those that the policy of the page stopped."""
-        events = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
+        events = [json.loads(entry["message"])["message"] for entry in self._log("performance")]
         stopped = {
             event["params"]["requestId"]
             for event in events
@@ -73,7 +77,8 @@ class Browser:
         self.run(axe)
         self.driver.set_script_timeout(60)
         found = self.driver.execute_async_script(
-            "const done = arguments[arguments.length - 1]; axe.run().then(done, (e) => done({error: String(e)}));"
+            "const done = arguments[arguments.length - 1];"
+            "axe.run().then(done, (e) => done({error: String(e)}));"
         )
         assert found.get("passes"), found
         return [
@@ -97,13 +102,14 @@ class Browser:
 
 @pytest.fixture(scope="session")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    programs = [shutil.which(name) for name in ("chromium", "chromedriver")]
-    assert all(programs), "chromium or chromedriver is missing: tools/system-packages"
+    chromium, chromedriver = shutil.which("chromium"), shutil.which("chromedriver")
+    assert chromium, "chromium is missing: tools/system-packages"
+    assert chromedriver, "chromium-driver is missing: tools/system-packages"
     options = Options()
-    options.binary_location = programs[0]
+    options.binary_location = chromium
     for flag in (*_FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = Chrome(options=options, service=Service(programs[1]))
+    driver = Chrome(options=options, service=Service(chromedriver))
     yield Browser(driver)
     driver.quit()

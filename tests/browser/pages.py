@@ -59,7 +59,8 @@ def large(
             crcs[name] = f"{chance.getrandbits(31) + 1:x}"
         history.append(dict(crcs))
         units.append(_kernel(f"150600.23.{number}.1", crcs))
-    installed, offered = [], []
+    installed: list[PackageSpec] = []
+    offered: list[PackageSpec] = []
     for number in range(kmps):
         mine = chance.sample(names, used)
         for version, kernel, there in (("1.0", 30, installed), ("1.1", 45, offered), ("1.2", 59, offered)):

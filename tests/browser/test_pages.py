@@ -38,7 +38,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.mark.parametrize("name", PAGES)
 def test_page(name: str, browser: Browser, tmp_path: Path) -> None:
-    """No error in the console, no request but the page, nothing serious for axe; phone and desk, light and dark."""
+    """No error in the console, no request but the page, nothing serious for axe; phone and desk, dark too."""
     scenario, *words = PAGES[name]
     file = pages.page(scenario, tmp_path, *words)
     for width, dark in ((400, False), (1400, True)):
@@ -68,7 +68,8 @@ def test_verdict_and_facts_are_those_of_the_text(browser: Browser, tmp_path: Pat
     ):
         assert fact in body
     cells = browser.run(
-        "return Array.from(document.querySelectorAll('.heat tbody tr'), r => Array.from(r.cells, c => c.textContent))"
+        "return Array.from(document.querySelectorAll('.heat tbody tr'),"
+        " r => Array.from(r.cells, c => c.textContent))"
     )
     assert ["acme-storage-kmp-default", "3", "0", "0"] in cells
     labels = browser.run("return Array.from(document.querySelectorAll('svg text'), t => t.textContent)")
@@ -167,7 +168,8 @@ def test_sort_and_search_by_mouse(browser: Browser, large: dict[str, Path]) -> N
     box = browser.driver.find_element(By.CSS_SELECTOR, f"[data-search='{table}']")
     box.send_keys("vendor01 blocked")
     shown = browser.run(
-        "return Array.from(document.querySelectorAll('#' + arguments[0] + ' tbody tr:not([hidden])'), r => r.textContent)",
+        "return Array.from(document.querySelectorAll('#' + arguments[0] + ' tbody tr:not([hidden])'),"
+        " r => r.textContent)",
         table,
     )
     assert shown
@@ -184,7 +186,8 @@ def test_numbers_sort_as_numbers(browser: Browser, tmp_path: Path) -> None:
     head = browser.driver.find_element(By.XPATH, "//table[@id='table-hits']//button[text()='symbols hit']")
     head.click()
     values = browser.run(
-        "return Array.from(document.querySelectorAll('#table-hits tbody tr'), r => Number(r.cells[3].textContent))"
+        "return Array.from(document.querySelectorAll('#table-hits tbody tr'),"
+        " r => Number(r.cells[3].textContent))"
     )
     assert values == sorted(values)
     assert len(set(values)) > 1

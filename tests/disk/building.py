@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from kmpsolve.machine.verify import Disk, VerifyReport, read_disk, verify_disk
+from kmpsolve.machine.reading import Disk, read_disk
+from kmpsolve.machine.verify import VerifyReport, verify_disk
 from kmpsolve.metadata.rootpath import Root
 from kmpsolve.model.nevra import Nevra
 from kmpsolve.modules.kernel import Kernel
@@ -150,7 +151,7 @@ class Building:
         with made.open("wb") as target:
             subprocess.run(
                 "find . | LC_ALL=C sort | cpio --quiet -o -H newc | gzip -1",
-                shell=True,  # noqa: S602 - a pipe of our own
+                shell=True,
                 cwd=work,
                 stdout=target,
                 check=True,

@@ -43,7 +43,11 @@ def _healthy(tmp_path_factory: pytest.TempPathFactory, near: tuple[DebianKernel,
     own = [name for name in both if name not in both[:4]][:4]
     for kernel in near:
         bare.kernel(kernel, own)
-    bare.kmp("acme-kmp-amd64-1.0_k1-1.x86_64", old, {"acme.ko": stock(old)[both[0]], "acme-io.ko": stock(old)[both[1]]})
+    bare.kmp(
+        "acme-kmp-amd64-1.0_k1-1.x86_64",
+        old,
+        {"acme.ko": stock(old)[both[0]], "acme-io.ko": stock(old)[both[1]]},
+    )
     bare.kmp("beta-kmp-amd64-1.0_k1-1.x86_64", old, {"beta.ko": stock(old)[neither[0]]}, "extra")
     bare.kmp("beta-kmp-amd64-1.0_k2-1.x86_64", new, {"beta.ko": stock(new)[neither[0]]}, "extra")
     bare.link_as_foreseen()

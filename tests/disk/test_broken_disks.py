@@ -60,7 +60,10 @@ def stale_link(disk: Building, near: Near) -> Found:
     older = disk.kmp(
         "acme-kmp-amd64-0.9_k1-1.x86_64",
         near[0],
-        {name: stock(near[0])[names_that(*near, fit=True)[place]] for place, name in enumerate(("acme.ko", "acme-io.ko"))},
+        {
+            name: stock(near[0])[names_that(*near, fit=True)[place]]
+            for place, name in enumerate(("acme.ko", "acme-io.ko"))
+        },
         "updates/older",
     )
     # In the same kernel's folder the two builds would clash: give the older one a home of its own.
@@ -173,7 +176,9 @@ def two_places_for_modules(disk: Building, near: Near) -> Found:
     other = disk.root / "lib" / "modules" / near[0].uname_r
     other.mkdir(parents=True)
     for tree in near:
-        shutil.copytree(disk.tree(tree), disk.root / "lib" / "modules" / tree.uname_r, symlinks=True, dirs_exist_ok=True)
+        shutil.copytree(
+            disk.tree(tree), disk.root / "lib" / "modules" / tree.uname_r, symlinks=True, dirs_exist_ok=True
+        )
     shutil.rmtree(disk.modules)
     disk.modules.mkdir()
     return [("modules-folder-split", "error", "/usr/lib/modules")]
@@ -195,7 +200,9 @@ def no_modules_dep(disk: Building, near: Near) -> Found:
 def two_modules_of_one_name(disk: Building, near: Near) -> Found:
     name = names_that(*near, fit=False)[0]
     for place, kernel in enumerate(near):
-        disk.kmp(f"twin-kmp-amd64-1_k{place}-1.x86_64", kernel, {"beta.ko": stock(kernel)[name]}, "extra/twin")
+        disk.kmp(
+            f"twin-kmp-amd64-1_k{place}-1.x86_64", kernel, {"beta.ko": stock(kernel)[name]}, "extra/twin"
+        )
     return [("name-clash", "warning", _path(kernel, "extra/beta.ko")) for kernel in near]
 
 
@@ -264,7 +271,12 @@ def test_nothing_is_wrong_with_a_healthy_disk(healthy: Building, near: Near) -> 
         (f"/lib/modules/{old}/updates/acme-io.ko", "acme-kmp-amd64-1.0_k1-1.x86_64", old, "safe"),
         (f"/lib/modules/{old}/updates/acme.ko", "acme-kmp-amd64-1.0_k1-1.x86_64", old, "safe"),
         (f"/lib/modules/{new}/extra/beta.ko", "beta-kmp-amd64-1.0_k2-1.x86_64", new, "safe"),
-        (f"/lib/modules/{new}/weak-updates/updates/acme-io.ko", "acme-kmp-amd64-1.0_k1-1.x86_64", new, "safe"),
+        (
+            f"/lib/modules/{new}/weak-updates/updates/acme-io.ko",
+            "acme-kmp-amd64-1.0_k1-1.x86_64",
+            new,
+            "safe",
+        ),
         (f"/lib/modules/{new}/weak-updates/updates/acme.ko", "acme-kmp-amd64-1.0_k1-1.x86_64", new, "safe"),
     ]
 
@@ -287,7 +299,7 @@ def _snapshot(root: Path) -> list[tuple[str, int, int]]:
         (os.path.join(folder, name), status.st_size, status.st_mtime_ns)  # noqa: PTH118
         for folder, _, names in os.walk(root)
         for name in names
-        for status in [os.lstat(os.path.join(folder, name))]  # noqa: PTH116, PTH118
+        for status in [os.lstat(os.path.join(folder, name))]  # noqa: PTH118
     )
 
 
@@ -300,7 +312,8 @@ def test_absolute_links_are_followed_inside_the_root(healthy: Building, near: Ne
 
 
 def test_without_an_rpmdb_nothing_passes_for_checked(healthy: Building) -> None:
-    from kmpsolve.machine.verify import read_disk, verify_disk
+    from kmpsolve.machine.reading import read_disk
+    from kmpsolve.machine.verify import verify_disk
     from kmpsolve.metadata.rootpath import Root
 
     report = verify_disk(read_disk(Root.at(healthy.root), None, lambda _: None))
@@ -323,5 +336,7 @@ def test_modules_compiled_for_the_kernel_count_with_their_namespaces(bare: Build
         )
     bare.depmod()
     assert bare.found() == []
-    shutil.copy(kbuild.modules(near[0]) / "kmpsolve_base.ko", bare.tree(near[1]) / "updates" / "kmpsolve_base.ko")
+    shutil.copy(
+        kbuild.modules(near[0]) / "kmpsolve_base.ko", bare.tree(near[1]) / "updates" / "kmpsolve_base.ko"
+    )
     assert [reference for reference, _, _ in bare.found()] == ["would-not-load"] * 2, "its user fails with it"

@@ -70,7 +70,9 @@ def test_modules_come_from_where_depmod_finds_them(
         building = _world(seed, tmp_path / str(seed), (*near, far))
         disk = building.disk()
         building.link_as_foreseen()
-        for kernel, seen in zip((*near, far), (disk.kernels[0], disk.kernels[1], disk.kernels[2]), strict=True):
+        for kernel, seen in zip(
+            (*near, far), (disk.kernels[0], disk.kernels[1], disk.kernels[2]), strict=True
+        ):
             assert seen.tree.uname_r == kernel.uname_r
             linked += _hold_against_depmod(building, kernel, seen.expected)
             unfit += len(seen.expected.unfit)
@@ -89,7 +91,12 @@ def test_a_build_that_is_refused_would_make_depmod_complain(
         disk = building.disk()
         for seen in disk.kernels:
             for build, judged in seen.expected.unfit.items():
-                names = {module.path.rpartition("/")[2] for o in disk.offers if o.build == build for module in o.modules}
+                names = {
+                    module.path.rpartition("/")[2]
+                    for o in disk.offers
+                    if o.build == build
+                    for module in o.modules
+                }
                 present = {file.file_name for file in seen.tree.files if file.folder != "kernel"}
                 if names & present:
                     continue  # kept out by its name
@@ -118,7 +125,11 @@ def test_partly_fitting_builds_are_told_module_by_module(
     good, bad = names_that(old, new, fit=True)[0], names_that(old, new, fit=False)[0]
     for kernel in near:
         bare.kernel(kernel, [bad])
-    bare.kmp("acme-kmp-amd64-1_k1-1.x86_64", old, {"good.ko": stock(old)[good], stock(old)[bad].name: stock(old)[bad]})
+    bare.kmp(
+        "acme-kmp-amd64-1_k1-1.x86_64",
+        old,
+        {"good.ko": stock(old)[good], stock(old)[bad].name: stock(old)[bad]},
+    )
     forecast = bare.disk().kernels[1].expected
     assert forecast.links == {}
     assert forecast.builds == {"acme-kmp-amd64": None}

@@ -58,7 +58,9 @@ def _kmp(name: str, *modules: str, crc: str = "11", supplements: tuple[str, ...]
 OLD, NEW = _kernel("1", "11", "ext4", "snd", "legacy"), _kernel("2", "22", "ext4")
 
 
-def _load(installed: Iterable[PackageSpec], available: Iterable[PackageSpec], config: Config | None = None) -> Loaded:
+def _load(
+    installed: Iterable[PackageSpec], available: Iterable[PackageSpec], config: Config | None = None
+) -> Loaded:
     sources = Sources(
         installed=str(repository.rpm_folder(installed)),
         repositories=(("updates", str(repository.rpm_md(available))),),
@@ -79,11 +81,19 @@ def _flavor(result: Plan) -> FlavorPlan:
 
 
 def test_blocked_drivers_of_the_root_disk_come_first(tmp_path: Path) -> None:
-    kmps = [_kmp("a-sound", "snd_acme"), _kmp("m-net", "virtio_net"), _kmp("z-disk", "virtio-blk", "acme_more")]
+    kmps = [
+        _kmp("a-sound", "snd_acme"),
+        _kmp("m-net", "virtio_net"),
+        _kmp("z-disk", "virtio-blk", "acme_more"),
+    ]
     loaded = _load([OLD, *kmps], [NEW])
     found = _flavor(_plan(loaded, live("virtio", tmp_path)))
     assert found.verdict == "blocked"
-    assert [kmp.name for kmp in found.kmps] == ["z-disk-kmp-default", "m-net-kmp-default", "a-sound-kmp-default"]
+    assert [kmp.name for kmp in found.kmps] == [
+        "z-disk-kmp-default",
+        "m-net-kmp-default",
+        "a-sound-kmp-default",
+    ]
     said = {kmp.name: {w.reference: w.message for w in kmp.warnings} for kmp in found.kmps}
     assert said["z-disk-kmp-default"]["would-not-boot"] == (
         "this machine would not boot: z-disk-kmp-default drives the root file system and the boot file system"
@@ -97,10 +107,16 @@ def test_offline_nothing_is_said_of_use() -> None:
     loaded = _load([OLD, _kmp("z-disk", "virtio_blk"), _kmp("a-sound", "snd_acme")], [NEW])
     found = _flavor(_plan(loaded))
     assert [kmp.name for kmp in found.kmps] == ["a-sound-kmp-default", "z-disk-kmp-default"]
-    assert not {w.reference for kmp in found.kmps for w in kmp.warnings} & {"in-use", "not-in-use", "would-not-boot"}
+    assert not {w.reference for kmp in found.kmps for w in kmp.warnings} & {
+        "in-use",
+        "not-in-use",
+        "would-not-boot",
+    }
 
 
-@pytest.mark.parametrize(("module", "verdict"), [("virtio_blk", "blocked"), ("unused", "safe"), ("snd", "blocked")])
+@pytest.mark.parametrize(
+    ("module", "verdict"), [("virtio_blk", "blocked"), ("unused", "safe"), ("snd", "blocked")]
+)
 def test_only_drivers_in_use_count_under_that_policy(module: str, verdict: str, tmp_path: Path) -> None:
     config = Config(kmp_rules=(KmpRule(match="acme-*", scope="in-use"),))
     loaded = _load([OLD, _kmp("acme", module)], [NEW], config)
@@ -113,7 +129,9 @@ def test_only_drivers_in_use_count_under_that_policy(module: str, verdict: str, 
 def test_modules_lost_are_those_in_use(tmp_path: Path) -> None:
     loaded = _load([OLD], [NEW])
     assert _flavor(_plan(loaded)).modules_lost == ("legacy.ko", "snd.ko")
-    assert _flavor(_plan(loaded, live("virtio", tmp_path))).modules_lost == ("snd.ko",), "legacy is not loaded"
+    assert _flavor(_plan(loaded, live("virtio", tmp_path))).modules_lost == ("snd.ko",), (
+        "legacy is not loaded"
+    )
 
 
 # hardware
@@ -193,7 +211,9 @@ def test_unmanaged_modules_are_held_against_the_new_kernels_metadata(bare: Build
     files = {nevra: tuple(paths) for nevra, paths in bare.owned.items()}
     result = _plan(loaded, disk=SystemDisk(Root.at(bare.root), files))
     assert result.verdict == "safe", "what no package owns never blocks"
-    unmanaged = {one.path.removeprefix(f"/lib/modules/{old.uname_r}/"): one for one in _flavor(result).unmanaged}
+    unmanaged = {
+        one.path.removeprefix(f"/lib/modules/{old.uname_r}/"): one for one in _flavor(result).unmanaged
+    }
     assert {below: one.state for below, one in unmanaged.items()} == {
         "kernel/drivers/video/bad.ko": "blocked",
         "updates/broken.ko": "unverified",
@@ -257,9 +277,7 @@ def test_dkms_needs_headers_and_a_compiler(tmp_path: Path) -> None:
     assert "compiler-missing" in said
     (tmp_path / "usr/bin").mkdir()
     (tmp_path / "usr/bin/gcc").write_text("")
-    ready = _load(
-        [OLD, _devel("kernel-default-devel", "2"), _devel("kernel-devel", "2")], [NEW]
-    )
+    ready = _load([OLD, _devel("kernel-default-devel", "2"), _devel("kernel-devel", "2")], [NEW])
     assert not {"headers-missing", "compiler-missing"} & set(_said(ready, tmp_path))
 
 

@@ -52,18 +52,30 @@ KERNEL = PackageSpec(
     name="kernel-default",
     version="6.4.0",
     release="1.1",
-    provides=("kernel-uname-r = 6.4.0-1-default", "multiversion(kernel)", "ksym(default:a) = 11", "kmod(x.ko)"),
+    provides=(
+        "kernel-uname-r = 6.4.0-1-default",
+        "multiversion(kernel)",
+        "ksym(default:a) = 11",
+        "kmod(x.ko)",
+    ),
 )
 NEWER = PackageSpec(
     name="kernel-default",
     version="6.4.0",
     release="2.1",
-    provides=("kernel-uname-r = 6.4.0-2-default", "multiversion(kernel)", "ksym(default:a) = 22", "kmod(x.ko)"),
+    provides=(
+        "kernel-uname-r = 6.4.0-2-default",
+        "multiversion(kernel)",
+        "ksym(default:a) = 22",
+        "kmod(x.ko)",
+    ),
 )
 TOOLS = PackageSpec(name="tools", version="1", release="1", arch="noarch")
 
 
-def _kmp(name: str, supplements: tuple[str, ...], *, crc: str = "11", version: str = "1_k6.4.0_1") -> PackageSpec:
+def _kmp(
+    name: str, supplements: tuple[str, ...], *, crc: str = "11", version: str = "1_k6.4.0_1"
+) -> PackageSpec:
     return PackageSpec(
         name=f"{name}-kmp-default",
         version=version,
@@ -74,7 +86,9 @@ def _kmp(name: str, supplements: tuple[str, ...], *, crc: str = "11", version: s
     )
 
 
-def _suggest(capsys: pytest.CaptureFixture[str], devices: Path, *arguments: str) -> dict[str, dict[str, object]]:
+def _suggest(
+    capsys: pytest.CaptureFixture[str], devices: Path, *arguments: str
+) -> dict[str, dict[str, object]]:
     code = main(["suggest", "--format", "json", "--devices", str(devices), *arguments])
     printed = capsys.readouterr()
     assert code == 0, printed.err
@@ -159,7 +173,9 @@ def test_kernels_that_it_fits(devices: Path, capsys: pytest.CaptureFixture[str])
     assert text.index("now-kmp") < text.index("later-kmp") < text.index("never-kmp")
 
 
-def test_hardware_from_a_copy_of_sys_and_from_an_inventory(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_hardware_from_a_copy_of_sys_and_from_an_inventory(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     from tests.unit.machine.fakes import build
 
     repo = repository.rpm_md([_kmp("disk", ("modalias(kernel-default:virtio:d00000002v*)",))])

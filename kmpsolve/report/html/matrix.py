@@ -55,7 +55,9 @@ def render_html(matrix: Matrix, plan: Plan) -> str:
     ]
     return render_page(
         title="kmpsolve matrix",
-        verdict=f"{plural(kmps, 'KMP')}, {plural(len(matrix.builds), 'build')}, {plural(len(matrix.kernels), 'kernel')}",
+        verdict=", ".join(
+            (plural(kmps, "KMP"), plural(len(matrix.builds), "build"), plural(len(matrix.kernels), "kernel"))
+        ),
         badge="plain",
         lead=lead,
         sections=sections,

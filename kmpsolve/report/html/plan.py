@@ -148,8 +148,8 @@ def _why(
             left -= len(mismatches)
             yield _symbols(f"symbols-{flavor.flavor}-{number}", root, story)
         elif mismatches:
-            text = f"Its {plural(len(mismatches), 'symbol')} would make this page too large: kmpsolve explain {names[0]}"
-            yield render_part("prose", title="", paragraphs=[text])
+            text = f"Its {plural(len(mismatches), 'symbol')} would make this page too large: "
+            yield render_part("prose", title="", paragraphs=[f"{text}kmpsolve explain {names[0]}"])
 
 
 def _root_picture(explanation: Explanation, root: Root, title: str) -> Markup:

@@ -79,7 +79,9 @@ def test_links_do_not_lead_out_of_a_copy_of_sys(tmp_path: Path) -> None:
     assert "evil" not in {module for anchor in machine.anchors for module in anchor.modules}
 
 
-@pytest.mark.parametrize("missing", ["proc/self/mountinfo", "proc/net/route", "proc/modules", "sys/dev", "sys/class"])
+@pytest.mark.parametrize(
+    "missing", ["proc/self/mountinfo", "proc/net/route", "proc/modules", "sys/dev", "sys/class"]
+)
 def test_what_is_missing_is_left_out(missing: str, tmp_path: Path) -> None:
     import shutil
 

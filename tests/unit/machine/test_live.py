@@ -18,13 +18,19 @@ def _initrd(root: Path, *names: str) -> None:
         place.write_text(name)
     (root / "boot").mkdir(exist_ok=True)
     with (root / "boot/initrd-6.4.0-1-default").open("wb") as target:
-        subprocess.run("find . | cpio --quiet -o -H newc | xz", shell=True, cwd=work, stdout=target, check=True)
+        subprocess.run(
+            "find . | cpio --quiet -o -H newc | xz", shell=True, cwd=work, stdout=target, check=True
+        )
 
 
 def test_loaded_and_driving(tmp_path: Path) -> None:
     machine = live("virtio", tmp_path)
     assert machine.uses("snd") == ("is loaded",)
-    assert machine.uses("virtio_blk") == ("is loaded", "drives the root file system", "drives the boot file system")
+    assert machine.uses("virtio_blk") == (
+        "is loaded",
+        "drives the root file system",
+        "drives the boot file system",
+    )
     assert machine.uses("acme") == ()
 
 
@@ -70,7 +76,9 @@ def test_matching_hardware(alias: str, matches: bool, tmp_path: Path) -> None:
     place = tmp_path / "lib/modules/6.4.0-1-default/modules.alias"
     place.parent.mkdir(parents=True)
     place.write_text(f"# Aliases extracted from modules themselves.\nalias {alias} acme-nic\nalias fs-x x\n")
-    assert live("virtio", tmp_path).uses("acme_nic") == (("matches hardware that is there",) if matches else ())
+    assert live("virtio", tmp_path).uses("acme_nic") == (
+        ("matches hardware that is there",) if matches else ()
+    )
 
 
 def test_without_proc_modules_everything_may_be_loaded(tmp_path: Path) -> None:

@@ -1,0 +1,281 @@
+"""From installed packages to the state that an inventory carries: kernels, KMPs, and what KMPs lean on.
+
+A host does not have to send the 28,000 symbols of a kernel that a repository describes as well, nor packages
+that no KMP has to do with.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kmpsolve.metadata.content import symbol_digest
+from kmpsolve.metadata.inventory import ListedPackage, State
+from kmpsolve.metadata.rootpath import Root
+from kmpsolve.metadata.rpmbinding import load_rpm
+from kmpsolve.metadata.rpmdb import _copy, _headers, _text, find_database
+from kmpsolve.model.evr import Evr
+from kmpsolve.model.nevra import Nevra
+
+__all__ = ["Seen", "collect_state", "installed_packages", "state_of"]
+
+_KERNEL = re.compile(r"kernel-(?P<flavor>[A-Za-z0-9_]+)(?:-(?:base|extra|optional))?")
+_NOT_A_KMP = re.compile(r"kernel-(?!.*-kmp)|kgraft-patch-")
+_LIVEPATCH = re.compile(r"kernel-livepatch-\d|kernel-\w+-livepatch|kgraft-patch-\d")
+_HEADERS = re.compile(r"kernel-\w+-devel")
+_MODULES = re.compile(r"(?:/usr)?/lib/modules/([^/]+)/")
+_OUTSIDE = re.compile(r"(?:/usr)?/lib/modules/[^/]+/(?:updates|extra)/")
+_SYMBOLS = ("ksym(", "kernel(", "kernel-uname-r ")
+_MODULE_FILE = re.compile(r".+\.ko(?:\.(?:gz|xz|zst))?")
+_SIGNS = {2: "<", 4: ">", 8: "=", 10: "<=", 12: ">="}
+_MISSING_OK = 1 << 19
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """An installed package, with capabilities as rpm prints them.
+
+    Parameters
+    ----------
+    module_files
+        Kernel modules outside of a kernel's own folder.
+    owns
+        Whether a path is one of its files; asked for files that KMPs require.
+    """
+
+    nevra: Nevra
+    vendor: str
+    provides: tuple[str, ...]
+    requires: tuple[str, ...]
+    conflicts: tuple[str, ...]
+    obsoletes: tuple[str, ...]
+    module_files: tuple[str, ...] = ()
+    triggers: tuple[str, ...] = ()
+    owns: Callable[[str], bool] = lambda _: False
+
+
+def collect_state(root: Path) -> State:
+    """The state of a system from its rpmdb alone: packages, without zypp's settings.
+
+    Raises
+    ------
+    MetadataError
+        If the rpmdb cannot be read.
+    """
+    return state_of(installed_packages(Root.at(root)), lambda _: False)
+
+
+def installed_packages(root: Root) -> Iterator[Seen]:
+    """Read the rpmdb of a system.
+
+    Raises
+    ------
+    MetadataError
+        If it cannot be read.
+    """
+    database = find_database(root)
+    rpm = load_rpm()
+    with tempfile.TemporaryDirectory(prefix="kmpsolve-rpmdb-") as folder:
+        _copy(database, Path(folder))
+        yield from (_seen(rpm, h) for h in _headers(rpm, database, folder) if _text(h[rpm.RPMTAG_NAME]) != "gpg-pubkey")
+
+
+def _seen(rpm: Any, header: Any) -> Seen:
+    name, version, release, arch, vendor = (
+        _text(header[tag])
+        for tag in (rpm.RPMTAG_NAME, rpm.RPMTAG_VERSION, rpm.RPMTAG_RELEASE, rpm.RPMTAG_ARCH, rpm.RPMTAG_VENDOR)
+    )
+    evr = Evr(int(header[rpm.RPMTAG_EPOCH] or 0), version, release)
+
+    def capabilities(kind: str) -> tuple[str, ...]:
+        names = header[getattr(rpm, f"RPMTAG_{kind}NAME")]
+        if not names:
+            return ()
+        flags, versions = header[getattr(rpm, f"RPMTAG_{kind}FLAGS")], header[getattr(rpm, f"RPMTAG_{kind}VERSION")]
+        return tuple(
+            f"{text} {sign} {_text(value)}" if value and (sign := _SIGNS.get(flag & 15)) else text
+            for text, flag, value in zip(map(_text, names), flags, versions, strict=False)
+            if not (text.startswith("rpmlib(") or (kind == "REQUIRE" and flag & _MISSING_OK))
+        )
+
+    folders = [_text(folder) for folder in header[rpm.RPMTAG_DIRNAMES] or ()]
+
+    def owns(path: str) -> bool:
+        folder, slash, base = path.rpartition("/")
+        if folder + slash not in folders:
+            return False
+        at = folders.index(folder + slash)
+        entries = zip(header[rpm.RPMTAG_BASENAMES], header[rpm.RPMTAG_DIRINDEXES], strict=False)
+        return any(index == at and _text(one) == base for one, index in entries)
+
+    module_files: tuple[str, ...] = ()
+    if any(_MODULES.match(folder) for folder in folders):
+        outside = {i for i, f in enumerate(folders) if (m := _MODULES.match(f)) and not f[m.end() :].startswith("kernel/")}
+        if outside:
+            entries = zip(header[rpm.RPMTAG_BASENAMES], header[rpm.RPMTAG_DIRINDEXES], strict=False)
+            module_files = tuple(
+                sorted(folders[i] + _text(one) for one, i in entries if i in outside and _MODULE_FILE.fullmatch(_text(one)))
+            )
+    return Seen(
+        nevra=Nevra(name, evr, arch),
+        vendor=vendor,
+        provides=capabilities("PROVIDE"),
+        requires=capabilities("REQUIRE"),
+        conflicts=capabilities("CONFLICT"),
+        obsoletes=capabilities("OBSOLETE"),
+        module_files=module_files,
+        triggers=tuple(sorted({_text(one) for one in header[rpm.RPMTAG_TRIGGERNAME] or ()})),
+        owns=owns,
+    )
+
+
+def state_of(installed: Iterable[Seen], known: Callable[[Seen], bool]) -> State:
+    """Reduce what is installed to what a verdict may depend on.
+
+    Parameters
+    ----------
+    known
+        Whether a repository describes a kernel or KMP; then its name and a digest are enough.
+    """
+    kernels: list[Seen] = []
+    kmps: list[Seen] = []
+    others: list[Seen] = []
+    for package in installed:
+        if _is_kernel(package):
+            kernels.append(package)
+        elif _is_kmp(package):
+            kmps.append(package)
+        else:
+            others.append(package)
+    flavors = {match["flavor"] for k in kernels if (match := _KERNEL.fullmatch(k.nevra.name))}
+    kmps, others = _sorted_out(kmps, flavors, others)
+    needed = {_symbol_name(c) for kmp in kmps for c in kmp.requires if c.startswith(_SYMBOLS)}
+    modules = {c for kmp in kmps for c in kmp.provides if c.startswith("kmod(")}
+    return State(
+        arch=kernels[0].nevra.arch if kernels else None,
+        kernels=tuple(_kernel(kernel, known(kernel), needed, modules) for kernel in kernels),
+        kmps=tuple(_kmp(kmp, known(kmp)) for kmp in kmps),
+        user_space=tuple(_user_space(kmps, others)),
+    )
+
+
+def _is_kernel(package: Seen) -> bool:
+    if not _KERNEL.fullmatch(package.nevra.name):
+        return False
+    return any(c.startswith((*_SYMBOLS, "kmod(")) for c in package.provides)
+
+
+def _is_kmp(package: Seen) -> bool:
+    if _NOT_A_KMP.match(package.nevra.name) or any(c.startswith("kmp_in_kernel") for c in package.provides):
+        return False
+    return (
+        "-kmp-" in package.nevra.name
+        or any(c.startswith(("ksym(", "kmod(")) for c in package.provides)
+        or any(c.startswith(_SYMBOLS) for c in package.requires)
+        or any(_OUTSIDE.match(file) for file in package.module_files)
+    )
+
+
+def _sorted_out(kmps: list[Seen], flavors: set[str], others: list[Seen]) -> tuple[list[Seen], list[Seen]]:
+    """Packages that are KMPs by their name alone, and of no flavor there is, are user space."""
+    real = []
+    for kmp in kmps:
+        by_content = bool(kmp.module_files) or any(
+            c.startswith((*_SYMBOLS, "kmod(")) for c in (*kmp.provides, *kmp.requires)
+        )
+        if by_content or kmp.nevra.name.rpartition("-kmp-")[2] in flavors:
+            real.append(kmp)
+        else:
+            others.append(kmp)
+    return real, others
+
+
+def _symbol_name(capability: str) -> str:
+    return capability.partition(" ")[0]
+
+
+def _kernel(kernel: Seen, known: bool, needed: set[str], modules: set[str]) -> ListedPackage:
+    provides = None
+    if not known:
+        provides = tuple(
+            sorted(
+                c
+                for c in kernel.provides
+                if c.startswith("kernel-uname-r ")
+                or c == "multiversion(kernel)"
+                or c in modules
+                or _symbol_name(c) in needed
+            )
+        )
+    return ListedPackage(
+        nevra=str(kernel.nevra),
+        vendor=kernel.vendor or None,
+        digest=symbol_digest(kernel.provides),
+        provides=provides,
+        requires=None if known else tuple(sorted(c for c in kernel.requires if c.startswith("kernel-"))),
+        obsoletes=None if known else tuple(sorted(kernel.obsoletes)),
+    )
+
+
+def _kmp(kmp: Seen, known: bool) -> ListedPackage:
+    folders = tuple(sorted(kmp.module_files))
+    if known:
+        return ListedPackage(
+            nevra=str(kmp.nevra),
+            vendor=kmp.vendor or None,
+            digest=symbol_digest(kmp.requires),
+            files=folders,
+            triggers=kmp.triggers,
+        )
+    return ListedPackage(
+        nevra=str(kmp.nevra),
+        vendor=kmp.vendor or None,
+        provides=tuple(sorted(kmp.provides)),
+        requires=tuple(sorted(kmp.requires)),
+        conflicts=tuple(sorted(kmp.conflicts)),
+        obsoletes=tuple(sorted(kmp.obsoletes)),
+        files=folders,
+        triggers=kmp.triggers,
+    )
+
+
+def _user_space(kmps: list[Seen], others: list[Seen]) -> Iterator[ListedPackage]:
+    """The packages that KMPs require, that require KMPs, or that exclude each other, with no more than that."""
+    required = {n for kmp in kmps for c in kmp.requires if not c.startswith(_SYMBOLS) for n in _names(c)}
+    paths = sorted(name for name in required if name.startswith("/"))
+    excluded = {n for kmp in kmps for c in (*kmp.conflicts, *kmp.obsoletes) for n in _names(c)}
+    offered = {
+        _symbol_name(c) for kmp in kmps for c in kmp.provides if not c.startswith((*_SYMBOLS, "kmod("))
+    } - {"multiversion(kernel)"}
+    for package in others:
+        provides = {c for c in package.provides if _symbol_name(c) in required or _symbol_name(c) in excluded}
+        provides |= {path for path in paths if package.owns(path)}
+        requires = {c for c in package.requires if offered.intersection(_names(c))}
+        conflicts = {c for c in package.conflicts if offered.intersection(_names(c))}
+        obsoletes = {c for c in package.obsoletes if offered.intersection(_names(c))}
+        name = package.nevra.name
+        kept = _LIVEPATCH.match(name) or _HEADERS.fullmatch(name)
+        if not (kept or provides or requires or conflicts or obsoletes):
+            continue
+        if _LIVEPATCH.match(name):
+            provides |= {c for c in package.provides if c.startswith("kmod(")}
+        yield ListedPackage(
+            nevra=str(package.nevra),
+            vendor=package.vendor or None,
+            provides=tuple(sorted(provides)),
+            requires=tuple(sorted(requires)),
+            conflicts=tuple(sorted(conflicts)) or None,
+            obsoletes=tuple(sorted(obsoletes)) or None,
+        )
+
+
+_WORDS = re.compile(r"[^\s()]+(?:\([^\s()]*\))?")
+
+
+def _names(capability: str) -> list[str]:
+    """The names in a capability; a rich one has several."""
+    return _WORDS.findall(capability) if capability.startswith("(") else [_symbol_name(capability)]

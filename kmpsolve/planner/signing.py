@@ -1,0 +1,102 @@
+"""Signatures of what a plan would install: a module that is not signed does not load under Secure Boot.
+
+Metadata does not tell whether a package or its modules are signed, so this looks at RPMs that are at hand and
+says of the others that they were not checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from kmpsolve.errors import KmpsolveError
+from kmpsolve.model.package import Package
+from kmpsolve.model.plan import Cause, KmpPlan, Warned
+from kmpsolve.planner.choice import Choice
+from kmpsolve.planner.system import FlavorSystem
+
+__all__ = ["Signing", "look_at_signatures"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signing:
+    """What signatures add to a flavor's plan.
+
+    Parameters
+    ----------
+    kmps
+        The KMPs, those that are refused for their signature turned to blocked.
+    unchecked
+        Names of KMPs whose signature would have to be known and is not.
+    """
+
+    kmps: tuple[KmpPlan, ...]
+    unchecked: tuple[str, ...]
+    warnings: tuple[Warned, ...]
+
+
+def look_at_signatures(system: FlavorSystem, choice: Choice, kmps: Iterable[KmpPlan]) -> Signing:
+    """Check the modules of every fetched build whose RPM is at hand.
+
+    Under ``require_signed`` an unsigned module blocks its KMP, and one that cannot be looked at leaves it
+    unverified.
+    """
+    required = system.request.require_signed
+    seen: list[KmpPlan] = []
+    unchecked: list[str] = []
+    for kmp_plan in kmps:
+        build = choice.options[kmp_plan.name].build
+        if kmp_plan.decision != "fetch" or build is None:
+            seen.append(kmp_plan)
+            continue
+        unsigned = _unsigned_modules(system, build.package)
+        if unsigned is None and required:
+            unchecked.append(kmp_plan.name)
+            text = f"nobody looked at the signature of {build}: metadata does not tell"
+            seen.append(_warned(kmp_plan, Warned(reference="signature-not-checked", message=text)))
+        elif unsigned:
+            text = f"{build} has unsigned modules, which do not load under Secure Boot: {', '.join(unsigned)}"
+            if required:
+                cause = Cause("signature", text, (str(build),))
+                seen.append(
+                    replace(kmp_plan, decision="blocked", chosen=None, repository=None, causes=(cause,))
+                )
+            else:
+                seen.append(_warned(kmp_plan, Warned(reference="module-unsigned", message=text)))
+        else:
+            seen.append(kmp_plan)
+    return Signing(
+        kmps=tuple(seen),
+        unchecked=tuple(unchecked),
+        warnings=tuple(_new_certificates(choice.companions)),
+    )
+
+
+def _warned(kmp_plan: KmpPlan, warning: Warned) -> KmpPlan:
+    return replace(kmp_plan, warnings=tuple(sorted({*kmp_plan.warnings, warning})))
+
+
+def _unsigned_modules(system: FlavorSystem, package: Package) -> tuple[str, ...] | None:
+    """Names of the modules without a signature; ``None`` if the RPM or a module in it cannot be read."""
+    file = system.universe.file_of(package)
+    if file is None:
+        return None
+    from kmpsolve.modules.kmp import Candidate, read_candidate
+
+    try:
+        candidate = read_candidate(file)
+    except KmpsolveError:
+        return None
+    if not isinstance(candidate, Candidate) or not candidate.readable:
+        return None
+    return tuple(sorted(module.name for module in candidate.modules if module.signature is None))
+
+
+def _new_certificates(companions: Iterable[Package]) -> Iterable[Warned]:
+    for package in companions:
+        if package.name.endswith("-ueficert"):
+            yield Warned(
+                reference="new-certificate",
+                message=f"{package} brings a certificate: under Secure Boot its modules load only "
+                "after somebody approves it at the console, at the next reboot",
+            )

@@ -1,0 +1,79 @@
+"""Random universes by number: the same number is the same world everywhere."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+from kmpsolve.errors import RequestError
+from tests.property.acceptance import plan_of
+from tests.property.strategies import _Dice, _Maker
+from tests.property.test_oracle import FAMILIES
+from tests.support.worlds import Repository, World
+
+
+class _Random(_Dice):
+    """Dice that do not shrink: every world is as likely as the next."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)  # noqa: S311 - worlds, no secrets
+
+    def upto(self, most: int) -> int:
+        return self._random.randint(0, most)
+
+
+def universe(number: int) -> World:
+    """A world of the family that `number` stands for; families take turns."""
+    features = list(FAMILIES.values())[number % len(FAMILIES)]
+    dice = _Random(number)
+    maker = _Maker(dice, frozenset(features))
+    for flavor in ("default", "rt") if maker.has("flavors", 2) else ("default",):
+        maker.make_kernels(flavor)
+        maker.make_kmps(flavor)
+    maker.add_modules()
+    maker.add_renames()
+    maker.add_tools()
+    maker.add_conflicts()
+    maker.add_obsoletes()
+    return maker.world()
+
+
+def planned(numbers: Iterator[int]) -> Iterator[tuple[World, dict[str, Any]]]:
+    """The worlds for which there is something to do, with their plans from plain metadata."""
+    for number in numbers:
+        of = universe(number)
+        try:
+            plan = plan_of(of)
+        except RequestError:  # the kernel that is asked for is of another vendor
+            continue
+        if plan["transaction"]:
+            yield of, plan
+
+
+def smallest(of: World, fails: Callable[[World], bool]) -> World:
+    """Leave out of a world what it fails without."""
+    shrinking = True
+    while shrinking:
+        shrinking = False
+        for smaller in _smaller(of):
+            if fails(smaller):
+                of, shrinking = smaller, True
+                break
+    return of
+
+
+def _smaller(of: World) -> Iterator[World]:
+    for number in range(len(of.installed)):
+        yield replace(of, installed=_without(of.installed, number))
+    for place, repository in enumerate(of.repositories):
+        rest = _without(of.repositories, place)
+        yield replace(of, repositories=rest)
+        for number in range(len(repository.packages)):
+            fewer: Repository = replace(repository, packages=_without(repository.packages, number))
+            yield replace(of, repositories=[*rest[:place], fewer, *rest[place:]])
+
+
+def _without(entries: list[Any], number: int) -> list[Any]:
+    return entries[:number] + entries[number + 1 :]
