@@ -129,7 +129,7 @@ complete -c kmpsolve -n '__fish_seen_subcommand_from suggest' -l releasever -r -
 complete -c kmpsolve -n '__fish_seen_subcommand_from suggest' -l flavor -r -a '(_kmpsolve_flavors)' -d 'only kernels of this flavor'
 complete -c kmpsolve -n '__fish_seen_subcommand_from suggest' -l running -r -a '(_kmpsolve_unames)' -d 'the kernel that runs'
 complete -c kmpsolve -n '__fish_seen_subcommand_from suggest' -l config -r -F -d 'a configuration file to read after the system\'s'
-complete -c kmpsolve -n '__fish_seen_subcommand_from suggest' -l devices -r -F -d 'the hardware: a copy of /sys, a list of modaliases, or an inventory (default: the system\'s /sys)'
+complete -c kmpsolve -n '__fish_seen_subcommand_from suggest' -l devices -r -F -d 'a copy of /sys, a list of modaliases, or an inventory (default: the system\'s /sys)'
 complete -c kmpsolve -n '__fish_seen_subcommand_from suggest' -l format -r -a 'text json' -d 'default: text'
 complete -c kmpsolve -n '__fish_seen_subcommand_from suggest' -s o -l output -r -F -d 'write the result there instead of to stdout'
 complete -c kmpsolve -n '__fish_seen_subcommand_from suggest' -l color -r -a 'auto always never' -d ''

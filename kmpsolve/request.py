@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Protocol
 
 from kmpsolve.model.evr import Evr
@@ -111,6 +112,8 @@ class Request:
         The running kernel's uname -r, where known.
     notes
         Warnings about the sources, told with every flavor.
+    efivars
+        Where the firmware's variables of the system can be read.
     machine
         The running machine; ``None`` offline, where everything counts as in use.
     disk
@@ -128,6 +131,7 @@ class Request:
     require_signed: bool = False
     today: str = ""
     notes: tuple[Warned, ...] = ()
+    efivars: Path | None = None
     machine: MachineView | None = None
     disk: DiskView | None = None
 

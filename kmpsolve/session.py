@@ -24,7 +24,7 @@ from kmpsolve.planner import plan as plan_universe
 from kmpsolve.request import MachineView, Policy, Request
 from kmpsolve.solver.universe import SYSTEM, Universe
 
-__all__ = ["Loaded", "Sources", "load", "load_repositories", "now", "plan", "prepare", "today"]
+__all__ = ["Loaded", "Sources", "load", "load_repositories", "now", "openers", "plan", "prepare", "today"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +118,7 @@ def load(sources: Sources, request: Request, config: Config) -> Loaded:
     settings = given.settings if given is not None else None
     universe, request = prepare(system, _on_machine(request, sources), config, settings)
     skipped: list[SkippedInput] = []
+    repositories = openers(sources, system, skipped)
     if given is not None:
         universe.load(given)
         if settings is not None:
@@ -131,7 +132,7 @@ def load(sources: Sources, request: Request, config: Config) -> Loaded:
         request = replace(request, disk=SystemDisk(system.root, known))
         if installed.stale is not None:
             skipped.append(SkippedInput(alias=SYSTEM, reason=installed.stale))
-    read, notes = load_repositories(universe, sources, system, config, skipped)
+    read, notes = load_repositories(universe, repositories, config, skipped)
     request = replace(request, notes=notes)
     universe.seal()
     inputs = Inputs(
@@ -143,7 +144,10 @@ def load(sources: Sources, request: Request, config: Config) -> Loaded:
 
 
 def load_repositories(
-    universe: Universe, sources: Sources, system: System | None, config: Config, skipped: list[SkippedInput]
+    universe: Universe,
+    repositories: Iterable[tuple[str, Callable[[], Content]]],
+    config: Config,
+    skipped: list[SkippedInput],
 ) -> tuple[list[RepositoryInput], tuple[Warned, ...]]:
     """Read every repository that can be read; adds the others to `skipped`.
 
@@ -162,8 +166,7 @@ def load_repositories(
     read: list[RepositoryInput] = []
     stale: list[str] = []
     failures: list[KmpsolveError] = []
-    before = len(skipped)
-    for alias, open_it in _openers(sources, system, skipped):
+    for alias, open_it in repositories:
         try:
             content = open_it()
             packages = universe.load(content)
@@ -174,8 +177,8 @@ def load_repositories(
         read.append(_repository_input(content, packages))
         if content.refreshed is not None and now() - content.refreshed > config.metadata_max_age:
             stale.append(alias)
-    unread = skipped[before:]
     if not read:
+        unread = [one for one in skipped if one.alias != SYSTEM]
         if len(failures) == 1 and len(unread) == 1:
             raise failures[0]
         if failures or unread:
@@ -210,6 +213,9 @@ def _open_installed(source: str) -> Content:
 
 def _on_machine(request: Request, sources: Sources) -> Request:
     """What runs and what hardware is there is asked of this machine, and only for its own root."""
+    if sources.root is not None:
+        efivars = sources.root / "sys/firmware/efi/efivars"
+        request = replace(request, efivars=efivars if efivars.is_dir() else None)
     if sources.root != Path("/") or sources.installed is not None:
         return request
     return replace(request, machine=LiveMachine(os.uname().release))
@@ -242,7 +248,7 @@ def _policy_of_host(policy: Policy, settings: HostSettings) -> Policy:
     )
 
 
-def _openers(
+def openers(
     sources: Sources, system: System | None, skipped: list[SkippedInput]
 ) -> list[tuple[str, Callable[[], Content]]]:
     """What opens each repository, by alias; adds to `skipped` what cannot even be tried."""

@@ -49,20 +49,20 @@ def look_at_signatures(system: FlavorSystem, choice: Choice, kmps: Iterable[KmpP
         if kmp_plan.decision != "fetch" or build is None:
             seen.append(kmp_plan)
             continue
-        unsigned = _unsigned_modules(system, build.package)
-        if unsigned is None and required:
+        refused = _refused_modules(system, build.package)
+        if refused is None and required:
             unchecked.append(kmp_plan.name)
             text = f"nobody looked at the signature of {build}: metadata does not tell"
             seen.append(_warned(kmp_plan, Warned(reference="signature-not-checked", message=text)))
-        elif unsigned:
-            text = f"{build} has unsigned modules, which do not load under Secure Boot: {', '.join(unsigned)}"
+        elif refused:
+            text = f"under Secure Boot, modules of {build} do not load: {', '.join(refused)}"
             if required:
                 cause = Cause("signature", text, (str(build),))
                 seen.append(
                     replace(kmp_plan, decision="blocked", chosen=None, repository=None, causes=(cause,))
                 )
             else:
-                seen.append(_warned(kmp_plan, Warned(reference="module-unsigned", message=text)))
+                seen.append(_warned(kmp_plan, Warned(reference="signature", message=text)))
         else:
             seen.append(kmp_plan)
     return Signing(
@@ -76,12 +76,17 @@ def _warned(kmp_plan: KmpPlan, warning: Warned) -> KmpPlan:
     return replace(kmp_plan, warnings=tuple(sorted({*kmp_plan.warnings, warning})))
 
 
-def _unsigned_modules(system: FlavorSystem, package: Package) -> tuple[str, ...] | None:
-    """Names of the modules without a signature; ``None`` if the RPM or a module in it cannot be read."""
+def _refused_modules(system: FlavorSystem, package: Package) -> tuple[str, ...] | None:
+    """Modules that Secure Boot would refuse, with the reason; ``None`` if nobody can look.
+
+    Whether a key is enrolled is only asked where the firmware's lists can be read.
+    """
     file = system.universe.file_of(package)
     if file is None:
         return None
+    from kmpsolve.modules.efikeys import enrolled_certificates
     from kmpsolve.modules.kmp import Candidate, read_candidate
+    from kmpsolve.modules.signature import verify
 
     try:
         candidate = read_candidate(file)
@@ -89,7 +94,13 @@ def _unsigned_modules(system: FlavorSystem, package: Package) -> tuple[str, ...]
         return None
     if not isinstance(candidate, Candidate) or not candidate.readable:
         return None
-    return tuple(sorted(module.name for module in candidate.modules if module.signature is None))
+    efivars = system.request.efivars
+    keys = enrolled_certificates(efivars) if efivars is not None else None
+    words = {"unsigned": "not signed", "corrupted": "its signature is broken"}
+    if keys is not None:
+        words["unknown-key"] = "signed with a key that is not enrolled"
+    states = ((module.name, verify(module.signature, keys or ())) for module in candidate.modules)
+    return tuple(sorted(f"{name} ({words[state]})" for name, state in states if state in words))
 
 
 def _new_certificates(companions: Iterable[Package]) -> Iterable[Warned]:

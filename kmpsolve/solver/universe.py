@@ -381,9 +381,9 @@ class Universe:
         needs = requires & kinds.needs
         damaged = [spell(capability) for capability in requires & kinds.damaged]
         tally = {
-            flavor: count
+            flavor: those
             for flavor, those in kinds.by_flavor.items()
-            if flavor and (count := len(exports & those) + len(needs & those))
+            if flavor and not (needs.isdisjoint(those) and exports.isdisjoint(those))
         }
         built_for = next((kinds.built_for[c] for c in reversed(provides) if c in kinds.built_for), "")
         files = self._module_files.get((solvable.repo.name, str(package.nevra)), ())
@@ -396,7 +396,7 @@ class Universe:
         if not (modules or exports or folders) and not named:
             return None
         if tally:
-            flavor = max(tally, key=lambda f: (tally[f], f))
+            flavor = max(tally, key=lambda f: (len(exports & tally[f]) + len(needs & tally[f]), f))
         elif named:
             flavor = named["flavor"]
         else:

@@ -34,13 +34,14 @@ class Browser:
 
     driver: Chrome
 
-    def open(self, page: Path, *, width: int = 1400, dark: bool = False) -> None:
+    def open(self, page: Path, *, width: int = 1400, height: int = 900, dark: bool = False) -> None:
+        """Load a page; what is not in sight is not laid out, so a look at all of it takes a high window."""
         self.driver.get("about:blank")
         self.console()
         self.requests()
         self.driver.execute_cdp_cmd(
             "Emulation.setDeviceMetricsOverride",
-            {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600},
+            {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600},
         )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
@@ -71,6 +72,23 @@ class Browser:
             if event["method"] == "Network.requestWillBeSent" and event["params"]["requestId"] not in stopped
         ]
 
+    def seconds_of_work(self, page: Path) -> float:
+        """How long the page keeps the browser's main thread busy until it is drawn, other programs not counted."""
+        self.driver.get("about:blank")
+        self.driver.execute_cdp_cmd("Performance.disable", {})
+        self.driver.execute_cdp_cmd("Performance.enable", {"timeDomain": "threadTicks"})
+        before = self._task_seconds()
+        self.driver.get(page.as_uri())
+        self.driver.execute_async_script(
+            "const done = arguments[0]; requestAnimationFrame(() => requestAnimationFrame(() => done()));"
+        )
+        after = self._task_seconds()
+        return after - before if after > before else after
+
+    def _task_seconds(self) -> float:
+        metrics = self.driver.execute_cdp_cmd("Performance.getMetrics", {})["metrics"]
+        return float(next(metric["value"] for metric in metrics if metric["name"] == "TaskDuration"))
+
     def violations(self) -> list[str]:
         """What axe-core finds serious or worse."""
         axe = resources.files("axe_core_python").joinpath("axe.min.js").read_text(encoding="utf-8")
@@ -89,8 +107,8 @@ class Browser:
 
     def screenshot(self, name: str) -> Path:
         """Keep a picture of the whole page."""
-        size = self.run("const e = document.documentElement; return [e.clientWidth, e.scrollHeight]")
-        clip = {"x": 0, "y": 0, "width": size[0], "height": min(size[1], 8000), "scale": 1}
+        width, height = self.run("const r = document.body.getBoundingClientRect(); return [innerWidth, r.bottom]")
+        clip = {"x": 0, "y": 0, "width": width, "height": min(height, 8000), "scale": 1}
         shot = self.driver.execute_cdp_cmd(
             "Page.captureScreenshot", {"captureBeyondViewport": True, "clip": clip}
         )

@@ -47,7 +47,7 @@ def _kmp(name: str, version: str, krel: str, requires: tuple[str, ...], vendor: 
 
 
 def large(
-    folder: Path, *, kmps: int = 300, kernels: int = 60, symbols: int = 1200, used: int = 60
+    folder: Path, *, kmps: int = 300, kernels: int = 60, symbols: int = 600, used: int = 40
 ) -> list[str]:
     """The options for a system with `kmps` KMPs and repositories with `kernels` kernels."""
     chance = random.Random(1)  # noqa: S311 - a test's world, the same every time

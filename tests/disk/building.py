@@ -1,4 +1,4 @@
-"""Disks made on purpose: real kernels' modules, KMPs with real modules, links, initrds, depmod's own files."""
+"""Disks made on purpose: real kernels' modules, KMPs with real modules, links, initrds, depmod's files."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ class Building:
         return place
 
     def link_as_foreseen(self) -> None:
-        """All links that the forecast wants; relative, since depmod follows absolute ones out of its ``-b``."""
+        """All links that the forecast wants; relative, since depmod follows absolute ones out of ``-b``."""
         for kernel in self.disk().kernels:
             for path, target in kernel.expected.links.items():
                 place = self.root / "usr" / path.lstrip("/")
@@ -150,8 +150,7 @@ class Building:
         made = self.root / "boot" / f"initrd-{kernel.uname_r}"
         with made.open("wb") as target:
             subprocess.run(
-                "find . | LC_ALL=C sort | cpio --quiet -o -H newc | gzip -1",
-                shell=True,
+                ["sh", "-c", "find . | LC_ALL=C sort | cpio --quiet -o -H newc | gzip -1"],
                 cwd=work,
                 stdout=target,
                 check=True,

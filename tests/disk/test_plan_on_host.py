@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from tests.modules import kbuild
 from tests.modules.debian import DebianKernel
 from tests.sandbox import Sandbox
 from tests.support import repository
+from tests.support.cache import CHECKOUT
 from tests.support.packages import PackageSpec
 from tests.unit.machine.fakes import live
 
@@ -132,6 +134,22 @@ def test_modules_lost_are_those_in_use(tmp_path: Path) -> None:
     assert _flavor(_plan(loaded, live("virtio", tmp_path))).modules_lost == ("snd.ko",), (
         "legacy is not loaded"
     )
+
+
+def test_the_command_asks_this_machine_on_its_own_root() -> None:
+    """In a sandbox, whose root is / and whose /proc and /sys are this machine's."""
+    rpms, repo = repository.rpm_folder([OLD, _kmp("acme", "acme")]), repository.rpm_md([NEW])
+    with Sandbox(shared=[rpms, repo, Path(sys.prefix), CHECKOUT]) as sandbox:
+        sandbox.install_rpms(sorted(rpms.glob("*.rpm")))
+        sandbox.add_repository("updates", f"dir:{repo}")
+        command = [sys.executable, "-m", "kmpsolve", "plan", "--format", "json"]
+        done = sandbox.run(command, env={"PYTHONPATH": str(CHECKOUT)})
+    assert done.code == 4, done
+    (kmp,) = json.loads(done.stdout)["flavors"][0]["kmps"]
+    said = {warning["reference"] for warning in kmp["warnings"]}
+    # A kernel without /proc/modules cannot say that nothing is loaded.
+    known = Path("/proc/modules").exists()
+    assert said == ({"not-in-use"} if known else {"in-use"})
 
 
 # hardware

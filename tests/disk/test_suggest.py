@@ -21,7 +21,7 @@ DEVICES = (
     "of:NmmcTdiskCti,am3352",
 )
 
-# Written as in a package, and whether it should count on a system with kernel-default and the package "tools".
+# As in a package, and whether it should count on a system with kernel-default and the package "tools".
 SUPPLEMENTS = (
     ("modalias(kernel-default:pci:v00008086d0000265Asv*sd*bc*sc*i*)", True),
     ("modalias(kernel-default:pci:v00008086d0000265[ABC]sv*sd*bc*sc*i*)", True),
@@ -37,7 +37,7 @@ SUPPLEMENTS = (
     ("modalias(kernel-default:of:N*T*Cti%2cam33*)", True),
 )
 
-# Hardware inside of rich dependencies: libsolv 0.7.23, which Debian's zypper uses, does not look for it there yet.
+# Hardware inside of rich dependencies: libsolv 0.7.23, as in Debian's zypper, does not look there yet.
 RICH = (
     ("(kernel-default and modalias(virtio:d00000002v*))", True),
     ("(kernel-rt and modalias(virtio:d00000002v*))", False),
@@ -104,7 +104,7 @@ def devices(tmp_path: Path) -> Path:
 
 def test_the_choice_is_zyppers(tmp_path: Path, devices: Path, capsys: pytest.CaptureFixture[str]) -> None:
     kmps = [_kmp(f"hw{number}", (text,)) for number, (text, _) in enumerate(SUPPLEMENTS)]
-    chance = random.Random(5)
+    chance = random.Random(5)  # noqa: S311 - worlds, not secrets
     for number in range(20):
         mixed = tuple(text for text, _ in chance.sample(SUPPLEMENTS, 2))
         kmps.append(_kmp(f"mix{number}", mixed))

@@ -268,7 +268,8 @@ def test_the_line_for_the_boot_loader(
         (system.root / "boot/grub2/grub.cfg").write_text(
             "menuentry 'SLES' --class x $menuentry_id_option 'gnulinux-simple-42' {\n}\n"
             "submenu 'Advanced options' $menuentry_id_option 'gnulinux-advanced-42' {\n"
-            f"menuentry 'SLES, with Linux {old}' --class x $menuentry_id_option 'gnulinux-{old}-advanced-42' {{\n}}\n}}\n"
+            f"menuentry 'SLES, with Linux {old}' --class x"
+            f" $menuentry_id_option 'gnulinux-{old}-advanced-42' {{\n}}\n}}\n"
         )
         line = f"grub2-reboot 'gnulinux-advanced-42>gnulinux-{old}-advanced-42' && systemctl reboot"
     else:

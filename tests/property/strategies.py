@@ -92,7 +92,7 @@ class _Maker:
         sets = {name: dice.pick(HASHES) for name in ("fs", "blk")} if "symsets" in self.features else {}
         modules = {"loop.ko"}
         # Where nothing changes, every KMP is simply used on.
-        steady = 4 if self.features <= {"targets", "flavors", "extras"} else 2
+        steady = 4 if self.features <= {"targets", "flavors", "extras"} else 3
         made: list[Kernel] = []
         for number in range(installed + offered):
             if number:
@@ -158,12 +158,12 @@ class _Maker:
         kernels = [kernel for kernel in self.kernels if kernel.flavor == flavor]
         old = [kernel for kernel in kernels if kernel in self.installed]
         # What is offered is more often than not for the newest kernel.
-        kernel = dice.pick(old if installed else [kernels[-1], *kernels])
+        kernel = dice.pick(old if installed else [kernels[-1], kernels[-1], *kernels])
         symbols: dict[str, str] = {}
         provided = pairs(kernel.ksyms) | ({"x": dice.pick(CRCS[:2])} if "extras" in self.features else {})
         for symbol, crc in provided.items():
-            if not symbols or dice.one_in(2):
-                symbols[symbol] = dice.pick(CRCS) if dice.one_in(10) else crc
+            if not symbols or dice.one_in(3):
+                symbols[symbol] = dice.pick(CRCS) if dice.one_in(16) else crc
         symbols = symbols or {"a": dice.pick(CRCS)}
         exports = ""
         if "chains" in self.features:
@@ -234,12 +234,12 @@ class _Maker:
         """Packages to which a module may have moved, or from which a symbol may come."""
         for package in self.names[:2]:
             kmp = self.builds(package)[0]
-            if self.has("modules", 3):
+            if self.has("modules", 2):
                 both = f"{kmp.name}.ko {kmp.name}_x.ko"
                 self.change(self.installed, package, modules=both)
                 self.change(self.offered, package, modules=both)
                 self.change(self.offered, package, odds=2, modules=f"{kmp.name}.ko")
-                for _ in range(self.dice.pick((1, 2, 0))):
+                for _ in range(self.dice.pick((1, 2, 1, 0))):
                     self.offer_kmp(f"{kmp.name}-extra", kmp, modules=f"{kmp.name}_x.ko")
             if self.has("chains", 4):
                 wanted = f"{kmp.name}_c={self.dice.pick(CRCS[:2])}"
@@ -297,7 +297,7 @@ class _Maker:
             installed = [build for build in builds if build in self.installed]
             pin = self.pin(name, installed[-1])
             self.keep(Tool(name=tool, requires=pin), self.installed)
-            for version in ("2.0", "0.5", "3.0")[: dice.upto(2)]:
+            for version in ("2.0", "0.5", "3.0")[: 1 + dice.upto(2)]:
                 vendor = "Other GmbH" if dice.one_in(5) else ACME
                 pinned = self.pin(name, dice.pick([builds[-1], *builds]))
                 self.keep(Tool(name=tool, version=version, requires=pinned, vendor=vendor), self.offered)

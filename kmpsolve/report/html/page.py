@@ -70,7 +70,7 @@ def render_part(name: str, **values: Any) -> Markup:
     Parameters
     ----------
     name
-        ``table``, ``heatmap``, ``timeline``, ``picture``, ``facts``, ``ways`` or ``prose``.
+        ``table``, ``heatmap``, ``timeline``, ``picture``, ``facts``, ``ways``, ``prose`` or ``article``.
     """
     macro = getattr(_environment().get_template("parts.html").module, name)
     return Markup(macro(**values))  # noqa: S704 - the macro has escaped what it was given

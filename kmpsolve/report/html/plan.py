@@ -27,6 +27,7 @@ BADGES: dict[Verdict, Badge] = {
     "unverified": "doubt",
     "blocked": "bad",
 }
+_ORDER: tuple[Verdict, ...] = ("blocked", "unverified", "safe", "nothing-to-do")
 _DECISIONS: dict[str, Badge] = {"blocked": "bad", "unverified": "doubt"}
 _MOST_SYMBOLS = 20_000
 """Rows of symbols on one page; the rest is a command away."""
@@ -41,12 +42,16 @@ def render_html(plan: Plan, stories: Stories) -> str:
         Of all KMPs.
     """
     sections: list[Section] = []
-    for flavor in plan.flavors:
+    flavors = sorted(plan.flavors, key=lambda flavor: _ORDER.index(flavor.verdict))
+    for flavor in flavors:
         sections += flavor_sections(plan, flavor, stories)
     sections.append(Section(id="inputs", title="What was read", body=_inputs(plan)))
-    lead = [f"kernel-{f.flavor}: {flavor_verdict(f)}." for f in plan.flavors] if len(plan.flavors) > 1 else []
-    lead += [_change(flavor) for flavor in plan.flavors]
-    verdict = flavor_verdict(plan.flavors[0]) if len(plan.flavors) == 1 else plan.verdict.upper()
+    lead = [f"kernel-{f.flavor}: {flavor_verdict(f)}." for f in flavors] if len(flavors) > 1 else []
+    lead += [_change(flavor) for flavor in flavors]
+    verdict = flavor_verdict(flavors[0])
+    if len(flavors) > 1:
+        worst = [f"kernel-{flavor.flavor}" for flavor in flavors if flavor.verdict == plan.verdict]
+        verdict = f"{plan.verdict.replace('-', ' ').upper()}: {listed(worst)}"
     return render_page(
         title="kmpsolve plan", verdict=verdict, badge=BADGES[plan.verdict], lead=lead, sections=sections
     )
@@ -141,15 +146,16 @@ def _why(
             paragraphs.append(f"The same holds for {listed(names[1:])}.")
         paragraphs += [f"{fall.name} goes down with it: it needs {fall.cause}." for fall in root.falls]
         title = listed(names) if len(names) < 6 else f"{names[0]} and {plural(len(names) - 1, 'other KMP')}"
-        yield render_part("prose", title=title, paragraphs=paragraphs)
-        yield _root_picture(explanation, root, title)
+        parts = [render_part("prose", title=title, paragraphs=paragraphs)]
+        parts.append(_root_picture(explanation, root, title))
         mismatches = root.kmps[0].mismatches
         if mismatches and len(mismatches) <= left:
             left -= len(mismatches)
-            yield _symbols(f"symbols-{flavor.flavor}-{number}", root, story)
+            parts.append(_symbols(f"symbols-{flavor.flavor}-{number}", root, story))
         elif mismatches:
             text = f"Its {plural(len(mismatches), 'symbol')} would make this page too large: "
-            yield render_part("prose", title="", paragraphs=[f"{text}kmpsolve explain {names[0]}"])
+            parts.append(render_part("prose", title="", paragraphs=[f"{text}kmpsolve explain {names[0]}"]))
+        yield render_part("article", body=Markup().join(parts))
 
 
 def _root_picture(explanation: Explanation, root: Root, title: str) -> Markup:

@@ -19,7 +19,7 @@ def _initrd(root: Path, *names: str) -> None:
     (root / "boot").mkdir(exist_ok=True)
     with (root / "boot/initrd-6.4.0-1-default").open("wb") as target:
         subprocess.run(
-            "find . | cpio --quiet -o -H newc | xz", shell=True, cwd=work, stdout=target, check=True
+            ["sh", "-c", "find . | cpio --quiet -o -H newc | xz"], cwd=work, stdout=target, check=True
         )
 
 

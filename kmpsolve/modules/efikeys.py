@@ -1,0 +1,73 @@
+"""Secure Boot as the firmware tells it: whether it is on, and which certificates it knows."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+from cryptography import x509
+
+__all__ = ["enrolled_certificates", "secure_boot"]
+
+_SECURE_BOOT = "SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
+_LISTS = (
+    "MokListRT-605dab50-e046-4300-abb6-3dd810dd8b23",  # what mokutil enrolled, and shim's own
+    "db-d719b2cb-3d3a-4596-a3bc-dad00e67656f",  # the firmware's
+)
+_X509 = bytes.fromhex("a159c0a5e494a74a87b5ab155c2bf072")  # EFI_CERT_X509_GUID
+_ATTRIBUTES = 4  # efivarfs puts them before the content
+_HEAD = struct.Struct("<16sIII")
+_OWNER = 16
+_MOST = 1 << 20
+
+
+def _read(efivars: Path, name: str) -> bytes | None:
+    try:
+        with (efivars / name).open("rb") as stream:
+            return stream.read(_MOST)[_ATTRIBUTES:]
+    except OSError:
+        return None
+
+
+def secure_boot(efivars: Path) -> bool | None:
+    """Whether Secure Boot is on; ``None`` if the firmware does not say.
+
+    Parameters
+    ----------
+    efivars
+        The folder with the firmware's variables, /sys/firmware/efi/efivars on a running system.
+    """
+    content = _read(efivars, _SECURE_BOOT)
+    return None if not content else content[0] == 1
+
+
+def enrolled_certificates(efivars: Path) -> tuple[x509.Certificate, ...] | None:
+    """The certificates in the firmware's and the machine owner's lists; ``None`` if there are no lists.
+
+    An entry that is no certificate is passed over, as the kernel does (UEFI 2.10, 32.4.1).
+    """
+    contents = [content for name in _LISTS if (content := _read(efivars, name)) is not None]
+    if not contents:
+        return None
+    found = []
+    for content in contents:
+        for entry in _entries(content):
+            try:
+                found.append(x509.load_der_x509_certificate(entry))
+            except ValueError:
+                continue
+    return tuple(found)
+
+
+def _entries(content: bytes) -> Iterator[bytes]:
+    """The X.509 entries of EFI signature lists; a damaged list ends the reading."""
+    while len(content) >= _HEAD.size:
+        kind, size, header, entry = _HEAD.unpack_from(content)
+        if not _HEAD.size <= size <= len(content) or entry <= _OWNER:
+            return
+        if kind == _X509:
+            start = _HEAD.size + header
+            for place in range(start, size - entry + 1, entry):
+                yield content[place + _OWNER : place + entry]
+        content = content[size:]

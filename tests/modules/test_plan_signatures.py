@@ -1,0 +1,181 @@
+"""Secure Boot in a plan: what a fetched rebuild's signature means, as far as the RPM is at hand."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import struct
+import subprocess
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kmpsolve.cli import main
+from kmpsolve.modules.efikeys import enrolled_certificates, secure_boot
+from kmpsolve.modules.module import read_module
+from tests.modules import kbuild
+from tests.modules.debian import DebianKernel
+from tests.support import repository
+from tests.support.packages import PackageSpec
+
+Built = Callable[[DebianKernel], Path]
+_MODULE = "kmpsolve_base"
+_X509 = bytes.fromhex("a159c0a5e494a74a87b5ab155c2bf072")
+_MOK = "MokListRT-605dab50-e046-4300-abb6-3dd810dd8b23"
+
+
+def _kernel(release: str, crcs: dict[str, str]) -> PackageSpec:
+    return PackageSpec(
+        name="kernel-default",
+        version="6.4.0",
+        release=f"{release}.1",
+        provides=(
+            f"kernel-uname-r = 6.4.0-{release}-default",
+            "multiversion(kernel)",
+            *(f"ksym(default:{symbol}) = {crc}" for symbol, crc in crcs.items()),
+        ),
+    )
+
+
+def _efi_list(*certificates: bytes) -> bytes:
+    content = b"\x06\0\0\0"
+    for certificate in certificates:
+        entry = 16 + len(certificate)
+        content += struct.pack("<16sIII", _X509, 28 + entry, 0, entry) + bytes(16) + certificate
+    return content
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
+    """A signing key, its certificate, and the certificate of somebody else."""
+    place = tmp_path_factory.mktemp("keys")
+    key, certificate = kbuild.signing_key(place / "ours", name="ACME")
+    _, stranger = kbuild.signing_key(place / "other", name="Other")
+    return key, certificate, stranger
+
+
+@pytest.fixture
+def plan(
+    kernels: tuple[DebianKernel, ...], built: Built, keys: tuple[Path, Path, Path], tmp_path: Path
+) -> Callable[..., dict[str, Any]]:
+    """Plans an update in which the only build that fits carries a real module, signed or not."""
+    folder = built(kernels[0])
+    crcs = dict(read_module(folder / f"{_MODULE}.ko").versions)
+
+    def ask(*, signed: bool, enrolled: Path | None = None, settings: str = "") -> dict[str, Any]:
+        module = folder / f"{_MODULE}.ko"
+        if signed:
+            made = tmp_path / f"{_MODULE}.ko"
+            sign: list[str | Path] = [folder / "sign-file", "sha256", keys[0], keys[1], module, made]
+            subprocess.run(sign, check=True)
+            module = made
+        old = PackageSpec(
+            name="acme-kmp-default",
+            version="1_k6.4.0_1",
+            release="1",
+            vendor="ACME",
+            provides=("kmod(kmpsolve_base.ko)",),
+            requires=("ksym(default:gone) = 1",),
+        )
+        new = PackageSpec(
+            name="acme-kmp-default",
+            version="2_k6.4.0_2",
+            release="1",
+            vendor="ACME",
+            provides=("kmod(kmpsolve_base.ko)", "multiversion(kernel)"),
+            requires=tuple(f"ksym(default:{symbol}) = {crc}" for symbol, crc in sorted(crcs.items())),
+            contents=((f"/lib/modules/6.4.0-2-default/updates/{_MODULE}.ko", module.read_bytes()),),
+        )
+        root = tmp_path / "root"
+        efivars = root / "sys/firmware/efi/efivars"
+        efivars.mkdir(parents=True, exist_ok=True)
+        if enrolled is not None:
+            (efivars / _MOK).write_bytes(_efi_list(b"no certificate", enrolled.read_bytes()))
+        config = tmp_path / "kmpsolve.toml"
+        config.write_text(settings)
+        output = tmp_path / "plan.json"
+        main(
+            [
+                "plan",
+                *("--root", str(root)),
+                *("--installed", str(repository.rpm_folder([_kernel("1", {"gone": "1"}), old]))),
+                *("--repo", f"sle={repository.rpm_md([_kernel('2', crcs)])}"),
+                *("--repo", f"acme={repository.rpm_md([new])}"),
+                *("--config", str(config)),
+                *("--format", "json"),
+                *("-o", str(output)),
+            ]
+        )
+        document: dict[str, Any] = json.loads(output.read_text())
+        return document
+
+    return ask
+
+
+def _told(document: dict[str, Any]) -> tuple[str, str, list[str], list[str]]:
+    (kmp,) = document["flavors"][0]["kmps"]
+    causes = [cause["kind"] for cause in kmp["causes"]]
+    return document["verdict"], kmp["decision"], causes, [w["message"] for w in kmp["warnings"]]
+
+
+_REQUIRED = "require_signed = true\n"
+
+
+def test_unsigned(plan: Callable[..., dict[str, Any]]) -> None:
+    verdict, decision, causes, warnings = _told(plan(signed=False))
+    assert (verdict, decision, causes) == ("safe", "fetch", [])
+    assert "kmpsolve_base (not signed)" in warnings[0]
+    document = plan(signed=False, settings=_REQUIRED)
+    verdict, decision, causes, _ = _told(document)
+    assert (verdict, decision, causes) == ("blocked", "blocked", ["signature"])
+    assert document["transaction"] == []
+    assert document["flavors"][0]["newest_safe"] == "kernel-default-6.4.0-1.1.x86_64"
+
+
+def test_signed_with_an_enrolled_key(
+    plan: Callable[..., dict[str, Any]], keys: tuple[Path, Path, Path]
+) -> None:
+    assert _told(plan(signed=True, enrolled=keys[1], settings=_REQUIRED)) == ("safe", "fetch", [], [])
+
+
+def test_signed_with_a_key_that_is_not_enrolled(
+    plan: Callable[..., dict[str, Any]], keys: tuple[Path, Path, Path]
+) -> None:
+    *_, warnings = _told(plan(signed=True, enrolled=keys[2]))
+    assert "signed with a key that is not enrolled" in warnings[0]
+    verdict, _, causes, _ = _told(plan(signed=True, enrolled=keys[2], settings=_REQUIRED))
+    assert (verdict, causes) == ("blocked", ["signature"])
+
+
+def test_an_rpm_that_is_not_at_hand_is_not_checked(
+    plan: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    real = repository.rpm_md
+    numbers = count()
+
+    def metadata_only(specs: list[PackageSpec]) -> Path:
+        place = tmp_path / f"bare-{next(numbers)}"
+        shutil.copytree(real(specs) / "repodata", place / "repodata")
+        return place
+
+    monkeypatch.setattr(repository, "rpm_md", metadata_only)
+    assert _told(plan(signed=True))[0] == "safe"
+    verdict, decision, _, warnings = _told(plan(signed=True, settings=_REQUIRED))
+    assert (verdict, decision) == ("unverified", "fetch")
+    assert "metadata does not tell" in warnings[0]
+
+
+def test_firmware_lists(tmp_path: Path, keys: tuple[Path, Path, Path]) -> None:
+    assert enrolled_certificates(tmp_path) is None
+    assert secure_boot(tmp_path) is None
+    (tmp_path / "SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c").write_bytes(b"\x06\0\0\0\1")
+    assert secure_boot(tmp_path) is True
+    whole = _efi_list(keys[1].read_bytes(), keys[2].read_bytes())
+    for cut in (0, 3, 10, 40, len(whole) - 1, len(whole)):
+        (tmp_path / _MOK).write_bytes(whole[:cut])
+        found = enrolled_certificates(tmp_path)
+        assert found is not None
+        assert len(found) == (2 if cut == len(whole) else 1 if cut == len(whole) - 1 else 0)
