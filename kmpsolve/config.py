@@ -18,7 +18,7 @@ from typing import Any
 from kmpsolve.errors import ConfigError
 from kmpsolve.request import KmpRule, Waiver
 
-__all__ = ["Config", "last_on_error", "read_config"]
+__all__ = ["Config", "read_config"]
 
 _CHOICES: dict[str, tuple[str, ...]] = {
     "on_blocked": ("abort", "hold", "warn"),
@@ -65,26 +65,6 @@ def read_config(root: Path | None, extra: Path | None = None) -> Config:
     for path in _files(root, extra):
         config = _layer(config, path)
     return config
-
-
-def last_on_error(root: Path, remembered: str) -> str:
-    """What to do about an error in a configuration that is wrong itself: its last valid ``on_error``.
-
-    Parameters
-    ----------
-    remembered
-        The setting in the last configuration that was right as a whole; it stands in for files that are no TOML.
-    """
-    found = "warn"
-    for path in _files(root, None):
-        try:
-            setting = tomllib.loads(path.read_text(encoding="utf-8")).get("on_error")
-        except (OSError, ValueError):
-            found = remembered
-            continue
-        if setting in _CHOICES["on_error"]:
-            found = str(setting)
-    return found
 
 
 def _files(root: Path | None, extra: Path | None) -> list[Path]:

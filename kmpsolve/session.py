@@ -24,7 +24,7 @@ from kmpsolve.planner import plan as plan_universe
 from kmpsolve.request import MachineView, Policy, Request
 from kmpsolve.solver.universe import SYSTEM, Universe
 
-__all__ = ["Loaded", "Sources", "load", "load_repositories", "now", "openers", "plan", "prepare", "today"]
+__all__ = ["Loaded", "Sources", "load", "load_repositories", "now", "openers", "plan", "policy_of_host", "prepare", "today"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +83,7 @@ def prepare(
     """
     policy = _policy(system, request.machine)
     if settings is not None:
-        policy = _policy_of_host(policy, settings)
+        policy = policy_of_host(policy, settings)
         request = replace(request, running=request.running or settings.running)
     rules = config.kmp_rules
     universe = Universe(
@@ -234,7 +234,7 @@ def _policy(system: System | None, machine: MachineView | None) -> Policy:
     )
 
 
-def _policy_of_host(policy: Policy, settings: HostSettings) -> Policy:
+def policy_of_host(policy: Policy, settings: HostSettings) -> Policy:
     if settings.keep is None:
         return policy
     blocks = parse_locks(settings.locks).blocks

@@ -81,13 +81,23 @@ def installed_packages(root: Root) -> Iterator[Seen]:
     rpm = load_rpm()
     with tempfile.TemporaryDirectory(prefix="kmpsolve-rpmdb-") as folder:
         _copy(database, Path(folder))
-        yield from (_seen(rpm, h) for h in _headers(rpm, database, folder) if _text(h[rpm.RPMTAG_NAME]) != "gpg-pubkey")
+        yield from (
+            _seen(rpm, h)
+            for h in _headers(rpm, database, folder)
+            if _text(h[rpm.RPMTAG_NAME]) != "gpg-pubkey"
+        )
 
 
 def _seen(rpm: Any, header: Any) -> Seen:
     name, version, release, arch, vendor = (
         _text(header[tag])
-        for tag in (rpm.RPMTAG_NAME, rpm.RPMTAG_VERSION, rpm.RPMTAG_RELEASE, rpm.RPMTAG_ARCH, rpm.RPMTAG_VENDOR)
+        for tag in (
+            rpm.RPMTAG_NAME,
+            rpm.RPMTAG_VERSION,
+            rpm.RPMTAG_RELEASE,
+            rpm.RPMTAG_ARCH,
+            rpm.RPMTAG_VENDOR,
+        )
     )
     evr = Evr(int(header[rpm.RPMTAG_EPOCH] or 0), version, release)
 
@@ -95,7 +105,10 @@ def _seen(rpm: Any, header: Any) -> Seen:
         names = header[getattr(rpm, f"RPMTAG_{kind}NAME")]
         if not names:
             return ()
-        flags, versions = header[getattr(rpm, f"RPMTAG_{kind}FLAGS")], header[getattr(rpm, f"RPMTAG_{kind}VERSION")]
+        flags, versions = (
+            header[getattr(rpm, f"RPMTAG_{kind}FLAGS")],
+            header[getattr(rpm, f"RPMTAG_{kind}VERSION")],
+        )
         return tuple(
             f"{text} {sign} {_text(value)}" if value and (sign := _SIGNS.get(flag & 15)) else text
             for text, flag, value in zip(map(_text, names), flags, versions, strict=False)
@@ -114,11 +127,19 @@ def _seen(rpm: Any, header: Any) -> Seen:
 
     module_files: tuple[str, ...] = ()
     if any(_MODULES.match(folder) for folder in folders):
-        outside = {i for i, f in enumerate(folders) if (m := _MODULES.match(f)) and not f[m.end() :].startswith("kernel/")}
+        outside = {
+            i
+            for i, f in enumerate(folders)
+            if (m := _MODULES.match(f)) and not f[m.end() :].startswith("kernel/")
+        }
         if outside:
             entries = zip(header[rpm.RPMTAG_BASENAMES], header[rpm.RPMTAG_DIRINDEXES], strict=False)
             module_files = tuple(
-                sorted(folders[i] + _text(one) for one, i in entries if i in outside and _MODULE_FILE.fullmatch(_text(one)))
+                sorted(
+                    folders[i] + _text(one)
+                    for one, i in entries
+                    if i in outside and _MODULE_FILE.fullmatch(_text(one))
+                )
             )
     return Seen(
         nevra=Nevra(name, evr, arch),

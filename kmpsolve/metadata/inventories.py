@@ -120,13 +120,13 @@ def places(argument: str) -> Iterator[Place]:
         If a folder cannot be listed.
     """
     if argument == "-":
-        yield Place(name="<stdin>", path=None, kind="stdin")
+        yield Place(name="<stdin>", path=None, kind="stdin", host="stdin")
     elif re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", argument):
-        yield Place(name=argument, path=None, kind="address")
+        yield Place(name=argument, path=None, kind="address", host=host_of_file(argument.rpartition("/")[2]))
     else:
         path = Path(argument)
         if not path.is_dir():
-            yield Place(name=argument, path=path)
+            yield Place(name=argument, path=path, host=host_of_file(path.name))
         else:
             yield from _in_folder(path, argument, argument, frozenset())
 

@@ -48,6 +48,8 @@ class Repository:
         zypper's ``.solv`` tells retracted packages only where libsolv was built to.
     refreshed
         When zypper last refreshed it with success (seconds since the epoch), where known.
+    packages
+        Where its packages are: the repository itself if it is local, else where zypper downloads them to.
     reason
         Why there is nothing to read, one line; empty if there is.
     """
@@ -56,6 +58,7 @@ class Repository:
     location: str | None
     metadata: Path | None = None
     refreshed: int | None = None
+    packages: Path | None = None
     reason: str = ""
 
     @property
@@ -90,6 +93,7 @@ class Repository:
             content,
             source=without_password(self.location),
             refreshed=self.refreshed,
+            packages_at=self.packages,
             trusted=content.solv is not None and out_of_reach(content.solv),
         )
         if content.solv is None or self.metadata is None:
@@ -292,7 +296,12 @@ def _located(root: Root, conf: ZyppConf, definition: RepositoryDefinition, cache
 
     def found(location: Path | str, metadata: Path | None = None) -> Repository:
         return Repository(
-            definition=definition, location=str(location), metadata=metadata, refreshed=refreshed
+            definition=definition,
+            location=str(location),
+            metadata=metadata,
+            refreshed=refreshed,
+            packages=local
+            or root.path(f"{conf.packages_folder}/{folder}").joinpath(*_steps(definition.path)),
         )
 
     if local is not None and (not cached or (definition.autorefresh and not _same(local / _REPOMD, index))):

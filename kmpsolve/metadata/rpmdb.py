@@ -43,6 +43,7 @@ _ATTEMPTS = 10
 _PREREQUISITE = 1 << 6 | 1 << 7 | 1 << 9 | 1 << 10 | 1 << 5
 _MISSING_OK = 1 << 19
 _STRONG = 1 << 27
+_EQUAL = 8
 _COMPARISONS = {2: "LT", 4: "GT", 8: "EQ", 10: "LE", 12: "GE"}
 _KINDS = (
     "provides",
@@ -344,14 +345,21 @@ class _Writer:
 
     def _entries(self, header: Any, name: str) -> list[tuple[int, str]]:
         tags = self._dependencies[name]
-        names = header[tags[0]]
-        if not names:
+        if not header[tags[0]]:
             return []
+        names, plain = _texts(header[tags[0]])
+        evrs, _ = _texts(header[tags[2]])
         return [
-            (sense, _entry(_text(capability), sense, _text(evr)))
-            for capability, sense, evr in zip(names, header[tags[1]], header[tags[2]], strict=False)
+            (
+                sense,
+                # What a kernel has 28,000 of.
+                f'<rpm:entry name="{capability}" flags="EQ" epoch="0" ver="{evr}"/>\n'
+                if plain and sense & 0xF == _EQUAL and evr.isalnum()
+                else _entry(capability, sense, evr),
+            )
+            for capability, sense, evr in zip(names, header[tags[1]], evrs, strict=False)
             # Promises of rpm itself, which no package makes.
-            if not _text(capability).startswith("rpmlib(")
+            if not capability.startswith("rpmlib(")
         ]
 
     def _files(self, header: Any) -> tuple[list[str], list[str]]:
@@ -394,6 +402,17 @@ def _text(value: str | bytes | None) -> str:
     # rpm's binding gave bytes before 4.15.
     text = value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else value
     return text if text.isascii() and text.isprintable() else _ILLEGAL.sub("\ufffd", text)
+
+
+def _texts(values: Sequence[str | bytes]) -> tuple[Sequence[str], bool]:
+    """As `_text`, for many at once; and whether XML holds all of them as they are."""
+    try:
+        joined = "".join(values)  # type: ignore[arg-type]
+    except TypeError:
+        return list(map(_text, values)), False
+    if joined.isascii() and joined.isprintable():
+        return values, _ESCAPED.search(joined) is None  # type: ignore[return-value]
+    return list(map(_text, values)), False
 
 
 def _xml(text: str) -> str:

@@ -33,7 +33,7 @@ class ZyppConf:
         Whether the solver may take another vendor's package, always or in ``zypper dup``.
     arch
         The architecture if the configuration overrides the machine's.
-    solv_folder, raw_folder
+    solv_folder, raw_folder, packages_folder
         Where zypp keeps its ``.solv`` caches and the metadata it downloaded, a folder for each repository.
     repos_folder, services_folder, vars_folder, vendors_folder
         The folders with repositories, services, variables and vendor classes.
@@ -54,6 +54,7 @@ class ZyppConf:
     arch: str | None = None
     solv_folder: str = "/var/cache/zypp/solv"
     raw_folder: str = "/var/cache/zypp/raw"
+    packages_folder: str = "/var/cache/zypp/packages"
     repos_folder: str = "/etc/zypp/repos.d"
     services_folder: str = "/etc/zypp/services.d"
     vars_folder: str = "/etc/zypp/vars.d"
@@ -99,6 +100,7 @@ def read_zypp_conf(root: Root) -> ZyppConf:
         arch=values.get("arch") or None,
         solv_folder=folder("solvfilesdir", f"{cache}/solv"),
         raw_folder=folder("metadatadir", f"{cache}/raw"),
+        packages_folder=folder("packagesdir", f"{cache}/packages"),
         repos_folder=folder("reposdir", f"{config}/repos.d"),
         services_folder=folder("servicesdir", f"{config}/services.d"),
         vars_folder=folder("varsdir", f"{config}/vars.d"),

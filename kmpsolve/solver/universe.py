@@ -467,7 +467,7 @@ class Universe:
     def _met(self, capability: int, without: frozenset[int] = frozenset()) -> bool:
         """Whether an installed package outside `without` provides a capability on the true system."""
         return any(
-            solvable.repo.name == SYSTEM and solvable.id not in without
+            solvable.repo is None or (solvable.repo.name == SYSTEM and solvable.id not in without)
             for solvable in self.pool.whatprovides(capability)
         )
 
@@ -554,7 +554,8 @@ class Universe:
             for capability in frozenset(solvable.lookup_idarray(solv.SOLVABLE_REQUIRES)) - build.needs:
                 providers = self.pool.whatprovides(capability)
                 if build.package.installed:
-                    if not any(p.repo.name == SYSTEM for p in providers):
+                    # rpm's own promises (rpmlib(...)) are the pool's system solvable's, which is in no repository.
+                    if not any(p.repo is None or p.repo.name == SYSTEM for p in providers):
                         kept.add(capability)
                 elif self._kernels_and_kmps_only and not providers and not self._mentioned(capability):
                     kept.add(capability)

@@ -35,6 +35,7 @@ _NO_KERNEL = frozenset(
     for name in "devel docs docs-html headers install-tools macros obs-build obs-qa source syms vdso".split()
 )
 _MODULES = re.compile(r"(?:kmod|ksym)\(|/(?:usr/)?lib/modules/", re.MULTILINE)
+_SETTING = re.compile(r"^[ \t]*on_error[ \t]*=[ \t]*[\"'](\w*)[\"']", re.MULTILINE)
 _PIDFD_OPEN, _PIDFD_GETFD = 434, 438
 _JOURNAL = "/run/systemd/journal/socket"
 _ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/root"}
@@ -209,13 +210,36 @@ def journal(fields: "dict[str, str]") -> None:
         syslog.syslog(syslog.LOG_NOTICE, fields.get("MESSAGE", ""))
 
 
+def last_on_error(root: str = "/") -> str:
+    """What to do about an error when the configuration cannot be asked: its last valid ``on_error``.
+
+    That is what the files say line by line, however wrong the rest of them is; else what the last configuration
+    said that was right as a whole.
+    """
+    folder = os.path.join(root, "etc/kmpsolve")
+    try:
+        names = [os.path.join("conf.d", name) for name in sorted(os.listdir(os.path.join(folder, "conf.d")))]
+    except OSError:
+        names = []
+    found = ""
+    for name in ["kmpsolve.toml"] + [name for name in names if name.endswith(".toml")]:
+        try:
+            with open(os.path.join(folder, name), encoding="utf-8", errors="replace") as file:
+                said = _SETTING.findall(file.read())
+        except OSError:
+            continue
+        found = ([value for value in said if value in ("warn", "abort")] or [found])[-1]
+    return found or remembered_on_error() or "warn"
+
+
 def remembered_on_error() -> str:
-    """What to do about an error when the configuration cannot be asked."""
+    """What the last valid configuration said; empty if there was none yet."""
     try:
         with open(ON_ERROR, encoding="ascii") as file:
-            return "abort" if file.read().strip() == "abort" else "warn"
+            said = file.read().strip()
+            return said if said in ("warn", "abort") else ""
     except (OSError, ValueError):
-        return "warn"
+        return ""
 
 
 def _deadline() -> float:
@@ -338,7 +362,7 @@ class Hook:
     def _failed(self, reason: str) -> bool:
         """A failure of kmpsolve itself, of which the second stage could not tell what it means."""
         reason = " ".join(reason.split())
-        on_error = remembered_on_error()
+        on_error = last_on_error()
         journal({"MESSAGE": "not checked: " + reason, "KMPSOLVE_VERDICT": "error", "PRIORITY": "3"})
         if on_error == "warn":
             told = ["kmpsolve: this update was not checked: %s" % reason, "          See: kmpsolve doctor"]

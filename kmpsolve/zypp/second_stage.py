@@ -13,14 +13,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kmpsolve.config import Config, last_on_error, read_config
-from kmpsolve.errors import ConfigError, KmpsolveError, MetadataError
+from kmpsolve.config import Config, read_config
+from kmpsolve.errors import KmpsolveError, MetadataError
 from kmpsolve.model.plan import Plan
 from kmpsolve.planner.judgement import judge_transaction
 from kmpsolve.report.files import write_whole
 from kmpsolve.request import Request
 from kmpsolve.zypp import words
-from kmpsolve.zypp.first_stage import ON_ERROR, remembered_on_error
+from kmpsolve.zypp.first_stage import ON_ERROR, last_on_error, remembered_on_error
 from kmpsolve.zypp.reading import loaded_modules, read_caches, root_of
 from kmpsolve.zypp.transition import read_steps, read_transition
 
@@ -36,7 +36,7 @@ def main() -> None:
     arguments = [str(word) for word in question["arguments"]]
     try:
         said = answer(question, arguments)
-    except (KmpsolveError, OSError, MemoryError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+    except Exception as error:  # whatever it is, zypper waits for an answer
         said = _failed(_told(error), arguments)
     sys.stdout.write(json.dumps(said) + "\n")
 
@@ -144,14 +144,11 @@ def _told(error: BaseException) -> KmpsolveError:
 
 
 def _failed(error: KmpsolveError, arguments: list[str]) -> dict[str, Any]:
-    remembered = remembered_on_error()
-    if isinstance(error, ConfigError):
-        on_error = last_on_error(root_of(arguments), remembered)
-    else:
-        try:
-            on_error = read_config(root_of(arguments)).on_error
-        except KmpsolveError:
-            on_error = remembered
+    root = root_of(arguments)
+    try:
+        on_error = read_config(root).on_error
+    except KmpsolveError:
+        on_error = last_on_error(str(root))
     stops = on_error == "abort"
     return {
         "action": "abort" if stops else "pass",

@@ -46,6 +46,14 @@ class Browser:
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
         self.driver.get(page.as_uri())
+        self._drawn()
+
+    def _drawn(self) -> None:
+        """Wait until what came into sight is drawn, and what came into sight by that."""
+        self.driver.execute_async_script(
+            "const done = arguments[0]; let left = 5;"
+            "(function next() { left -= 1; requestAnimationFrame(left ? next : () => done()); })();"
+        )
 
     def run(self, script: str, *arguments: Any) -> Any:
         return self.driver.execute_script(script, *arguments)
@@ -79,9 +87,7 @@ class Browser:
         self.driver.execute_cdp_cmd("Performance.enable", {"timeDomain": "threadTicks"})
         before = self._task_seconds()
         self.driver.get(page.as_uri())
-        self.driver.execute_async_script(
-            "const done = arguments[0]; requestAnimationFrame(() => requestAnimationFrame(() => done()));"
-        )
+        self._drawn()
         after = self._task_seconds()
         return after - before if after > before else after
 

@@ -72,7 +72,8 @@ def test_folders_and_switches(tmp_path: Path) -> None:
     files = {"etc/zypp/zypp.conf": text, "mv/one": "# comment\n\n provides:a \nb\n", "mv/two": "b\nc\n"}
     assert read_zypp_conf(write(tmp_path, files)) == ZyppConf(
         multiversion=("provides:a", "b", "c"), keep="", dup_allow_vendor_change=True, arch="i686",
-        solv_folder="/k/solv", raw_folder="/m", repos_folder="/c/repos.d", services_folder="/c/services.d",
+        solv_folder="/k/solv", raw_folder="/m", packages_folder="/k/packages",
+        repos_folder="/c/repos.d", services_folder="/c/services.d",
         vars_folder="/c/vars.d", vendors_folder="/v", locks_file="/c/locks", locks_apply=False,
         history_file="/h", files=("/etc/zypp/zypp.conf",),
     )  # fmt: skip

@@ -1,0 +1,1 @@
+"""Many hosts: what they tell of themselves, what each may do tonight, and what stands in the way of most."""

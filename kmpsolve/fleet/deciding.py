@@ -1,0 +1,269 @@
+"""Deciding a state: the same judgement as ``kmpsolve plan``, on repositories that are loaded once for all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from kmpsolve.config import Config
+from kmpsolve.errors import MetadataError, RequestError, SolverError
+from kmpsolve.fleet.children import Died, in_children
+from kmpsolve.metadata.inventory import decode_state, fingerprint, system_content
+from kmpsolve.metadata.root import read_root
+from kmpsolve.model.plan import FlavorPlan, Inputs, Plan, SkippedInput, Verdict
+from kmpsolve.planner import flavor_systems, plan
+from kmpsolve.planner.evaluation import evaluate
+from kmpsolve.request import Request
+from kmpsolve.session import Sources, load_repositories, openers, policy_of_host, prepare
+from kmpsolve.solver.joining import relevant_names
+from kmpsolve.solver.universe import SYSTEM, Universe
+
+__all__ = ["Bench", "BlockedKmp", "Decided", "FlavorDecided", "Probe"]
+
+_RISKS = ("fallback-loses", "purge-takes-last")
+"""Warnings that a fleet's owner wants to hear of, by reference."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockedKmp:
+    """A KMP that stands in the way, and on what.
+
+    Parameters
+    ----------
+    kernel
+        The NEVRA of the kernel that it was judged against.
+    vendor
+        Of the installed build.
+    symbols
+        Sorted; empty if something else than symbols is the cause.
+    """
+
+    kmp: str
+    kernel: str
+    vendor: str
+    symbols: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlavorDecided:
+    """One flavor of a state.
+
+    Parameters
+    ----------
+    target, newest_safe
+        NEVRAs; ``None`` as in the plan.
+    kernels
+        NEVRAs of all kernels that could be asked for, newest first.
+    risks
+        (reference, message) of warnings about kernels that stay.
+    """
+
+    flavor: str
+    arch: str
+    verdict: Verdict
+    target: str | None
+    newest_safe: str | None
+    kernels: tuple[str, ...]
+    blocked: tuple[BlockedKmp, ...]
+    unverified: tuple[str, ...]
+    risks: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """One state.
+
+    Parameters
+    ----------
+    plan
+        The plan's JSON.
+    newest_kernel
+        NEVRA of the newest installed kernel; ``""`` without one.
+    """
+
+    fingerprint: str
+    verdict: Verdict
+    plan: str
+    arch: str
+    running: str
+    newest_kernel: str
+    flavors: tuple[FlavorDecided, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """A question: on which of these kernels would a state be safe?"""
+
+    state: bytes
+    flavor: str
+    kernels: tuple[str, ...]
+
+
+class Bench:
+    """The repositories, loaded once; each state is decided in a child process that adds its system to them.
+
+    Parameters
+    ----------
+    request
+        What is asked of every host.
+
+    Raises
+    ------
+    KmpsolveError
+        As for `kmpsolve.session.load`: no repository can be read.
+    """
+
+    def __init__(self, sources: Sources, request: Request, config: Config) -> None:
+        system = read_root(sources.root, releasever=sources.releasever) if sources.root is not None else None
+        self.universe, self.request = prepare(system, request, config)
+        skipped: list[SkippedInput] = []
+        read, notes = load_repositories(self.universe, openers(sources, system, skipped), config, skipped)
+        self.request = replace(self.request, notes=notes)
+        self.inputs = Inputs(
+            root=str(sources.root) if sources.root is not None else None,
+            repositories=tuple(sorted(read, key=lambda one: one.alias)),
+            skipped=tuple(sorted(skipped, key=lambda one: one.alias)),
+        )
+
+    def relevant_names(self) -> frozenset[str]:
+        """Package names that a verdict may depend on, besides kernels and KMPs."""
+        return relevant_names(self.universe.pool)
+
+    # in a child
+
+    def _enter(self, state: bytes) -> tuple[Universe, Request, Inputs]:
+        content = system_content(decode_state(state), "the inventory")
+        settings = content.settings
+        assert settings is not None
+        policy = policy_of_host(self.request.policy, settings)
+        request = replace(self.request, policy=policy, running=self.request.running or settings.running)
+        self.universe.policy = policy
+        self.universe.load(content)
+        self.universe.seal()
+        skipped = [*self.inputs.skipped, *(SkippedInput(alias=SYSTEM, reason=gap) for gap in settings.gaps)]
+        inputs = replace(self.inputs, skipped=tuple(sorted(skipped, key=lambda one: one.alias)))
+        return self.universe, request, inputs
+
+    def decide_here(self, state: bytes) -> Decided:
+        """Decide a state in this process, whose repositories are spoilt by it."""
+        universe, request, inputs = self._enter(state)
+        try:
+            made = plan(universe, request, inputs)
+        except RequestError as error:
+            if error.reference not in ("unknown-kernel", "unknown-flavor"):
+                raise
+            # As for a flavor that does not have the kernel: nothing happens on this host.
+            made = _nothing(inputs, "nothing-to-do", None)
+        except MetadataError as error:
+            if error.reference != "no-kernel":
+                raise
+            made = _nothing(inputs, "unverified", error.message)
+        except SolverError as error:
+            made = _nothing(inputs, "unverified", f"it could not be decided: {error.message}")
+        told = decode_state(state)
+        vendors = {build.name: build.package.vendor for build in universe.kmps if build.package.installed}
+        flavors = tuple(_flavor(universe, request, one, vendors) for one in made.flavors)
+        current = [one.nevra for flavor in made.flavors for one in flavor.current]
+        return Decided(
+            fingerprint=fingerprint(state),
+            verdict=made.verdict,
+            plan=made.to_json(),
+            arch=told.arch or (made.flavors[0].arch if made.flavors else ""),
+            running=told.running or "",
+            newest_kernel=current[0] if current else "",
+            flavors=flavors,
+        )
+
+    def probe_here(self, probe: Probe) -> tuple[bool, ...]:
+        """Answer a probe in this process, whose repositories are spoilt by it."""
+        universe, request, _ = self._enter(probe.state)
+        system = flavor_systems(universe, replace(request, kernel=None, flavors=(probe.flavor,)))[probe.flavor]
+        units = {str(unit.nevra): unit for unit in [*system.candidate_kernels(), *system.units]}
+        return tuple(
+            kernel in units
+            and units[kernel].main.handle not in universe.unread
+            and evaluate(system, units[kernel]).verdict == "safe"
+            for kernel in probe.kernels
+        )
+
+    # in the parent
+
+    def decide(self, states: Sequence[bytes], at_once: int) -> Iterator[tuple[int, Decided]]:
+        """Decide all states, each in a child; what cannot be decided is unverified."""
+        for number, answer in in_children(states, self.decide_here, at_once):
+            yield number, undecided(states[number], self.inputs, answer.reason) if isinstance(answer, Died) else answer
+
+    def probe(self, probes: Sequence[Probe], at_once: int) -> Iterator[tuple[int, tuple[bool, ...]]]:
+        """Answer all probes; a kernel on which a child dies is not safe."""
+        for number, answer in in_children(probes, self.probe_here, at_once):
+            yield number, (False,) * len(probes[number].kernels) if isinstance(answer, Died) else answer
+
+
+def undecided(state: bytes, inputs: Inputs, reason: str) -> Decided:
+    """A state that nobody can decide."""
+    told = decode_state(state)
+    return Decided(
+        fingerprint=fingerprint(state),
+        verdict="unverified",
+        plan=_nothing(inputs, "unverified", f"it could not be decided: the solver {reason}").to_json(),
+        arch=told.arch or "",
+        running=told.running or "",
+        newest_kernel="",
+        flavors=(),
+    )
+
+
+def _nothing(inputs: Inputs, verdict: Verdict, reason: str | None) -> Plan:
+    if reason is not None:
+        skipped = [*inputs.skipped, SkippedInput(alias=SYSTEM, reason=reason)]
+        inputs = replace(inputs, skipped=tuple(sorted(skipped, key=lambda one: one.alias)))
+    complete = not inputs.skipped
+    return Plan(
+        verdict=verdict if complete else "unverified",
+        complete=complete,
+        inputs=inputs,
+        flavors=(),
+        transaction=(),
+        command=None,
+    )
+
+
+def _flavor(universe: Universe, request: Request, flavor: FlavorPlan, vendors: Mapping[str, str]) -> FlavorDecided:
+    judged = flavor.target.nevra if flavor.target is not None else flavor.current[0].nevra
+    counted = [
+        kmp
+        for kmp in flavor.kmps
+        if kmp.waived is None
+        and not any(cause.kind == "already-broken" for cause in kmp.causes)
+        and _counts(request, kmp.name)
+    ]
+    kernels = {
+        str(k.package.nevra): k.package.nevra.evr
+        for k in universe.kernels
+        if k.flavor == flavor.flavor and k.package.nevra.arch == flavor.arch and k.part in ("", "base")
+    }
+    return FlavorDecided(
+        flavor=flavor.flavor,
+        arch=flavor.arch,
+        verdict=flavor.verdict,
+        target=flavor.target.nevra if flavor.target is not None else None,
+        newest_safe=flavor.newest_safe,
+        kernels=tuple(sorted(kernels, key=lambda nevra: (kernels[nevra], nevra), reverse=True)),
+        blocked=tuple(
+            BlockedKmp(
+                kmp=kmp.name,
+                kernel=judged,
+                vendor=vendors.get(kmp.name, ""),
+                symbols=tuple(sorted({mismatch.symbol for mismatch in kmp.mismatches})),
+            )
+            for kmp in counted
+            if kmp.decision == "blocked"
+        ),
+        unverified=tuple(kmp.name for kmp in counted if kmp.decision == "unverified"),
+        risks=tuple((w.reference, w.message) for w in flavor.warnings if w.reference in _RISKS),
+    )
+
+
+def _counts(request: Request, name: str) -> bool:
+    rule = request.rule(name)
+    return rule is None or rule.on_blocked != "ignore"
