@@ -41,12 +41,15 @@ class Sources:
         Instead of the root's rpmdb: a folder of RPMs, an rpm-md folder, a .solv file, an inventory.
     repositories
         Instead of the root's repositories: (alias, source) pairs.
+    extra
+        Besides these: (alias, source) pairs.
     """
 
     root: Path | None = None
     releasever: str | None = None
     installed: str | None = None
     repositories: tuple[tuple[str, str], ...] | None = None
+    extra: tuple[tuple[str, str], ...] = ()
 
 
 def now() -> int:
@@ -252,14 +255,13 @@ def openers(
     sources: Sources, system: System | None, skipped: list[SkippedInput]
 ) -> list[tuple[str, Callable[[], Content]]]:
     """What opens each repository, by alias; adds to `skipped` what cannot even be tried."""
+    extra = [(alias, partial(open_source, source, alias=alias)) for alias, source in sorted(sources.extra)]
     if sources.repositories is not None:
-        return [
-            (alias, partial(open_source, source, alias=alias))
-            for alias, source in sorted(sources.repositories)
-        ]
+        given = sorted(sources.repositories)
+        return [(alias, partial(open_source, source, alias=alias)) for alias, source in given] + extra
     assert system is not None
     skipped += [SkippedInput(alias=one.alias, reason=one.reason) for one in system.skipped]
-    return [(one.alias, one.open) for one in system.readable()]
+    return [(one.alias, one.open) for one in system.readable()] + extra
 
 
 def _repository_input(content: Content, packages: int) -> RepositoryInput:

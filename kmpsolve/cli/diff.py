@@ -82,13 +82,9 @@ def _compare(
     if loaded is None:
         a, b = (_read(path) for path in files if path is not None)
         return difference(a, b, severities)
-    from kmpsolve.planner import flavor_systems
-
     universe = loaded.universe
-    systems = flavor_systems(universe, loaded.request)
-    builds = [build for build in universe.kmps if build.flavor in (*systems, "")]
-    every = [unit for system in systems.values() for unit in system.every_kernel()]
-    flavors = sorted({build.flavor for build in builds})
+    every = _kernels(loaded)
+    flavors = sorted({build.flavor for build in universe.kmps})
     sides: list[tuple[Kernel, KernelUnit]] = []
     for text, path in zip((options.a, options.b), files, strict=True):
         if path is not None:
@@ -98,7 +94,21 @@ def _compare(
             unit = _find(text, every, "A" if not sides else "B")
             sides.append((Kernel.of_unit(unit, universe.table), unit))
     (a, unit_a), (b, unit_b) = sides
-    return difference(a, b, severities, builds, (unit_a, unit_b), universe.table)
+    return difference(a, b, severities, universe.kmps, (unit_a, unit_b), universe.table)
+
+
+def _kernels(loaded: Loaded) -> list[KernelUnit]:
+    """The kernels of the asked flavors; those of flavors that are not installed stand for themselves."""
+    from kmpsolve.planner import flavor_systems
+
+    universe, request = loaded.universe, loaded.request
+    installed = {kernel.flavor for kernel in universe.kernels if kernel.package.installed}
+    systems = flavor_systems(universe, request) if installed else {}
+    units = [unit for system in systems.values() for unit in system.every_kernel()]
+    if not request.flavors:
+        others = [k for k in universe.kernels if not k.part and k.flavor not in systems]
+        units += {str(k.package.nevra): universe.unit(k, ()) for k in others}.values()
+    return units
 
 
 def _read(path: Path) -> Kernel:

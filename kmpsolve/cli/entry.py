@@ -23,6 +23,8 @@ VERBS = {
     "suggest": "KMPs in the repositories that match this machine's hardware, and the kernels they fit",
     "apply": "carries a plan out through zypper, with exact NEVRAs",
     "guard": "holds back kernels that would break a KMP, with zypp locks of its own",
+    "collect": "this host's kernels and KMPs as one inventory line (JSON)",
+    "audit": "a fleet: which hosts are safe to update, which are blocked, by which KMP",
     "doctor": "versions, hook and guard, the last verdict, and what makes kmpsolve blind",
 }
 

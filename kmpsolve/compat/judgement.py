@@ -15,18 +15,72 @@ from kmpsolve.model.package import KernelUnit, KmpBuild
 from kmpsolve.model.plan import Mismatch
 from kmpsolve.model.symbols import Need, SymbolTable
 
-__all__ = ["Fit", "best_tried", "judge", "mismatches", "open_needs"]
+__all__ = ["Fit", "OpenNeeds", "best_tried", "count_mismatches", "judge", "mismatches", "open_needs"]
 
 
 def open_needs(build: KmpBuild, unit: KernelUnit, table: SymbolTable) -> tuple[Need, ...]:
     """What `build` needs and neither `unit` nor the build itself provides, sorted by symbol."""
-    left = []
-    for capability in build.needs - unit.exports.capabilities - build.exports.capabilities:
-        need = table.need(capability)
-        assert need is not None
-        if not unit.exports.meets(need) and not build.exports.meets(need):
-            left.append(need)
-    return tuple(sorted(left, key=lambda need: (need.kind, need.name, need.value)))
+    classes, loose = _missing(build, unit, table)
+    return _by_symbol([*table.needs(build.package.handle, classes), *loose])
+
+
+def _missing(build: KmpBuild, unit: KernelUnit, table: SymbolTable) -> tuple[set[int], list[Need]]:
+    """The classes, and the needs in no class, that are open: a class is met by the kernels that provide it."""
+    missing = build.needs - unit.exports.capabilities - build.exports.capabilities
+    classes = set(filter(table.is_class, missing))
+    loose = [
+        need
+        for need in table.needs(build.package.handle, missing - classes)
+        if not unit.exports.meets(need) and not build.exports.meets(need)
+    ]
+    return classes, loose
+
+
+def _by_symbol(needs: Iterable[Need]) -> tuple[Need, ...]:
+    return tuple(sorted(needs, key=lambda need: (need.kind, need.name, need.value)))
+
+
+class OpenNeeds(Mapping[int, tuple[Need, ...]]):
+    """For each build its `open_needs`, found out when they are asked for: most builds are of no further interest.
+
+    Parameters
+    ----------
+    builds
+        By handle.
+    """
+
+    def __init__(self, builds: Mapping[int, KmpBuild], unit: KernelUnit, table: SymbolTable) -> None:
+        self.builds = builds
+        self._unit = unit
+        self._table = table
+        self._known: dict[int, tuple[Need, ...]] = {}
+
+    def __getitem__(self, handle: int) -> tuple[Need, ...]:
+        known = self._known.get(handle)
+        if known is None:
+            known = self._known[handle] = open_needs(self.builds[handle], self._unit, self._table)
+        return known
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.builds)
+
+    def __len__(self) -> int:
+        return len(self.builds)
+
+    def __contains__(self, handle: object) -> bool:
+        return handle in self.builds
+
+    def counted(self, handle: int) -> tuple[int, tuple[Need, ...]]:
+        """How many are in classes, which only kernels provide; and the others."""
+        build = self.builds[handle]
+        classes, loose = _missing(build, self._unit, self._table)
+        packed = self._table.classes
+        return packed.count(handle, classes) if packed is not None else 0, _by_symbol(loose)
+
+    def beside(self, builds: Iterable[KmpBuild]) -> OpenNeeds:
+        """The same with more builds."""
+        more = {build.package.handle: build for build in builds}
+        return OpenNeeds({**more, **self.builds}, self._unit, self._table)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +97,7 @@ class Fit:
     """
 
     unit: KernelUnit
-    open: Mapping[int, tuple[Need, ...]]
+    open: OpenNeeds
     viable: frozenset[int]
 
     def fits(self, build: KmpBuild) -> bool:
@@ -51,35 +105,10 @@ class Fit:
         return build.package.handle in self.viable
 
 
-class _Open(Mapping[int, tuple[Need, ...]]):
-    """For each build its `open_needs`, found out when they are asked for: most builds are of no further interest."""
-
-    def __init__(self, builds: Mapping[int, KmpBuild], unit: KernelUnit, table: SymbolTable) -> None:
-        self._builds = builds
-        self._unit = unit
-        self._table = table
-        self._known: dict[int, tuple[Need, ...]] = {}
-
-    def __getitem__(self, handle: int) -> tuple[Need, ...]:
-        known = self._known.get(handle)
-        if known is None:
-            known = self._known[handle] = open_needs(self._builds[handle], self._unit, self._table)
-        return known
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._builds)
-
-    def __len__(self) -> int:
-        return len(self._builds)
-
-    def __contains__(self, handle: object) -> bool:
-        return handle in self._builds
-
-
 def judge(builds: Iterable[KmpBuild], unit: KernelUnit, table: SymbolTable) -> Fit:
     """Judge `builds` against `unit`: the greatest set in which every need is met."""
     by_handle = {build.package.handle: build for build in builds}
-    open_ = _Open(by_handle, unit, table)
+    open_ = OpenNeeds(by_handle, unit, table)
     alive = _without_hopeless({h: b for h, b in by_handle.items() if b.versioned}, unit, table)
     asking: dict[tuple[str, str], list[int]] = {}
     for handle in alive:
@@ -114,6 +143,8 @@ def _without_hopeless(
     left: dict[int, KmpBuild] = {}
     for handle, build in builds.items():
         missing = build.needs - unit.exports.capabilities
+        if any(map(table.is_class, missing)):
+            continue
         if missing and not missing <= offered:
             if keys is None:
                 keys = frozenset(key for other in builds.values() for key in other.exports)
@@ -147,9 +178,24 @@ def mismatches(
         The mismatches, sorted; whether a kernel symbol is among the reasons; whether another KMP is.
         An exact kernel that is another one is a cause, never a mismatch.
     """
+    return _mismatches(fit.open[build.package.handle], fit, providers)
+
+
+def count_mismatches(
+    build: KmpBuild, fit: Fit, providers: Callable[[str], Sequence[tuple[KmpBuild, bool]]]
+) -> tuple[int, bool, bool]:
+    """As `mismatches`, but only how many there are: names and CRCs are not looked up."""
+    in_classes, loose = fit.open.counted(build.package.handle)
+    found, by_kernel, by_kmp = _mismatches(loose, fit, providers)
+    return len(found) + in_classes, by_kernel or in_classes > 0, by_kmp
+
+
+def _mismatches(
+    needs: Iterable[Need], fit: Fit, providers: Callable[[str], Sequence[tuple[KmpBuild, bool]]]
+) -> tuple[tuple[Mismatch, ...], bool, bool]:
     found: list[Mismatch] = []
     by_kernel = by_kmp = False
-    for need in fit.open[build.package.handle]:
+    for need in needs:
         if need.kind == "exact-kernel":
             continue
         offers = providers(need.key)

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from kmpsolve.compat.judgement import Fit, mismatches, open_needs
+from kmpsolve.compat.judgement import Fit, OpenNeeds, mismatches
 from kmpsolve.compat.matrix import Cell, offered_by, shortfall
 from kmpsolve.model.nevra import Nevra
 from kmpsolve.model.package import KernelUnit, KmpBuild
@@ -181,7 +181,7 @@ class _Teller:
             handle = build.package.handle
             fit = judged
             if handle not in judged.open:
-                fit = Fit(unit, {handle: open_needs(build, unit, self.table)}, frozenset())
+                fit = Fit(unit, OpenNeeds({handle: build}, unit, self.table), frozenset())
             missing = shortfall(build, fit, offered)
             count = sum(need.kind != "exact-kernel" for need in missing)
             column[handle] = Cell(count, not missing)
@@ -203,7 +203,7 @@ class _Teller:
         return found
 
     def _mismatches(self, build: KmpBuild) -> tuple[Mismatch, ...]:
-        fit = Fit(self.unit, {build.package.handle: open_needs(build, self.unit, self.table)}, frozenset())
+        fit = Fit(self.unit, OpenNeeds({build.package.handle: build}, self.unit, self.table), frozenset())
         return mismatches(
             build,
             fit,
@@ -254,7 +254,7 @@ class _Teller:
         )
 
     def _only_for(self, build: KmpBuild) -> str:
-        needs = filter(None, map(self.table.need, build.needs))
+        needs = self.table.needs(build.package.handle, build.needs)
         return next((need.value for need in needs if need.kind == "exact-kernel"), "")
 
     def _kernel(self, kmp: Kmp, unit: KernelUnit, column: Mapping[int, Cell]) -> KernelStory:
@@ -291,9 +291,7 @@ class _Teller:
 
     def _met_by(self, build: KmpBuild) -> dict[str, int]:
         met: Counter[str] = Counter()
-        for capability in build.needs:
-            need = self.table.need(capability)
-            assert need is not None
+        for need in self.table.needs(build.package.handle, build.needs):
             if need.kind == "exact-kernel":
                 continue
             if self.unit.exports.meets(need):
@@ -310,7 +308,7 @@ class _Teller:
     def _keys(self, entry: KmpPlan, build: KmpBuild) -> dict[str, tuple[str, str]]:
         """The capability and version behind each mismatched symbol."""
         wanted = {(m.symbol, m.wanted) for m in entry.mismatches}
-        needs = filter(None, map(self.table.need, build.needs))
+        needs = self.table.needs(build.package.handle, build.needs)
         return {n.name: (n.key, n.value) for n in needs if (n.name, n.value) in wanted}
 
     def _from_kmps(self, entry: KmpPlan, build: KmpBuild) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from kmpsolve.config import Config
@@ -12,7 +12,7 @@ from kmpsolve.metadata.inventory import decode_state, fingerprint, system_conten
 from kmpsolve.metadata.root import read_root
 from kmpsolve.model.plan import FlavorPlan, Inputs, Plan, SkippedInput, Verdict
 from kmpsolve.planner import flavor_systems, plan
-from kmpsolve.planner.evaluation import evaluate
+from kmpsolve.planner.planning import safe_on
 from kmpsolve.request import Request
 from kmpsolve.session import Sources, load_repositories, openers, policy_of_host, prepare
 from kmpsolve.solver.joining import relevant_names
@@ -22,6 +22,9 @@ __all__ = ["Bench", "BlockedKmp", "Decided", "FlavorDecided", "Probe"]
 
 _RISKS = ("fallback-loses", "purge-takes-last")
 """Warnings that a fleet's owner wants to hear of, by reference."""
+
+_LOOKED_AT = 4
+"""Older kernels that are looked at while a state is decided; where there are more, only those asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +57,8 @@ class FlavorDecided:
         NEVRAs; ``None`` as in the plan.
     kernels
         NEVRAs of all kernels that could be asked for, newest first.
+    safe
+        What is known already of kernels older than `newest_safe`: NEVRA -> whether it is safe as well.
     risks
         (reference, message) of warnings about kernels that stay.
     """
@@ -64,6 +69,7 @@ class FlavorDecided:
     target: str | None
     newest_safe: str | None
     kernels: tuple[str, ...]
+    safe: Mapping[str, bool]
     blocked: tuple[BlockedKmp, ...]
     unverified: tuple[str, ...]
     risks: tuple[tuple[str, str], ...]
@@ -79,6 +85,8 @@ class Decided:
         The plan's JSON.
     newest_kernel
         NEVRA of the newest installed kernel; ``""`` without one.
+    refused
+        The host has no such kernel, or no such flavor, as was asked for.
     """
 
     fingerprint: str
@@ -88,6 +96,7 @@ class Decided:
     running: str
     newest_kernel: str
     flavors: tuple[FlavorDecided, ...]
+    refused: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,13 +156,14 @@ class Bench:
     def decide_here(self, state: bytes) -> Decided:
         """Decide a state in this process, whose repositories are spoilt by it."""
         universe, request, inputs = self._enter(state)
+        refused = False
         try:
             made = plan(universe, request, inputs)
         except RequestError as error:
             if error.reference not in ("unknown-kernel", "unknown-flavor"):
                 raise
             # As for a flavor that does not have the kernel: nothing happens on this host.
-            made = _nothing(inputs, "nothing-to-do", None)
+            made, refused = _nothing(inputs, "nothing-to-do", None), True
         except MetadataError as error:
             if error.reference != "no-kernel":
                 raise
@@ -172,19 +182,13 @@ class Bench:
             running=told.running or "",
             newest_kernel=current[0] if current else "",
             flavors=flavors,
+            refused=refused,
         )
 
     def probe_here(self, probe: Probe) -> tuple[bool, ...]:
         """Answer a probe in this process, whose repositories are spoilt by it."""
         universe, request, _ = self._enter(probe.state)
-        system = flavor_systems(universe, replace(request, kernel=None, flavors=(probe.flavor,)))[probe.flavor]
-        units = {str(unit.nevra): unit for unit in [*system.candidate_kernels(), *system.units]}
-        return tuple(
-            kernel in units
-            and units[kernel].main.handle not in universe.unread
-            and evaluate(system, units[kernel]).verdict == "safe"
-            for kernel in probe.kernels
-        )
+        return tuple(_safe(universe, request, probe.flavor, probe.kernels).values())
 
     # in the parent
 
@@ -228,6 +232,13 @@ def _nothing(inputs: Inputs, verdict: Verdict, reason: str | None) -> Plan:
     )
 
 
+def _safe(universe: Universe, request: Request, flavor: str, kernels: Iterable[str]) -> dict[str, bool]:
+    """On which of these kernels every counted KMP of a flavor would work."""
+    system = flavor_systems(universe, replace(request, kernel=None, flavors=(flavor,)))[flavor]
+    units = {str(unit.nevra): unit for unit in [*system.candidate_kernels(), *system.units]}
+    return {k: k in units and safe_on(system, units[k]) is not None for k in kernels}
+
+
 def _flavor(universe: Universe, request: Request, flavor: FlavorPlan, vendors: Mapping[str, str]) -> FlavorDecided:
     judged = flavor.target.nevra if flavor.target is not None else flavor.current[0].nevra
     counted = [
@@ -242,13 +253,18 @@ def _flavor(universe: Universe, request: Request, flavor: FlavorPlan, vendors: M
         for k in universe.kernels
         if k.flavor == flavor.flavor and k.package.nevra.arch == flavor.arch and k.part in ("", "base")
     }
+    newest_first = sorted(kernels, key=lambda nevra: (kernels[nevra], nevra), reverse=True)
+    older = newest_first[newest_first.index(flavor.newest_safe) + 1 :] if flavor.newest_safe in kernels else []
+    # Cheaper now than in another child, since most fleets ask for one of them.
+    safe = _safe(universe, request, flavor.flavor, older) if len(older) <= _LOOKED_AT else {}
     return FlavorDecided(
         flavor=flavor.flavor,
         arch=flavor.arch,
         verdict=flavor.verdict,
         target=flavor.target.nevra if flavor.target is not None else None,
         newest_safe=flavor.newest_safe,
-        kernels=tuple(sorted(kernels, key=lambda nevra: (kernels[nevra], nevra), reverse=True)),
+        kernels=tuple(newest_first),
+        safe=safe,
         blocked=tuple(
             BlockedKmp(
                 kmp=kmp.name,

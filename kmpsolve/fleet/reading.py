@@ -10,6 +10,7 @@ import math
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import BinaryIO
 
 import msgspec
@@ -406,7 +407,7 @@ def pieces(arguments: Sequence[str]) -> Iterator[Piece]:
                     yield from _cut_off(small)
                     count = max(1, round(size / PIECE))
                     cuts = [size * i // count for i in range(count + 1)]
-                    yield from (Span(place, a, b) for a, b in zip(cuts, cuts[1:], strict=False))
+                    yield from (Span(place, a, b) for a, b in pairwise(cuts))
                 else:
                     small.append(place)
                     if len(small) == _FILES or _large(place):

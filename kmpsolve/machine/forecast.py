@@ -103,6 +103,8 @@ class Source:
         Whether that kernel loads it; the kernel's own modules do.
     shadows
         Paths of weaker files of the same name.
+    clashes
+        Those of them that are as strong: depmod may just as well take one of them.
     """
 
     module: str
@@ -113,6 +115,7 @@ class Source:
     state: State
     judgement: Judgement | None
     shadows: tuple[str, ...]
+    clashes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,6 +216,7 @@ def forecast(
             state=_state(judgement) if target in owner else "loads",
             judgement=judgement,
             shadows=tuple(file.path for file in found.shadowed),
+            clashes=tuple(file.path for file in found.clashes),
         )
     builds: dict[str, str | None] = {offer.name: None for offer in here}
     for offer in [*linked, *native]:

@@ -24,7 +24,15 @@ from kmpsolve.metadata.rootpath import Root
 from kmpsolve.metadata.rpmbinding import load_rpm
 from kmpsolve.metadata.spool import spooled
 
-__all__ = ["SYSTEM", "Database", "Installed", "find_database", "main_architecture", "read_installed"]
+__all__ = [
+    "SYSTEM",
+    "Database",
+    "Installed",
+    "database_files",
+    "find_database",
+    "main_architecture",
+    "read_installed",
+]
 
 SYSTEM = "@System"
 """zypp's alias for what is installed."""
@@ -148,6 +156,13 @@ def find_database(root: Root) -> Database:
         where=str(root.folder),
         hint="Give the root of an RPM system with --root, or what is installed with --installed",
     )
+
+
+def database_files(root: Root) -> list[Path]:
+    """The files whose change tells that the installed packages may have changed; errors as `find_database`."""
+    database = find_database(root)
+    beside = (database.path.with_name(name) for name in _BACKENDS[database.path.name][1])
+    return [database.path, *(path for path in beside if path.exists())]
 
 
 def main_architecture(database: Database) -> str | None:

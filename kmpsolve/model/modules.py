@@ -22,13 +22,12 @@ class Modules(Mapping[str, str]):
     The names are only read when somebody asks: a kernel has thousands, and most kernels are never asked.
     """
 
-    def __init__(self, capabilities: Callable[[], Iterable[int]], spell: Callable[[int], str]) -> None:
+    def __init__(self, capabilities: Callable[[], Iterable[str]]) -> None:
         self._read = capabilities
-        self._spell = spell
 
     @cached_property
     def _by_name(self) -> dict[str, str]:
-        texts = (text.partition(" ")[0] for text in map(self._spell, self._read()))
+        texts = (text.partition(" ")[0] for text in self._read())
         files = (text[5:-1] for text in texts if text.startswith("kmod(") and text.endswith(")"))
         return {module_name(file): file for file in sorted(files)}
 

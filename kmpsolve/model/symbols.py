@@ -16,11 +16,12 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Literal, Protocol
 
 __all__ = [
     "Exports",
     "Need",
+    "SymbolClasses",
     "SymbolTable",
     "flavor_of_uname",
     "normal_crc",
@@ -110,6 +111,30 @@ def symbol_flavors(capabilities: Sequence[str]) -> list[str] | None:
     return flavors if len(flavors) == len(capabilities) == text.count("\n") + bool(capabilities) else None
 
 
+class SymbolClasses(Protocol):
+    """Capabilities that stand for many symbols each, as a cache keeps them."""
+
+    def __contains__(self, capability: object) -> bool:
+        """Whether a capability is one of these."""
+        ...
+
+    def members(self, capability: int, start: str) -> Iterable[str]:
+        """All symbols, or modules, that it stands for, if these start so."""
+        ...
+
+    def count(self, handle: int, capabilities: Iterable[int]) -> int:
+        """How many symbols in these classes a package requires."""
+        ...
+
+    def required(self, handle: int, capability: int) -> Iterable[str]:
+        """Those of its symbols that a package requires."""
+        ...
+
+    def versions(self, name: str) -> Iterable[tuple[int, str]]:
+        """The classes in which a symbol is, with its CRC there."""
+        ...
+
+
 class SymbolTable:
     """Reads capabilities by the small integers that the solver's pool gives equal ones.
 
@@ -122,6 +147,38 @@ class SymbolTable:
     def __init__(self, spell: Callable[[int], str]) -> None:
         self.spell = spell
         self._needs: dict[int, Need | None] = {}
+        self.classes: SymbolClasses | None = None
+
+    def is_class(self, capability: int) -> bool:
+        """Whether a capability stands for many symbols, all provided by exactly the same kernels."""
+        return self.classes is not None and capability in self.classes
+
+    def needs(self, handle: int, capabilities: Iterable[int]) -> Iterator[Need]:
+        """What a package needs of these: the symbols of a class as far as it requires them."""
+        for capability in capabilities:
+            if self.classes is not None and capability in self.classes:
+                yield from filter(None, map(parse_need, self.classes.required(handle, capability)))
+            elif (need := self.need(capability)) is not None:
+                yield need
+
+    def count(self, handle: int, capabilities: Iterable[int]) -> int:
+        """How many symbols and symsets a package needs of these."""
+        capabilities = set(capabilities)
+        classes = set(filter(self.is_class, capabilities))
+        packed = self.classes.count(handle, classes) if self.classes is not None else 0
+        return packed + sum(need.kind != "exact-kernel" for need in self.needs(handle, capabilities - classes))
+
+    def texts(self, capabilities: Iterable[int], start: str = "") -> Iterator[str]:
+        """Those capabilities as text that start so, the ones in classes included."""
+        if self.classes is None:
+            texts = map(self.spell, capabilities)
+            yield from (text for text in texts if text.startswith(start)) if start else texts
+            return
+        for capability in capabilities:
+            if capability in self.classes:
+                yield from self.classes.members(capability, start)
+            elif (text := self.spell(capability)).startswith(start):
+                yield text
 
     def need(self, capability: int) -> Need | None:
         """The need behind an integer; ``None`` if the capability is no symbol's."""
@@ -133,7 +190,7 @@ class SymbolTable:
 
     def versions(self, capabilities: Iterable[int]) -> Iterator[tuple[str, str]]:
         """Name part and value of those that are a symbol's and not damaged."""
-        texts = list(map(self.spell, capabilities))
+        texts = list(self.texts(capabilities))
         symbols = [text for text in texts if text.startswith("ksym(")]
         if symbol_flavors(symbols) is None:
             others = texts
@@ -172,8 +229,16 @@ class Exports(Mapping[str, tuple[str, ...]]):
 
     @cached_property
     def _by_key(self) -> dict[str, tuple[str, ...]]:
+        return self._sorted(self.capabilities)
+
+    @cached_property
+    def _loose(self) -> dict[str, tuple[str, ...]]:
+        """Those in no class."""
+        return self._sorted(c for c in self.capabilities if not self._table.is_class(c))
+
+    def _sorted(self, capabilities: Iterable[int]) -> dict[str, tuple[str, ...]]:
         values: dict[str, tuple[str, ...]] = {}
-        for key, value in self._table.versions(self.capabilities):
+        for key, value in self._table.versions(capabilities):
             known = values.get(key)
             if known is None:
                 values[key] = (value,)
@@ -181,8 +246,17 @@ class Exports(Mapping[str, tuple[str, ...]]):
                 values[key] = tuple(sorted((*known, value)))
         return values
 
+    def _values(self, key: str) -> tuple[str, ...]:
+        classes = self._table.classes
+        if classes is None:
+            return self._by_key.get(key, ())
+        packed = {normal_crc(crc) for klass, crc in classes.versions(key) if klass in self.capabilities}
+        return tuple(sorted(packed.union(self._loose.get(key, ()))))
+
     def __getitem__(self, key: str) -> tuple[str, ...]:
-        return self._by_key[key]
+        if values := self._values(key):
+            return values
+        raise KeyError(key)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._by_key)
@@ -191,8 +265,8 @@ class Exports(Mapping[str, tuple[str, ...]]):
         return len(self._by_key)
 
     def __contains__(self, key: object) -> bool:
-        return key in self._by_key
+        return isinstance(key, str) and bool(self._values(key))
 
     def meets(self, need: Need) -> bool:
         """Whether exactly this version is provided."""
-        return need.value in self._by_key.get(need.key, ())
+        return need.value in self._values(need.key)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import ChainMap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from kmpsolve.compat.judgement import Fit, best_tried, judge, mismatches, open_needs
+from kmpsolve.compat.judgement import Fit, best_tried, count_mismatches, judge, mismatches
 from kmpsolve.errors import SolverError
 from kmpsolve.model.package import KernelUnit, KmpBuild, Package
 from kmpsolve.model.plan import Attempt, Cause, CauseKind, KmpPlan, Mismatch, Verdict, Warned, worst
@@ -155,17 +154,8 @@ class _Details:
         self.choice = choice
         self.offered = offered
         self.installed_only = installed_only
-        table = system.universe.table
-        refused = {
-            b.package.handle: open_needs(b, fit.unit, table) for kmp in system.kmps for b, _ in kmp.refused
-        }
-        rest = {
-            b.package.handle: open_needs(b, fit.unit, table)
-            for kmp in system.kmps
-            for b in kmp.builds
-            if b.package.handle not in fit.open
-        }
-        self.full = Fit(fit.unit, ChainMap(refused, rest, fit.open), fit.viable)
+        tried = [build for kmp in system.kmps for build in (*kmp.builds, *(b for b, _ in kmp.refused))]
+        self.full = Fit(fit.unit, fit.open.beside(tried), fit.viable)
         self._settle_providers()
 
     def _settle_providers(self) -> None:
@@ -196,7 +186,7 @@ class _Details:
             settled = {
                 kmp.name: (best, False)
                 for kmp in left
-                if (best := best_tried((b, len(self.mismatches(kmp.name, b)[0])) for b in self._tried(kmp)))
+                if (best := best_tried((b, self.count(kmp.name, b)[0]) for b in self._tried(kmp)))
             }
             if all(self.providers[name] == settled[name] for name in settled):
                 break
@@ -208,7 +198,13 @@ class _Details:
 
     def mismatches(self, name: str, build: KmpBuild) -> tuple[tuple[Mismatch, ...], bool, bool]:
         """What `build`, tried for KMP `name`, misses on the unit."""
+        return mismatches(build, self.full, self._others(name, build))
 
+    def count(self, name: str, build: KmpBuild) -> tuple[int, bool, bool]:
+        """As `mismatches`, but only how many."""
+        return count_mismatches(build, self.full, self._others(name, build))
+
+    def _others(self, name: str, build: KmpBuild) -> Callable[[str], Sequence[tuple[KmpBuild, bool]]]:
         def providers(key: str) -> list[tuple[KmpBuild, bool]]:
             return [
                 entry
@@ -216,7 +212,7 @@ class _Details:
                 if other != name and entry[0].name != build.name
             ]
 
-        return mismatches(build, self.full, providers)
+        return providers
 
     def _providers_of(self, key: str) -> list[tuple[str, tuple[KmpBuild, bool]]]:
         if self._by_key is None:
@@ -236,7 +232,7 @@ class _Details:
             best: KmpBuild = option.build
             missing: tuple[Mismatch, ...] = ()
         else:
-            counted = [(b, len(self.mismatches(kmp.name, b)[0])) for b in self._tried(kmp)]
+            counted = [(b, self.count(kmp.name, b)[0]) for b in self._tried(kmp)]
             chosen = best_tried(counted)
             assert chosen is not None
             best = chosen
@@ -258,8 +254,7 @@ class _Details:
         )
 
     def _symbols_required(self, build: KmpBuild) -> int:
-        need = self.system.universe.table.need
-        return sum(1 for n in map(need, build.needs) if n is not None and n.kind != "exact-kernel")
+        return self.system.universe.table.count(build.package.handle, build.needs)
 
     def _attempts(self, kmp: Kmp, causes: Sequence[Cause]) -> tuple[Attempt, ...]:
         attempts = []
@@ -267,7 +262,7 @@ class _Details:
             c.kind for c in causes if c.kind in ("missing", "conflict", "user-space", "module-dropped")
         ]
         for build in self._tried(kmp):
-            found, by_kernel, by_kmp = self.mismatches(kmp.name, build)
+            found, by_kernel, by_kmp = self.count(kmp.name, build)
             cause: CauseKind | None = None
             if by_kernel:
                 cause = "symbols"
@@ -277,10 +272,10 @@ class _Details:
                 cause = "exact-kernel"
             elif system_causes and self.fit.fits(build):
                 cause = system_causes[0]
-            attempts.append(Attempt(str(build.nevra), build.package.repository, len(found), cause))
+            attempts.append(Attempt(str(build.nevra), build.package.repository, found, cause))
         for build, barred in kmp.refused:
-            found, *_ = self.mismatches(kmp.name, build)
-            attempts.append(Attempt(str(build.nevra), build.package.repository, len(found), barred))
+            found, *_ = self.count(kmp.name, build)
+            attempts.append(Attempt(str(build.nevra), build.package.repository, found, barred))
         return tuple(sorted(attempts, key=lambda a: (a.nevra, a.repository or "")))
 
     def _causes(self, kmp: Kmp, option: Option, best: KmpBuild) -> tuple[Cause, ...]:
@@ -355,7 +350,7 @@ class _Details:
                     for build, barred in kmp.refused
                     if barred == kind
                     and build.versioned
-                    and not self.mismatches(kmp.name, build)[0]
+                    and not self.count(kmp.name, build)[0]
                     and self._exact_kernel(build) is None
                 }
             )

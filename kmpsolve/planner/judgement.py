@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from kmpsolve.compat.judgement import Fit, best_tried, judge, mismatches, open_needs
+from kmpsolve.compat.judgement import Fit, best_tried, judge, mismatches
 from kmpsolve.errors import KmpsolveError, RequestError
 from kmpsolve.model.nevra import Nevra
 from kmpsolve.model.package import KernelUnit, KmpBuild, Package
@@ -216,12 +216,7 @@ class _Judge:
         fit = judge(self.after, unit, self.universe.table)
         named = {b.package.handle: b for kmp in self.kmps for b in kmp.builds}
         named |= {b.package.handle: b for kmp in self.kmps for b, _ in kmp.refused}
-        left = {
-            handle: open_needs(build, unit, self.universe.table)
-            for handle, build in named.items()
-            if handle not in fit.open
-        }
-        return Fit(unit, {**fit.open, **left}, fit.viable)
+        return Fit(unit, fit.open.beside(named.values()), fit.viable)
 
     def _subject(self, kmp: Kmp) -> _Subject:
         none = BuildInUse(build=None, via="none")
@@ -423,15 +418,14 @@ class _Judge:
         missing: tuple[Mismatch, ...] = ()
         if chosen is None:
             best, missing = self._closest(subject)
-        need = self.universe.table.need
-        needs = [n for n in map(need, best.needs) if n is not None] if best else []
+        symbols = self.universe.table.count(best.package.handle, best.needs) if best else 0
         return KmpPlan(
             name=kmp.name,
             decision=decision,
             installed=tuple(sorted(str(b.nevra) for b in kmp.installed)),
             chosen=str(chosen.nevra) if chosen else None,
             repository=chosen.package.repository if chosen else None,
-            symbols_required=sum(1 for n in needs if n.kind != "exact-kernel"),
+            symbols_required=symbols,
             mismatches=missing,
             tried=self._attempts(subject),
             causes=self._causes(subject, lost, missing) if decision == "blocked" else (),

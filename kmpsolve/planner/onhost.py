@@ -54,11 +54,11 @@ def _use(machine: MachineView, kmp: Kmp, purposes: Sequence[str]) -> Iterable[Wa
     used = {name: machine.uses(name) for name in sorted(kmp.modules)}
     said = "; ".join(f"{name} {', '.join(why)}" for name, why in used.items() if why)
     if said:
-        yield Warned(reference="in-use", message=f"in use: {said}")
+        yield Warned(reference="in-use", message=f"{kmp.name} is in use: {said}")
     elif used:
         yield Warned(
             reference="not-in-use",
-            message=f"not in use: this machine neither loads a module of {kmp.name} nor has hardware for it",
+            message=f"{kmp.name} is not in use: no module of it is loaded, and no hardware for it is there",
         )
 
 
@@ -72,7 +72,7 @@ def unmanaged(
     for build in builds:
         capabilities += build.exports.capabilities
     return request.disk.unmanaged(
-        unit.flavor, unit.uname_r, str(unit.nevra), lambda: map(universe.table.spell, capabilities)
+        unit.flavor, unit.uname_r, str(unit.nevra), lambda: universe.table.texts(capabilities)
     )
 
 

@@ -36,7 +36,7 @@ from kmpsolve.solver.purging import purged_after
 from kmpsolve.solver.transaction import Transacted, transact, update_everything
 from kmpsolve.solver.universe import Universe
 
-__all__ = ["flavor_systems", "plan"]
+__all__ = ["flavor_systems", "plan", "safe_on"]
 
 _ANNOUNCED_DAYS = 14
 """A waiver's end is announced this many days ahead."""
@@ -185,12 +185,16 @@ def _decide(system: FlavorSystem, aim: Aim, request: Request) -> _Flavor:
 def _newest_safe(system: FlavorSystem) -> Evaluation | None:
     """The newest kernel, installed or candidate, on which no counted KMP is blocked or unverified."""
     units = sorted([*system.candidate_kernels(), *system.units], key=lambda u: u.nevra.evr, reverse=True)
-    for unit in units:
-        if unit.main.handle not in system.universe.unread and not hopeless(system, unit):
-            evaluation = evaluate(system, unit)
-            if evaluation.verdict == "safe" and not _loses_fallback(system, evaluation):
-                return evaluation
-    return None
+    return next(filter(None, (safe_on(system, unit) for unit in units)), None)
+
+
+def safe_on(system: FlavorSystem, unit: KernelUnit) -> Evaluation | None:
+    """The evaluation on a kernel on which no counted KMP is blocked or unverified; ``None`` on any other."""
+    if unit.main.handle in system.universe.unread or hopeless(system, unit):
+        return None
+    evaluation = evaluate(system, unit)
+    safe = evaluation.verdict == "safe" and not _loses_fallback(system, evaluation)
+    return evaluation if safe else None
 
 
 def _loses_fallback(system: FlavorSystem, evaluation: Evaluation) -> bool:

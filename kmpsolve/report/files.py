@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from kmpsolve.errors import MetadataError
@@ -12,8 +13,13 @@ from kmpsolve.errors import MetadataError
 __all__ = ["write_whole"]
 
 
-def write_whole(path: Path, text: str, *, mode: int = 0o644) -> None:
+def write_whole(path: Path, text: str | Iterable[str], *, mode: int = 0o644) -> None:
     """Write beside, then rename; on any failure the old file stays as it was.
+
+    Parameters
+    ----------
+    text
+        Also in pieces, where the whole would be large.
 
     Raises
     ------
@@ -24,7 +30,7 @@ def write_whole(path: Path, text: str, *, mode: int = 0o644) -> None:
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-                stream.write(text)
+                stream.writelines((text,) if isinstance(text, str) else text)
                 stream.flush()
                 os.fsync(stream.fileno())
                 os.fchmod(stream.fileno(), mode)

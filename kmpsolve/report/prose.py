@@ -103,8 +103,8 @@ class _Teller:
             yield from self._behind()
         if self.story.works_up_to and self.story.since:
             yield (
-                f"The last kernel on which it works is {evr(self.story.works_up_to)}; it fails since "
-                f"{evr(self.story.since)}."
+                f"The last kernel on which {self.entry.name} works is {evr(self.story.works_up_to)}; "
+                f"it fails since {evr(self.story.since)}."
             )
         yield from self._when()
         yield from self._modules()
@@ -140,7 +140,7 @@ class _Teller:
                 yield f"{self.subject} uses {some}, which does not load there either"
             else:
                 verb = "has another version" if count == 1 else "have other versions"
-                yield f"{some} {verb} in the build that fits the kernel"
+                yield f"{some} that {self.subject} uses {verb} in the build that fits the kernel"
         for cause in self.entry.causes:
             if cause.kind == "exact-kernel":
                 yield f"{self.subject} was built for kernel {cause.packages[0]} and no other"

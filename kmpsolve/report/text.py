@@ -38,6 +38,9 @@ _FITS_BUT: dict[str, str] = {
     "signature": "is not signed as required",
 }
 
+_GRAVE = ("would-not-boot", "would-lose-network")
+"""What a blocked plan says before anything else."""
+
 
 def render_plan(plan: Plan, terminal: Terminal, stories: Stories | None = None) -> str:
     """The whole plan, a section a flavor.
@@ -58,6 +61,9 @@ def render_plan(plan: Plan, terminal: Terminal, stories: Stories | None = None) 
 
 def _flavor(plan: Plan, flavor: FlavorPlan, terminal: Terminal, stories: Stories) -> Iterator[str]:
     yield from _headline(flavor, terminal)
+    grave = [w.message for kmp in flavor.kmps for w in kmp.warnings if w.reference in _GRAVE]
+    for message in grave:
+        yield from terminal.wrapped("  ", terminal.tone(message, "bad"))
     if flavor.kmps:
         yield ""
         yield from _kmp_table(flavor, terminal)
@@ -89,7 +95,7 @@ def _flavor(plan: Plan, flavor: FlavorPlan, terminal: Terminal, stories: Stories
         yield terminal.tone("What you can do", "strong")
         yield from ways_out(flavor.ways_out, terminal)
     notes = [warning.message for warning in flavor.warnings]
-    notes += [warning.message for kmp in flavor.kmps for warning in kmp.warnings]
+    notes += [w.message for kmp in flavor.kmps for w in kmp.warnings if w.reference not in _GRAVE]
     if flavor.modules_lost:
         notes.append(f"the new kernel no longer ships {few(flavor.modules_lost)}, and no KMP replaces it")
     if notes:
@@ -162,7 +168,8 @@ def _broken_before(kmp: KmpPlan) -> bool:
 
 def _kmp_table(flavor: FlavorPlan, terminal: Terminal) -> Iterator[str]:
     """A line for each KMP, blocked ones last, next to their causes; stacked where that is too wide."""
-    kmps = sorted(flavor.kmps, key=lambda kmp: (kmp.decision == "blocked", kmp.name))
+    # The plan has its own order: what this machine cannot boot without comes first among the blocked.
+    kmps = sorted(flavor.kmps, key=lambda kmp: kmp.decision == "blocked")
     unchanged = [kmp for kmp in kmps if kmp.decision == "reuse"]
     if flavor.verdict == "blocked" and len(unchanged) > _SHOWN_UNCHANGED:
         names = ", ".join(kmp.name for kmp in unchanged)

@@ -9,9 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 
+from kmpsolve.cache.symbols import PREFIX
 from kmpsolve.model.symbols import SymbolTable, symbol_flavors
 
 __all__ = ["Capabilities"]
+
+_CLASS = re.compile(rf"{PREFIX}ksym\((?P<flavor>[^()]*)\):")
 
 _BUILT_FOR = re.compile(r".+-kmp-[A-Za-z0-9_]+-k(?P<krel>\d.*)")
 
@@ -54,6 +57,8 @@ class Capabilities:
             if text.startswith("ksym("):
                 symbols.append(capability)
                 texts.append(text)
+            elif match := _CLASS.match(text):
+                self._learn_need(capability, match["flavor"])
             else:
                 self._learn_other(capability, text)
         flavors = symbol_flavors(texts)
@@ -68,6 +73,11 @@ class Capabilities:
                 self.by_flavor[flavor].add(capability)
             except KeyError:
                 self.by_flavor[flavor] = {capability}
+
+    def _learn_need(self, capability: int, flavor: str) -> None:
+        self.symbols.add(capability)
+        self.needs.add(capability)
+        self.by_flavor.setdefault(flavor, set()).add(capability)
 
     def _learn_other(self, capability: int, text: str) -> None:
         need = self._table.need(capability)

@@ -39,6 +39,13 @@ _KINDS: dict[int, ReasonKind] = {
     solv.Solver.SOLVER_RULE_JOB_UNKNOWN_PACKAGE: "missing",
     solv.Solver.SOLVER_RULE_JOB_UNSUPPORTED: "asked",
 }
+_ABOUT_JOBS = {
+    solv.Solver.SOLVER_RULE_JOB,
+    solv.Solver.SOLVER_RULE_JOB_NOTHING_PROVIDES_DEP,
+    solv.Solver.SOLVER_RULE_JOB_PROVIDED_BY_SYSTEM,
+    solv.Solver.SOLVER_RULE_JOB_UNKNOWN_PACKAGE,
+    solv.Solver.SOLVER_RULE_JOB_UNSUPPORTED,
+}
 _IGNORED = {
     solv.Solver.SOLVER_RULE_LEARNT,
     solv.Solver.SOLVER_RULE_PKG,
@@ -86,6 +93,10 @@ def read_problems(problems: list[solv.Problem], original: Callable[[int], int]) 
                     raise SolverError(
                         f"libsolv reports a rule of type {info.type:#x}", reference="unknown-rule"
                     )
+                if info.type in _ABOUT_JOBS:
+                    # Their fields hold positions in libsolv's own arrays: reading them as packages crashes.
+                    found.add(Reason(kind, 0, 0, ""))
+                    continue
                 found.add(
                     Reason(
                         kind,

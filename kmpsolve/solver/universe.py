@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import solv
 
+from kmpsolve.cache.symbols import PREFIX
 from kmpsolve.errors import MetadataError
 from kmpsolve.metadata.content import Content, Patch
 from kmpsolve.model.evr import Evr
@@ -226,6 +227,19 @@ class Universe:
 
     # packages
 
+    @property
+    def repositories(self) -> tuple[str, ...]:
+        """Aliases of what is loaded, in that order."""
+        return tuple(self._repos)
+
+    def first_handle(self, alias: str) -> int:
+        """The handle of a repository's first package; the others follow."""
+        return next((int(solvable.id) for solvable in self._repos[alias].solvables_iter()), 0)
+
+    def vendor_of(self, solvable: solv.XSolvable) -> str:
+        """A package's vendor as it spells itself."""
+        return self._vendors.get(int(solvable.id), solvable.vendor or "")
+
     def package(self, solvable: solv.XSolvable) -> Package:
         """The value for a solvable; made once."""
         handle = int(solvable.id)
@@ -236,7 +250,7 @@ class Universe:
             known = self._packages[handle] = Package(
                 handle=handle,
                 nevra=nevra,
-                vendor=self._vendors.get(handle, solvable.vendor or ""),
+                vendor=self.vendor_of(solvable),
                 repository=None if installed else solvable.repo.name,
                 priority=-int(solvable.repo.priority),
                 barred=None if installed else self._barred(solvable, nevra),
@@ -283,6 +297,8 @@ class Universe:
         provides, requires = solv.SOLVABLE_PROVIDES, solv.SOLVABLE_REQUIRES
         symbolic = self._starting("ksym(", provides) | self._starting("kmod(", provides)
         found = self._starting("ksym(", requires)
+        symbolic |= self._starting(PREFIX, provides)
+        found |= self._starting(PREFIX, requires)
         unames: dict[int, str] = {}
         for place in self._places_of("kernel", provides):
             if place.str.startswith("kernel("):
@@ -365,7 +381,7 @@ class Universe:
             main=main.package,
             packages=tuple(kernel.package for kernel in joined),
             exports=(exports := Exports(partial(_joint, joined), self.table)),
-            modules=Modules(lambda: exports.capabilities, self.pool.dep2str),
+            modules=Modules(lambda: self.table.texts(exports.capabilities, "kmod(")),
             obsoletes=tuple(obsoletes),
         )
 
@@ -413,7 +429,7 @@ class Universe:
             needs=needs,
             damaged=tuple(sorted(damaged)),
             exports=Exports(lambda: exports, self.table),
-            modules=Modules(lambda: modules, spell),
+            modules=Modules(lambda: map(spell, modules)),
             obsoletes=tuple(map(spell, solvable.lookup_idarray(solv.SOLVABLE_OBSOLETES))),
             built_for=built_for.replace("-", "_"),
             module_folders=folders,
@@ -747,7 +763,7 @@ class Universe:
 
     def spelled(self, exports: Exports) -> list[str]:
         """The capabilities of an exports set as text, sorted."""
-        return sorted(map(self.pool.dep2str, exports.capabilities))
+        return sorted(self.table.texts(exports.capabilities))
 
 
 def _joint(kernels: Iterable[KernelPackage]) -> frozenset[int]:

@@ -36,6 +36,7 @@ _NO_KERNEL = frozenset(
 )
 _MODULES = re.compile(r"(?:kmod|ksym)\(|/(?:usr/)?lib/modules/", re.MULTILINE)
 _SETTING = re.compile(r"^[ \t]*on_error[ \t]*=[ \t]*[\"'](\w*)[\"']", re.MULTILINE)
+_KEEPS = re.compile(r"^[ \t]*keep_last_good[ \t]*=[ \t]*true", re.MULTILINE)
 _PIDFD_OPEN, _PIDFD_GETFD = 434, 438
 _JOURNAL = "/run/systemd/journal/socket"
 _ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/root"}
@@ -216,20 +217,28 @@ def last_on_error(root: str = "/") -> str:
     That is what the files say line by line, however wrong the rest of them is; else what the last configuration
     said that was right as a whole.
     """
+    found = ""
+    for text in _configuration(root):
+        said = _SETTING.findall(text)
+        found = ([value for value in said if value in ("warn", "abort")] or [found])[-1]
+    return found or remembered_on_error() or "warn"
+
+
+def _configuration(root: str) -> "list[str]":
+    """The texts of the configuration's files, weakest first."""
     folder = os.path.join(root, "etc/kmpsolve")
     try:
         names = [os.path.join("conf.d", name) for name in sorted(os.listdir(os.path.join(folder, "conf.d")))]
     except OSError:
         names = []
-    found = ""
+    texts = []
     for name in ["kmpsolve.toml"] + [name for name in names if name.endswith(".toml")]:
         try:
             with open(os.path.join(folder, name), encoding="utf-8", errors="replace") as file:
-                said = _SETTING.findall(file.read())
+                texts.append(file.read())
         except OSError:
             continue
-        found = ([value for value in said if value in ("warn", "abort")] or [found])[-1]
-    return found or remembered_on_error() or "warn"
+    return texts
 
 
 def remembered_on_error() -> str:
@@ -302,9 +311,7 @@ class Hook:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             return self._failed("libzypp's description of the transaction cannot be read (%s)" % error)
         if os.environ.get("KMPSOLVE_DISABLE") == "1":
-            line = "kmpsolve: not checked, since KMPSOLVE_DISABLE=1 is set"
-            self.caller.tell([line])
-            journal({"MESSAGE": line[10:], "KMPSOLVE_VERDICT": "disabled", "PRIORITY": "4"})
+            self._disabled(steps)
             return True
         try:
             answer = self._ask(steps)
@@ -314,7 +321,18 @@ class Hook:
         journal(fields)
         return self._go_on(action, message)
 
-    def _ask(self, steps: "list[dict[str, str]]") -> "dict[str, Any]":  # type: ignore[name-defined] # noqa: F821
+    def _disabled(self, steps: "list[dict[str, str]]") -> None:
+        """Let a transaction through unchecked; what keeps the last good kernel from purge is done all the same."""
+        line = "kmpsolve: not checked, since KMPSOLVE_DISABLE=1 is set"
+        self.caller.tell([line])
+        journal({"MESSAGE": line[10:], "KMPSOLVE_VERDICT": "disabled", "PRIORITY": "4"})
+        if any(_KEEPS.search(text) for text in _configuration("/")):
+            try:
+                self._ask(steps, disabled=True)
+            except (OSError, ValueError) as error:
+                _log(("kmpsolve: %s\n" % error).encode("utf-8", "replace"))
+
+    def _ask(self, steps: "list[dict[str, str]]", disabled: bool = False) -> "dict[str, Any]":  # type: ignore[name-defined] # noqa: F821
         """Ask the second stage.
 
         Raises
@@ -328,6 +346,7 @@ class Hook:
             python = file.read().rstrip("\n")
         question = {
             "steps": steps,
+            "disabled": disabled,
             "arguments": self.caller.arguments,
             "caller": self.caller.name,
             "pid": self.caller.pid,

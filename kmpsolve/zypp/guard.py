@@ -16,13 +16,14 @@ from kmpsolve.errors import ConfigError, PrivilegeError
 from kmpsolve.model.evr import Evr
 from kmpsolve.model.nevra import Nevra
 from kmpsolve.model.package import KernelUnit, Package
+from kmpsolve.model.plan import Plan
 from kmpsolve.planner.evaluation import Evaluation, evaluate
 from kmpsolve.planner.system import FlavorSystem
 from kmpsolve.request import Request
 from kmpsolve.session import Loaded
 from kmpsolve.zypp.lockfile import HOLD, KEEP, OwnLock, own_locks, rewrite
 
-__all__ = ["Guarded", "Held", "free_patches", "hold", "installed_service", "locks_path", "standing", "survey", "switch", "write"]
+__all__ = ["Guarded", "Held", "free_patches", "hold", "installed_service", "keep", "locks_path", "standing", "survey", "switch", "write"]
 
 _SERVICE = Path("/usr/lib/zypp/plugins/services/kmpsolve")
 _SHARED = ("devel", "source", "macros", "syms", "docs")
@@ -179,6 +180,35 @@ def hold(loaded: Loaded, root: Path) -> list[str]:
     keeps = tuple(lock for lock in mine if lock.comment == KEEP)
     rewrite(locks_path(root), guarded.locks + keeps, frozenset((HOLD, KEEP)))
     return [f"{one.kernel.name} {one.kernel.nevra.evr}" for one in guarded.held]
+
+
+def keep(plan: Plan, root: Path) -> None:
+    """Keep the last kernel that is good for every KMP, if the one that boots next is not.
+
+    Parameters
+    ----------
+    plan
+        The judgement of a transaction that goes on. Flavors that it does not touch keep what they have.
+
+    Raises
+    ------
+    PrivilegeError, ConfigError
+        If the lock cannot be written.
+    """
+    judged = {f"kernel-{flavor.flavor}" for flavor in plan.flavors}
+    locks = {lock for lock in standing(root) if lock.comment == KEEP and lock.name.removesuffix("-base") not in judged}
+    for flavor in plan.flavors:
+        counted = {kmp.name for kmp in flavor.kmps if kmp.waived is None}
+        kernels = {kernel.uname_r: Nevra.parse(kernel.nevra) for kernel in flavor.current}
+        good = [
+            row.uname_r
+            for row in flavor.boot_matrix
+            if all(use.via != "none" for name, use in row.kmps.items() if name in counted)
+        ]
+        if good and good[0] != flavor.boot_matrix[0].uname_r and good[0] in kernels:
+            nevra = kernels[good[0]]
+            locks.add(OwnLock(name=nevra.name, evr=str(nevra.evr), comment=KEEP))
+    rewrite(locks_path(root), sorted(locks), frozenset((KEEP,)))
 
 
 def locks_path(root: Path) -> Path:

@@ -88,6 +88,8 @@ def merged(text: str, wanted: Iterable[OwnLock], comments: frozenset[str]) -> st
         if mine in missing:
             missing.discard(mine)
             kept.append(block.raw)
+        else:
+            kept.append(_around(block.raw))
     result = "".join(kept)
     for new in sorted(missing):
         if result and not result.endswith("\n"):
@@ -96,6 +98,16 @@ def merged(text: str, wanted: Iterable[OwnLock], comments: frozenset[str]) -> st
             result += "\n"
         result += new.block() + "\n"
     return result
+
+
+def _around(raw: str) -> str:
+    """What is left of a block without its attributes and the one empty line that ends it."""
+    lines = raw.splitlines(keepends=True)
+    attributes = [n for n, line in enumerate(lines) if ":" in line and not line.startswith("#")]
+    after = lines[attributes[-1] + 1 :]
+    if after and not after[0].strip():
+        del after[0]
+    return "".join(lines[: attributes[0]] + after)
 
 
 def rewrite(path: Path, wanted: Iterable[OwnLock], comments: frozenset[str]) -> bool:
@@ -117,6 +129,8 @@ def rewrite(path: Path, wanted: Iterable[OwnLock], comments: frozenset[str]) -> 
         for _ in range(_ATTEMPTS):
             found = _exchange(path, new, before)
             if found == before:
+                if not new and not path.read_bytes():
+                    path.unlink()  # as it was before our first lock
                 return True
             # Somebody else's file came out: ours is in place, and is made again from theirs.
             before = new.encode("utf-8", "surrogateescape")

@@ -21,6 +21,11 @@ __all__ = ["Reading", "loaded_modules", "read_caches", "root_of"]
 
 _TEMPORARY = "/var/tmp"
 _ROOT_OPTIONS = ("--root", "-R", "--installroot")
+_VALUED_OPTIONS = frozenset(
+    ("-c", "--config", "--userdata", "-D", "--reposd-dir", "-C", "--cache-dir", "--raw-cache-dir", "--solv-cache-dir")
+    + ("--pkg-cache-dir", "-p", "--plus-repo", "--plus-content", "--releasever")
+)
+"""zypper's global options whose value may be the next word."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,14 +38,15 @@ class Reading:
 
 def root_of(arguments: Sequence[str]) -> Path:
     """The root that zypper was told to work on."""
-    for number, word in enumerate(arguments):
-        name, equals, value = word.partition("=")
+    words = iter(arguments[1:])
+    for word in words:
+        if not word.startswith("-"):
+            break  # the verb; after it -R means something else
+        name, equals, value = word.partition("=") if word.startswith("--") else (word[:2], word[2:], word[2:])
         if name in _ROOT_OPTIONS:
-            return Path(value if equals else (arguments[number + 1] if number + 1 < len(arguments) else "/"))
-        if word.startswith("-R") and len(word) > 2:
-            return Path(word[2:])
-        if not word.startswith("-") and number > 0:
-            break
+            return Path(value if equals else next(words, "/"))
+        if name in _VALUED_OPTIONS and not equals:
+            next(words, None)
     return Path("/")
 
 

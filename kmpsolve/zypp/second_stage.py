@@ -64,12 +64,16 @@ def answer(question: Mapping[str, Any], arguments: list[str]) -> dict[str, Any]:
     )
     plan = judge_transaction(loaded.universe, loaded.request, loaded.inputs, transition)
     _publish(plan)
-    action = _action(plan, config)
+    action = "warn" if question["disabled"] else _action(plan, config)
     held: list[str] = []
     if action == "hold":
         from kmpsolve.zypp.guard import hold
 
         held = hold(read_caches(root, Request(running=running), config, without_holds=True).loaded, root)
+    if action == "warn" and config.keep_last_good:
+        from kmpsolve.zypp.guard import keep
+
+        keep(plan, root)
     if action in ("abort", "hold"):
         message = words.stopped(plan, arguments, held=held, snapper=_snapper_beside_us())
     elif plan.verdict == "blocked":

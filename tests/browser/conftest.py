@@ -15,6 +15,7 @@ import pytest
 from selenium.webdriver import Chrome
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.remote.webelement import WebElement
 
 ARTEFACTS = Path(__file__).parents[2] / ".cache" / "artefacts"
 _FLAGS = (
@@ -46,14 +47,19 @@ class Browser:
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
         self.driver.get(page.as_uri())
-        self._drawn()
+        self.drawn()
 
-    def _drawn(self) -> None:
+    def drawn(self) -> None:
         """Wait until what came into sight is drawn, and what came into sight by that."""
         self.driver.execute_async_script(
             "const done = arguments[0]; let left = 5;"
             "(function next() { left -= 1; requestAnimationFrame(left ? next : () => done()); })();"
         )
+
+    def show(self, element: WebElement) -> None:
+        """Bring something into the middle of the window, as a person who looks for it does."""
+        self.run("arguments[0].scrollIntoView({block: 'center'})", element)
+        self.drawn()
 
     def run(self, script: str, *arguments: Any) -> Any:
         return self.driver.execute_script(script, *arguments)
@@ -81,13 +87,13 @@ class Browser:
         ]
 
     def seconds_of_work(self, page: Path) -> float:
-        """How long the page keeps the browser's main thread busy until it is drawn, other programs not counted."""
+        """How long the page keeps the main thread busy until it is drawn; other programs do not count."""
         self.driver.get("about:blank")
         self.driver.execute_cdp_cmd("Performance.disable", {})
         self.driver.execute_cdp_cmd("Performance.enable", {"timeDomain": "threadTicks"})
         before = self._task_seconds()
         self.driver.get(page.as_uri())
-        self._drawn()
+        self.drawn()
         after = self._task_seconds()
         return after - before if after > before else after
 
@@ -113,7 +119,9 @@ class Browser:
 
     def screenshot(self, name: str) -> Path:
         """Keep a picture of the whole page."""
-        width, height = self.run("const r = document.body.getBoundingClientRect(); return [innerWidth, r.bottom]")
+        width, height = self.run(
+            "const r = document.body.getBoundingClientRect(); return [innerWidth, r.bottom]"
+        )
         clip = {"x": 0, "y": 0, "width": width, "height": min(height, 8000), "scale": 1}
         shot = self.driver.execute_cdp_cmd(
             "Page.captureScreenshot", {"captureBeyondViewport": True, "clip": clip}

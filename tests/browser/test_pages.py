@@ -159,6 +159,7 @@ def test_sort_and_search_by_mouse(browser: Browser, large: dict[str, Path]) -> N
     )
     before = browser.run(column, table)
     button = browser.driver.find_element(By.CSS_SELECTOR, f"#{table} th button")
+    browser.show(button)
     button.click()
     up = browser.run(column, table)
     assert up == sorted(before) != before
@@ -166,6 +167,7 @@ def test_sort_and_search_by_mouse(browser: Browser, large: dict[str, Path]) -> N
     assert browser.run(column, table) == up[::-1]
     assert browser.run("return arguments[0].closest('th').getAttribute('aria-sort')", button) == "descending"
     box = browser.driver.find_element(By.CSS_SELECTOR, f"[data-search='{table}']")
+    browser.show(box)
     box.send_keys("vendor01 blocked")
     shown = browser.run(
         "return Array.from(document.querySelectorAll('#' + arguments[0] + ' tbody tr:not([hidden])'),"
@@ -184,6 +186,7 @@ def test_sort_and_search_by_mouse(browser: Browser, large: dict[str, Path]) -> N
 def test_numbers_sort_as_numbers(browser: Browser, tmp_path: Path) -> None:
     browser.open(pages.page("demo-blocked", tmp_path, "diff", "6.4.0-150600.23.25.1", "6.4.0-150600.23.30.1"))
     head = browser.driver.find_element(By.XPATH, "//table[@id='table-hits']//button[text()='symbols hit']")
+    browser.show(head)
     head.click()
     values = browser.run(
         "return Array.from(document.querySelectorAll('#table-hits tbody tr'),"

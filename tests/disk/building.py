@@ -29,7 +29,7 @@ def stock(kernel: DebianKernel) -> Mapping[str, Path]:
     return {
         module_name(str(path)): path
         for path in sorted(kernel.tree.rglob("*.ko*"))
-        if path.stat().st_size < 40_000
+        if path.stat().st_size < 14_000
     }
 
 

@@ -49,14 +49,18 @@ def _hold_against_depmod(building: Building, kernel: DebianKernel, forecast: For
     complaints = depmod(building.root, kernel.uname_r, "-ae", "-E", str(symvers))
     resolved = modules_dep(building.root, kernel.uname_r)
     prefix = f"/lib/modules/{kernel.uname_r}/"
-    assert {name: source.path.removeprefix(prefix) for name, source in forecast.sources.items()} == resolved
+    assert forecast.sources.keys() == resolved.keys()
+    for name, source in forecast.sources.items():
+        # Of two that are equally strong depmod takes what it reads last.
+        allowed = {path.removeprefix(prefix) for path in (source.path, *source.clashes)}
+        assert resolved[name] in allowed, (name, source)
     blamed = {
         module_name(line.split()[2])
         for line in complaints.splitlines()
         if any(words in line for words in _COMPLAINT)
     }
     for name, source in forecast.sources.items():
-        if source.via in ("native", "weak-updates"):
+        if source.via in ("native", "weak-updates") and not source.clashes:
             assert (source.state == "blocked") == (name in blamed), (name, source)
     return sum(source.via == "weak-updates" for source in forecast.sources.values())
 
@@ -66,7 +70,7 @@ def test_modules_come_from_where_depmod_finds_them(
     block: int, tmp_path: Path, near: tuple[DebianKernel, DebianKernel], far: DebianKernel
 ) -> None:
     linked = unfit = 0
-    for seed in range(block * 10, block * 10 + 10):
+    for seed in range(block * 8, block * 8 + 8):
         building = _world(seed, tmp_path / str(seed), (*near, far))
         disk = building.disk()
         building.link_as_foreseen()
@@ -85,7 +89,7 @@ def test_a_build_that_is_refused_would_make_depmod_complain(
 ) -> None:
     """The other direction: links that the forecast does not want are wrong, not merely unwanted."""
     tried = 0
-    for seed in range(20):
+    for seed in range(10):
         building = _world(seed, tmp_path / str(seed), (*near, far))
         building.link_as_foreseen()
         disk = building.disk()

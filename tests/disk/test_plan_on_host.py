@@ -17,6 +17,8 @@ from kmpsolve.metadata.rootpath import Root
 from kmpsolve.model.modalias import Modaliases
 from kmpsolve.model.plan import FlavorPlan, Plan
 from kmpsolve.planner import plan
+from kmpsolve.report.terminal import Terminal
+from kmpsolve.report.text import render_plan
 from kmpsolve.request import DiskView, KmpRule, MachineView, Policy, Request
 from kmpsolve.session import Loaded, Sources, load
 from kmpsolve.solver.transaction import update_everything
@@ -103,6 +105,16 @@ def test_blocked_drivers_of_the_root_disk_come_first(tmp_path: Path) -> None:
     assert "virtio_blk is loaded" in said["z-disk-kmp-default"]["in-use"]
     assert "the default route" in said["m-net-kmp-default"]["would-lose-network"]
     assert set(said["a-sound-kmp-default"]) == {"not-in-use"}
+
+
+def test_a_blocked_plan_says_first_that_the_machine_would_not_boot(tmp_path: Path) -> None:
+    loaded = _load([OLD, _kmp("a-sound", "snd_acme"), _kmp("z-disk", "virtio-blk")], [NEW])
+    text = render_plan(_plan(loaded, live("virtio", tmp_path)), Terminal(width=200))
+    _, second, *rest = text.splitlines()
+    assert second.startswith("  this machine would not boot: z-disk-kmp-default drives the root file system")
+    table = [line for line in rest if line.startswith("  blocked")]
+    assert ["z-disk" in line for line in table] == [True, False]
+    assert "would not boot" not in "".join(rest)
 
 
 def test_offline_nothing_is_said_of_use() -> None:

@@ -120,10 +120,11 @@ class Host(Sandbox):
         multiversion: bool = True,
         configuration: str | None = None,
         more: Iterable[PackageSpec] = (),
+        shared: Iterable[Path] = (),
         unprivileged: bool | None = None,
     ) -> None:
         conf = ZYPP_CONF if multiversion else NO_MULTIVERSION
-        super().__init__(shared=[cache.root(), *_python_folders()], zypp_conf=conf, unprivileged=unprivileged)
+        super().__init__(shared=[cache.root(), *_python_folders(), *shared], zypp_conf=conf, unprivileged=unprivileged)
         self._installed = [*specs(*installed), *more]
         self._hook = hook
         self._configuration = configuration

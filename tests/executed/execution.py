@@ -146,7 +146,7 @@ def _flavor_served(said: Mapping[str, Any], before: System, after: System) -> li
         elif said["verdict"] == "unverified" and any(not heir.verifiable for heir in heirs):
             continue
         elif modules <= before.unit(before.used_on(builds)).modules and not _taken(builds, after):
-            found.append(f"{name} has no build that works on {kernel}, which only has the old in-tree modules")
+            found.append(f"{name} has no build that works on {kernel}, which has only in-tree modules")
         if not modules <= there:
             found.append(f"{name}: {sorted(modules - there)} do not load on {kernel}")
     return found
@@ -181,7 +181,7 @@ def purge(sandbox: Sandbox, running: str) -> Finished:
 
 
 def _purged(sandbox: Sandbox, plan: Mapping[str, Any], before: System, after: System) -> list[str]:
-    """What purge-kernels takes at the boot of each flavor's next kernel and was not foretold, or not taken."""
+    """What purge-kernels takes when each flavor's next kernel boots, where that was foretold otherwise."""
     found: list[str] = []
     assert sandbox.run(["cp", "-a", "/var/lib/rpm", _SAVED]).code == 0
     for said in plan["flavors"]:

@@ -1,8 +1,8 @@
 """The transactions of 209 random universes, carried out by the real zypper (1,100 others in the deep run).
 
-Every universe is one for which there is something to do: real RPMs, a plan read from the real rpmdb and the
-repositories, its command, then purge-kernels. What fails prints the smallest world that does; put it in a file
-and see all of it with ``python -m tests.executed.execution FILE``.
+Every universe is one for which there is something to do: real RPMs, a plan read from the real rpmdb and
+repositories, its command, then purge-kernels. What fails prints the smallest world that does; put it in a
+file and see all of it with ``python -m tests.executed.execution FILE``.
 """
 
 from __future__ import annotations

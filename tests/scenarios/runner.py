@@ -54,7 +54,7 @@ def ask(scenario: Scenario, source: str, work: Path, *words: str) -> Answer:
     arguments = [verb, *rest, "--installed", str(_packages(source, scenario.installed))]
     # Patches are metadata's, and zypp reads a repository's priority from a .repo file: both need rpm-md.
     if _needs_root(scenario):
-        arguments += ["--root", str(_root(scenario, work / "root"))]
+        arguments += ["--root", str(make_root(scenario, work / "root"))]
     else:
         for entry in scenario.repositories:
             kind = "rpm-md" if entry.patches else source
@@ -112,7 +112,7 @@ def _repository(entry: Repository, source: str, work: Path) -> Path:
     return broken
 
 
-def _root(scenario: Scenario, root: Path) -> Path:
+def make_root(scenario: Scenario, root: Path) -> Path:
     """Make the root folder: zypp's configuration and one .repo file for each repository."""
     system = scenario.system or System()
     zypp = root / "etc" / "zypp"

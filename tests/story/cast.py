@@ -5,8 +5,10 @@ from __future__ import annotations
 import gzip
 import re
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import combinations
+from functools import cache
+from itertools import groupby
 from pathlib import Path
 
 from kmpsolve.model.evr import Evr
@@ -41,6 +43,7 @@ class Kernel:
     def vmlinuz(self) -> str:
         return f"/boot/vmlinuz-{self.uname_r}"
 
+    @cache  # noqa: B019 - three kernels, and 14 MB to read for each
     def package(self) -> PackageSpec:
         symvers = self.debian.symvers_file.read_bytes()
         exports = (line.split("\t") for line in symvers.decode().splitlines())
@@ -115,12 +118,12 @@ def _modversions(module: Path) -> list[list[str]]:
 
 
 def scriptlets() -> PackageSpec:
-    """What kernels and KMPs call when they are installed."""
+    """What kernels and KMPs call when they are installed, and the shell, which no RPM provides here."""
     return PackageSpec(
         name="suse-module-tools",
         version="1",
         release="1",
-        provides=("suse-kernel-rpm-scriptlets",),
+        provides=("suse-kernel-rpm-scriptlets", "/bin/sh"),
         contents=((_WEAK_MODULES, (Path(__file__).parent / "weak-modules2").read_bytes()),),
     )
 
@@ -138,8 +141,8 @@ class Cast:
     new: Kernel
 
 
-def cast() -> Cast:
-    """Choose among the kernels that Debian has today: neighbours, so that little else is different."""
+def _builds() -> Iterator[DebianKernel]:
+    """The last four builds of each series; the archive keeps more, not all of them whole."""
     names = debian.package_names()
     found = [
         DebianKernel(uname_r=name.removeprefix("linux-headers-"))
@@ -148,9 +151,15 @@ def cast() -> Cast:
         and name.replace("headers", "image") in names
     ]
     kernels = sorted(found, key=lambda kernel: Evr.parse(kernel.abi))
-    for old, safe in combinations(kernels, 2):
-        later = kernels[kernels.index(safe) + 1 :]
-        if later and old.symvers.crcs == safe.symvers.crcs:
-            return Cast(old=Kernel(debian=old), safe=Kernel(debian=safe), new=Kernel(debian=later[0]))
+    for _, series in groupby(kernels, key=lambda kernel: kernel.abi.split(".")[:2]):
+        yield from list(series)[-4:]
+
+
+def cast() -> Cast:
+    """Choose among the kernels that Debian has today: neighbours, so that little else is different."""
+    kernels = list(_builds())
+    for old, safe, new in zip(kernels, kernels[1:], kernels[2:], strict=False):
+        if old.symvers.crcs == safe.symvers.crcs != new.symvers.crcs:
+            return Cast(old=Kernel(debian=old), safe=Kernel(debian=safe), new=Kernel(debian=new))
     old, new = debian.kernel_pairs()[0]
     return Cast(old=Kernel(debian=old), safe=None, new=Kernel(debian=new))

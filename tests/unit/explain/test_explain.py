@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -104,8 +105,6 @@ def test_unknown(asked: str, message: str, hint: str, tmp_path: Path) -> None:
 def test_only_in_a_repository(tmp_path: Path) -> None:
     scenario = fixture.load("lustre-on-zfs")
     here = [package for package in scenario.installed if not package.name.startswith("zfs-kmp")]
-    import dataclasses
-
     answer = runner.ask(
         dataclasses.replace(scenario, installed=tuple(here)), "rpm-md", tmp_path, "explain", "zfs-kmp-default"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 import subprocess
@@ -66,6 +67,16 @@ def test_diff_without_a_hit_is_exit_0(tmp_path: Path) -> None:
     answer = _ask("reuse", tmp_path, "diff", "6.4.0-150600.23.25", "6.4.0-150600.23.30.1", "--format", "json")
     assert answer.exit == 0
     assert json.loads(answer.stdout)["kmps"] == []
+
+
+def test_no_kernel_has_to_be_installed(tmp_path: Path) -> None:
+    """Two kernels in a repository, and a system that is none: a build host, a container."""
+    scenario = fixture.load("demo-blocked")
+    drivers = tuple(package for package in scenario.installed if not package.name.startswith("kernel-"))
+    bare = dataclasses.replace(scenario, installed=drivers)
+    answer = runner.ask(bare, "rpm-md", tmp_path, "diff", MIDDLE, NEW, "--format", "json")
+    assert answer.exit == 4
+    assert len(json.loads(answer.stdout)["kmps"]) == 2
 
 
 def test_an_exact_kernel_is_a_hit_without_symbols(tmp_path: Path) -> None:

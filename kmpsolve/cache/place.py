@@ -1,0 +1,157 @@
+"""Where caches lie, and whom they are believed from.
+
+A cache is a folder that is written under another name and moved into place whole: readers find all of it or
+nothing, and of two writers the second loses, having written the same. It is believed only if nobody but root
+and this user can have written it, and if every file has the checksum that the folder's own list states.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import shutil
+import stat
+import tempfile
+import time
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+
+__all__ = ["Stored", "folder", "read", "write"]
+
+FORMAT = 1
+"""Raised whenever the same folder would be read in another way."""
+
+_SHARED = Path("/var/cache/kmpsolve")
+_LIST = "list.json"
+_KEPT = 4
+"""This many caches are kept; a system has one."""
+
+_ABANDONED = 3600
+"""Seconds after which an unfinished cache is nobody's any more."""
+
+
+def folder() -> Path | None:
+    """The folder that caches are written to; ``None`` if there are to be none.
+
+    ``KMPSOLVE_CACHE`` names another one; empty, it switches caches off.
+    """
+    named = os.environ.get("KMPSOLVE_CACHE")
+    if named is not None:
+        return Path(named) if named else None
+    if os.geteuid() == 0:
+        return _SHARED
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 (may have no home)
+    return Path(home) / "kmpsolve" if os.path.isabs(home) else None  # noqa: PTH117
+
+
+def _candidates() -> list[Path]:
+    mine = folder()
+    if mine is None:
+        return []
+    return [mine] if mine == _SHARED or "KMPSOLVE_CACHE" in os.environ else [mine, _SHARED]
+
+
+class Stored:
+    """The files of a cache, open; they stay readable when it is replaced meanwhile."""
+
+    def __init__(self, files: Mapping[str, int]) -> None:
+        self._files = dict(files)
+
+    def block(self, name: str) -> memoryview:
+        """The bytes of a file."""
+        file = self._files[name]
+        size = os.fstat(file).st_size
+        return memoryview(mmap.mmap(file, size, prot=mmap.PROT_READ)) if size else memoryview(b"")
+
+    def path(self, name: str) -> Path:
+        """A path that leads to the file even if it has no name any more."""
+        return Path(f"/proc/self/fd/{self._files[name]}")
+
+    def close(self) -> None:
+        """Close all of them."""
+        for file in self._files.values():
+            os.close(file)
+        self._files = {}
+
+
+def read(name: str) -> Stored | None:
+    """Open the cache `name`; ``None`` if there is none that can be believed."""
+    for place in _candidates():
+        stored = _read(place, name)
+        if stored is not None:
+            return stored
+    return None
+
+
+def _read(place: Path, name: str) -> Stored | None:
+    files: dict[str, int] = {}
+    try:
+        for above in (place, place / name):
+            if not _only_ours(os.lstat(above)):
+                return None
+        files[_LIST] = _open(place / name / _LIST)
+        listed = json.loads(Stored(files).block(_LIST).tobytes())
+        for file, checksum in listed["files"].items():
+            files[file] = _open(place / name / file)
+            if zlib.crc32(Stored({file: files[file]}).block(file)) != checksum:
+                raise ValueError(file)
+        if listed["format"] != FORMAT or not Path("/proc/self/fd").is_dir():
+            raise ValueError(listed["format"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        Stored(files).close()
+        return None
+    return Stored(files)
+
+
+def _open(path: Path) -> int:
+    file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    status = os.fstat(file)
+    if not (stat.S_ISREG(status.st_mode) and _only_ours(status)):
+        os.close(file)
+        raise PermissionError(path)
+    return file
+
+
+def _only_ours(status: os.stat_result) -> bool:
+    """Whether nobody but root and this user can have written a file or folder."""
+    return status.st_uid in (0, os.geteuid()) and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
+def write(name: str, files: Mapping[str, bytes]) -> bool:
+    """Write the cache `name`; False if it cannot be written, which is nobody's loss."""
+    place = folder()
+    if place is None:
+        return False
+    draft = None
+    try:
+        place.mkdir(mode=0o755, parents=True, exist_ok=True)
+        if not _only_ours(os.lstat(place)):
+            return False
+        draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=place))
+        checksums = {file: zlib.crc32(content) for file, content in files.items()}
+        listed = json.dumps({"format": FORMAT, "files": checksums}).encode()
+        for file, content in {**files, _LIST: listed}.items():
+            path = draft / file
+            path.write_bytes(content)
+            path.chmod(0o644)
+        draft.chmod(0o755)
+        if _read(place, name) is None:
+            shutil.rmtree(place / name, ignore_errors=True)
+        draft.rename(place / name)
+        _forget_old(place)
+    except OSError:
+        return False
+    finally:
+        if draft is not None:
+            shutil.rmtree(draft, ignore_errors=True)
+    return True
+
+
+def _forget_old(place: Path) -> None:
+    by_age = sorted(((path.stat().st_mtime, path) for path in place.iterdir()), reverse=True)
+    views = [path for _, path in by_age if not path.name.startswith(".")]
+    left = [path for age, path in by_age if path.name.startswith(".") and age < time.time() - _ABANDONED]
+    for old in [*views[_KEPT:], *left]:
+        shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,182 @@
+"""What does the work of an audit: this machine's cores, or a Dask cluster. The answer is the same."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import chain
+from types import TracebackType
+from typing import Self
+
+from kmpsolve.config import Config
+from kmpsolve.errors import ConfigError, MetadataError, RequestError
+from kmpsolve.fleet.audit import STATE_KEYS, Audit, Prober, conclude
+from kmpsolve.fleet.children import Died, cores, in_children
+from kmpsolve.fleet.deciding import Bench, Decided, Probe
+from kmpsolve.fleet.gathering import gather
+from kmpsolve.fleet.progress import Bar
+from kmpsolve.fleet.reading import Batch, Piece, Reader, pieces
+from kmpsolve.request import Request
+from kmpsolve.session import Sources, now
+
+__all__ = ["Engine", "cluster", "machine"]
+
+
+class Engine(ABC):
+    """Reads pieces and decides states somewhere; everything else is done here, the same for all.
+
+    Parameters
+    ----------
+    where
+        The repositories that hosts are judged with.
+    """
+
+    def __init__(self, where: Sources, request: Request, config: Config) -> None:
+        self.where = where
+        self.request = request
+        self.config = config
+        self.bench = Bench(where, request, config)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of whatever did the work."""
+
+    @abstractmethod
+    def read(self, reader: Reader, cut: Iterable[Piece]) -> Iterator[tuple[int, Batch]]:
+        """Read pieces, by their number, as they are ready."""
+
+    @abstractmethod
+    def decide(self, states: Sequence[bytes]) -> Iterator[tuple[int, Decided]]:
+        """Decide states, by their number, as they are ready."""
+
+    @abstractmethod
+    def probe(self, probes: Sequence[Probe]) -> Iterator[tuple[int, tuple[bool, ...]]]:
+        """Answer probes, by their number, as they are ready."""
+
+    @abstractmethod
+    def other(self, where: Sources) -> Engine:
+        """The same engine with other repositories."""
+
+    def audit(self, inventories: Sequence[str], group_by: str | None, bar: Bar) -> Audit:
+        """Audit everything in these inventories.
+
+        Raises
+        ------
+        MetadataError
+            If there is nothing that can be read.
+        RequestError
+            If no host has the kernel that is asked for.
+        """
+        label = group_by if group_by not in STATE_KEYS else None
+        reader = Reader(label, self.bench.relevant_names())
+        batches: dict[int, Batch] = {}
+        hosts = 0
+        for number, batch in self.read(reader, pieces(inventories)):
+            batches[number] = batch
+            hosts += len(batch.hosts)
+            bar.step("reading hosts", hosts, None)
+        fleet = gather(batches.pop(number) for number in sorted(batches))
+        if not fleet.hosts:
+            first = fleet.damaged[0] if fleet.damaged else None
+            where = f"{first.source}:{first.line}" if first and first.line else first.source if first else None
+            raise MetadataError(
+                f"nothing in the inventory can be read: {first.reason if first else 'it is empty'}",
+                reference="no-inventory",
+                where=where,
+                hint="make one with: kmpsolve collect >> fleet.jsonl",
+            )
+        decided = self._decided(fleet.distinct, bar)
+        self._check_kernel(decided)
+        stale_before = now() - self.config.metadata_max_age
+        prober = Prober(fleet.distinct, decided, self.probe)
+        return conclude(fleet, decided, prober, group_by=group_by, stale_before=stale_before)
+
+    def _decided(self, states: Sequence[bytes], bar: Bar) -> list[Decided]:
+        found: dict[int, Decided] = {}
+        for number, one in self.decide(states):
+            found[number] = one
+            bar.step("deciding states", len(found), len(states))
+        return [found[number] for number in range(len(states))]
+
+    def _check_kernel(self, decided: Sequence[Decided]) -> None:
+        kernel = self.request.kernel
+        asked = kernel not in (None, "latest", "newest-safe") and any(one.refused for one in decided)
+        if asked and not any(one.flavors for one in decided):
+            raise RequestError(
+                f"no kernel {kernel} is installed or in a repository for any host",
+                reference="unknown-kernel",
+                where="--kernel",
+                hint="see the kernels with: kmpsolve matrix",
+            )
+
+    def with_repositories(self, audit: Audit, more: Sequence[tuple[str, str]], bar: Bar) -> Audit:
+        """Add what the audit would be with more repositories."""
+        taken = {one.alias for one in self.bench.inputs.repositories}
+        named = [(f"{alias}+" if alias in taken else alias, source) for alias, source in more]
+        with self.other(replace(self.where, extra=(*self.where.extra, *named))) as other:
+            decided = other._decided(audit.fleet.distinct, bar)
+        return audit.with_repositories([alias for alias, _ in more], decided)
+
+
+class _Machine(Engine):
+    def __init__(self, where: Sources, request: Request, config: Config, at_once: int) -> None:
+        super().__init__(where, request, config)
+        self._at_once = at_once
+
+    def read(self, reader: Reader, cut: Iterable[Piece]) -> Iterator[tuple[int, Batch]]:
+        ahead = iter(cut)
+        some = [piece for _, piece in zip(range(2), ahead, strict=False)]
+        if len(some) == 1:  # not worth a child
+            yield 0, reader.read(some[0])
+            return
+        for number, batch in in_children(chain(some, ahead), reader.read, self._at_once):
+            if isinstance(batch, Died):
+                raise MetadataError(f"the inventory cannot be read: a process {batch.reason}", reference="child-died")
+            yield number, batch
+
+    def decide(self, states: Sequence[bytes]) -> Iterator[tuple[int, Decided]]:
+        return self.bench.decide(states, self._at_once)
+
+    def probe(self, probes: Sequence[Probe]) -> Iterator[tuple[int, tuple[bool, ...]]]:
+        return self.bench.probe(probes, self._at_once)
+
+    def other(self, where: Sources) -> Engine:
+        return _Machine(where, self.request, self.config, self._at_once)
+
+
+def machine(where: Sources, request: Request, config: Config, jobs: int | None = None) -> Engine:
+    """This machine, with `jobs` processes at a time, by default one for each core.
+
+    Raises
+    ------
+    KmpsolveError
+        If no repository can be read.
+    """
+    return _Machine(where, request, config, max(1, jobs or cores()))
+
+
+def cluster(address: str, where: Sources, request: Request, config: Config) -> Engine:
+    """A Dask cluster.
+
+    Raises
+    ------
+    ConfigError
+        If Dask is not installed, or the scheduler does not answer.
+    KmpsolveError
+        If no repository can be read.
+    """
+    try:
+        from kmpsolve.fleet.dask import Cluster
+    except ImportError as error:
+        raise ConfigError(
+            f"--scheduler needs Dask ({error})", reference="dask-missing", hint="pip install 'kmpsolve[cluster]'"
+        ) from error
+    return Cluster(address, where, request, config)

@@ -1,0 +1,267 @@
+"""A universe made small without changing any answer: what a cache keeps of it.
+
+Two things go. Packages that no solve can reach: whatever libsolv may install or update it finds by following
+requirements, recommendations, supplements, names and obsoletes from what is installed, from the kernels and from
+the KMPs. And symbols as such: all that the same kernels provide become one capability (`kmpsolve.cache.symbols`).
+A requirement is to libsolv the set of packages that meet it, and these sets stay as they are. Where that is not
+certain (a symbol that a KMP provides, that somebody else mentions, or whose CRCs libsolv would take for equal),
+the symbol stays as it is.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import solv
+
+from kmpsolve.cache.symbols import PREFIX, Symbols, pack_symbols
+from kmpsolve.solver.universe import SYSTEM, Universe
+
+__all__ = ["slim"]
+
+_KEYS = (
+    solv.SOLVABLE_PROVIDES,
+    solv.SOLVABLE_REQUIRES,
+    solv.SOLVABLE_CONFLICTS,
+    solv.SOLVABLE_OBSOLETES,
+    solv.SOLVABLE_RECOMMENDS,
+    solv.SOLVABLE_SUGGESTS,
+    solv.SOLVABLE_SUPPLEMENTS,
+    solv.SOLVABLE_ENHANCES,
+)
+_FOLLOWED = (solv.SOLVABLE_REQUIRES, solv.SOLVABLE_RECOMMENDS)
+_OFFERED = (solv.SOLVABLE_SUPPLEMENTS, solv.SOLVABLE_ENHANCES)
+_MARKED = {
+    solv.SOLVABLE_PROVIDES: int(solv.SOLVABLE_FILEMARKER),
+    solv.SOLVABLE_REQUIRES: int(solv.SOLVABLE_PREREQMARKER),
+}
+_SYMBOL = re.compile(r"(?P<name>ksym\((?P<flavor>[\w.+-]+):[^():\s]+\)) = (?P<crc>[1-9a-f][0-9a-f]{0,15}|0)")
+_ZEROS = re.compile(r"(?<=[a-f])0+(?=[0-9])")
+_WORDS = re.compile(r"[^\s()]+(?:\([^\s()]*\))*")
+_HARDWARE = "namespace:"
+
+
+def slim(universe: Universe) -> dict[str, bytes]:
+    """The files to keep of a sealed universe: ``symbols``, and one ``.solv`` for each repository, by alias.
+
+    Parameters
+    ----------
+    universe
+        Read from an rpmdb and repositories in full, and not planned on.
+    """
+    return _Slimming(universe).files()
+
+
+class _Slimming:
+    def __init__(self, universe: Universe) -> None:
+        self.universe = universe
+        self.pool = universe.pool
+        self.kernels = [kernel.package.handle for kernel in universe.kernels]
+        self.builds = {build.package.handle: build for build in universe.kmps}
+        self.lists: dict[tuple[int, int], list[int]] = {}
+        self.texts: dict[int, str] = {}
+
+    def spell(self, capability: int) -> str:
+        text = self.texts.get(capability)
+        if text is None:
+            text = self.texts[capability] = self.pool.dep2str(capability)
+        return text
+
+    def list_of(self, handle: int, key: int) -> list[int]:
+        found: list[int] = self.pool.id2solvable(handle).lookup_idarray(key)
+        return found
+
+    # which packages
+
+    def reachable(self) -> set[int]:
+        """Handles of the packages that a solve may have to do with."""
+        pool = self.pool
+        everyone = [s for s in pool.solvables]
+        by_name: dict[str, list[int]] = {}
+        offering: list[tuple[int, list[int]]] = []
+        replacing: list[tuple[int, list[int]]] = []
+        for solvable in everyone:
+            by_name.setdefault(solvable.name, []).append(int(solvable.id))
+            offers = [c for key in _OFFERED for c in solvable.lookup_idarray(key)]
+            if offers:
+                offering.append((int(solvable.id), offers))
+            if obsoletes := solvable.lookup_idarray(solv.SOLVABLE_OBSOLETES):
+                replacing.append((int(solvable.id), obsoletes))
+        found: set[int] = set()
+        waiting = [*self.kernels, *self.builds, *self.universe.installed_handles]
+        for name, handles in by_name.items():
+            if name.startswith("kernel-") or any(h in self.universe.installed_handles for h in handles):
+                waiting += handles
+        asked: set[int] = set()
+        while waiting:
+            while waiting:
+                handle = waiting.pop()
+                if handle not in found:
+                    found.add(handle)
+                    waiting += self._met_by(handle, asked)
+            names = {pool.id2solvable(handle).name for handle in found}
+            for handle, offers in offering:
+                if handle not in found and any(self._may_hold(c, found) for c in offers):
+                    waiting.append(handle)
+            for handle, obsoletes in replacing:
+                if handle not in found and any(self.spell(c).partition(" ")[0] in names for c in obsoletes):
+                    waiting.append(handle)
+        return found
+
+    def _met_by(self, handle: int, asked: set[int]) -> Iterator[int]:
+        """Everything that may meet what a package wants; kernels and KMPs are there anyway."""
+        build = self.builds.get(handle)
+        needs = build.needs if build is not None else frozenset()
+        for key in _FOLLOWED:
+            for capability in self.list_of(handle, key):
+                if capability not in asked and capability not in needs:
+                    asked.add(capability)
+                    for part in self._parts(capability):
+                        yield from (int(s.id) for s in self.pool.whatprovides(part))
+
+    def _parts(self, capability: int) -> Iterator[int]:
+        """The capability; of a rich one, every word in it that can name something."""
+        yield capability
+        text = self.spell(capability)
+        if text.startswith("("):
+            for word in _WORDS.findall(text):
+                if number := self.pool.str2id(word, False):
+                    yield number
+
+    def _may_hold(self, capability: int, found: set[int]) -> bool:
+        """Whether a condition may be met; of a rich one, any part is enough to say so."""
+        return _HARDWARE in self.spell(capability) or any(
+            int(s.id) in found for part in self._parts(capability) for s in self.pool.whatprovides(part)
+        )
+
+    # which symbols
+
+    def classes(self, handles: Iterable[int]) -> tuple[dict[int, int], list[list[int]], list[str]]:
+        """Class of each capability that is in one; the members of the classes; their names."""
+        masks: dict[int, int] = {}
+        for bit, handle in enumerate(self.kernels):
+            for capability in self.list_of(handle, solv.SOLVABLE_PROVIDES):
+                masks[capability] = masks.get(capability, 0) | 1 << bit
+        flavors = {h: self._flavors(build.needs) for h, build in self.builds.items()}
+        for handle, build in self.builds.items():
+            if len(flavors[handle]) <= 1:
+                for capability in build.needs:
+                    masks.setdefault(capability, 0)
+        kept = self._mentioned_elsewhere(handles, flavors)
+        by_name: dict[str, list[tuple[str, int]]] = {}
+        modules: list[int] = []
+        for capability in masks:
+            text = self.spell(capability)
+            if text.startswith("kmod("):
+                if text.partition(" ")[0] not in kept:
+                    modules.append(capability)
+            elif text.startswith("ksym("):
+                match = _SYMBOL.fullmatch(text)
+                if match is None:
+                    kept.add(text.partition(" ")[0])
+                else:
+                    by_name.setdefault(match["name"], []).append((match["crc"], capability))
+        groups: dict[tuple[str, int], list[int]] = {}
+        for capability in modules:
+            groups.setdefault(("kmod", masks[capability]), []).append(capability)
+        for name, versions in by_name.items():
+            if name in kept or len({_ZEROS.sub("", crc) for crc, _ in versions}) < len(versions):
+                continue
+            flavor = name.partition(":")[0][5:]
+            for _, capability in versions:
+                groups.setdefault((flavor, masks[capability]), []).append(capability)
+        members, names, number = [], [], {}
+        for (kind, _), capabilities in sorted(groups.items()):
+            for capability in capabilities:
+                number[capability] = len(members)
+            names.append(f"{PREFIX}{kind}:{len(members)}" if kind == "kmod" else f"{PREFIX}ksym({kind}):{len(members)}")
+            members.append(capabilities)
+        return number, members, names
+
+    def _flavors(self, needs: Iterable[int]) -> set[str]:
+        found = (_SYMBOL.fullmatch(self.spell(c)) for c in needs)
+        return {match["flavor"] for match in found if match}
+
+    def _mentioned_elsewhere(self, handles: Iterable[int], flavors: dict[int, set[str]]) -> set[str]:
+        """Names of symbols and modules that are no business between kernels and KMPs alone."""
+        kernels = set(self.kernels)
+        seen: set[int] = set()
+        for handle in handles:
+            build = self.builds.get(handle)
+            alike = build is not None and len(flavors[handle]) <= 1
+            for key in _KEYS:
+                if key == solv.SOLVABLE_PROVIDES and handle in kernels:
+                    continue
+                capabilities = self.list_of(handle, key)
+                if key == solv.SOLVABLE_REQUIRES and build is not None and alike:
+                    seen.update(c for c in capabilities if c not in build.needs)
+                elif key == solv.SOLVABLE_PROVIDES and build is not None:
+                    # A KMP may bring a module that the kernel has too: nobody chooses by that.
+                    seen.update(build.exports.capabilities)
+                else:
+                    seen.update(capabilities)
+        found: set[str] = set()
+        for capability in seen:
+            text = self.spell(capability)
+            if "ksym(" in text or "kmod(" in text:
+                found.update(_WORDS.findall(text) if text.startswith("(") else [text.partition(" ")[0]])
+        return found
+
+    # what is written
+
+    def files(self) -> dict[str, bytes]:
+        """Everything, by file name."""
+        handles = sorted(self.reachable())
+        number, members, names = self.classes(handles)
+        by_repository: dict[str, list[int]] = {}
+        for handle in handles:
+            by_repository.setdefault(self.pool.id2solvable(handle).repo.name, []).append(handle)
+        needs: dict[int, list[str]] = {}
+        found: dict[str, bytes] = {}
+        for index, repo in enumerate(self.universe.repositories):
+            mine = by_repository.get(repo, [])
+            found[f"{index}.solv"] = self._solv(mine, number, names)
+            for place, handle in enumerate(mine):
+                build = self.builds.get(handle)
+                if build is not None and (own := [self.spell(c) for c in build.needs if c in number]):
+                    needs[index << 24 | place] = own
+        classes = [[self.spell(c) for c in capabilities] for capabilities in members]
+        found["symbols"] = pack_symbols(Symbols(classes=classes, needs=needs))
+        return found
+
+    def _solv(self, handles: Iterable[int], number: dict[int, int], names: list[str]) -> bytes:
+        pool = self.pool
+        repo = pool.add_repo("slim")
+        for handle in handles:
+            origin, copy = pool.id2solvable(handle), repo.add_solvable()
+            copy.name, copy.evr, copy.arch = origin.name, origin.evr, origin.arch
+            if vendor := self.universe.vendor_of(origin):
+                copy.vendor = vendor
+            packed = handle in self.builds or handle in self.universe.kernel_handles
+            for key in _KEYS:
+                self._copy(copy, key, self.list_of(handle, key), number if packed else {}, names)
+        with tempfile.TemporaryDirectory(prefix="kmpsolve-slim-") as folder:
+            path = Path(folder) / "slim.solv"
+            stream = solv.xfopen(str(path), "w")
+            repo.write(stream)
+            stream.close()
+            repo.free(True)
+            return path.read_bytes()
+
+    def _copy(
+        self, copy: solv.XSolvable, key: int, capabilities: list[int], number: dict[int, int], names: list[str]
+    ) -> None:
+        marker, side = _MARKED.get(key, 0), -1
+        classes: set[int] = set()
+        for capability in capabilities:
+            if marker and capability == marker:
+                side = 1
+            elif key in _MARKED and (klass := number.get(capability)) is not None:
+                classes.add(klass)
+            else:
+                copy.add_deparray(key, capability, side)
+        for klass in sorted(classes):
+            copy.add_deparray(key, self.pool.str2id(names[klass]), -1)

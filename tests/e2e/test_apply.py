@@ -1,0 +1,126 @@
+"""Plans carried out by the real zypper: exactly the transaction, or a word about what is not."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.host import DRIVER, MIDDLE, NEW, NEWER_TOOL, OLD, REBUILD, TOOL, Host, specs
+from tests.scenarios import runner
+from tests.support import fixture
+
+
+def _plan(name: str) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(runner.plan_file(name).read_text(encoding="utf-8"))
+    return document
+
+
+WITH_A_TRANSACTION = [name for name in fixture.names() if _plan(name)["transaction"]]
+
+
+def test_there_are_transactions() -> None:
+    assert len(WITH_A_TRANSACTION) > 30
+
+
+@pytest.mark.parametrize("name", WITH_A_TRANSACTION)
+def test_the_command_does_exactly_what_the_plan_says(name: str, tmp_path: Path) -> None:
+    scenario = fixture.load(name)
+    plan = _plan(name)
+    root = runner.make_root(scenario, tmp_path / "root")
+    with Host(hook=False, more=scenario.installed, shared=[tmp_path]) as host:
+        shutil.rmtree(host.path("/etc/zypp"))
+        shutil.copytree(root / "etc/zypp", host.path("/etc/zypp"))
+        host.write("/etc/zypp/systemCheck", "")
+        arch = plan["flavors"][0]["arch"]
+        conf = host.path("/etc/zypp/zypp.conf")
+        conf.write_text(f"{conf.read_text()}arch = {arch}\n")
+        before = set(host.installed())
+        words = shlex.split(plan["command"])
+        assert words[0] == "zypper"
+        ended = host.zypper(*words[1:])
+        assert ended.code == 0, str(ended)
+        after = set(host.installed())
+        arrived = {step["nevra"] for step in plan["transaction"] if step["action"] != "erase"}
+        erased = {step["nevra"] for step in plan["transaction"] if step["action"] == "erase"}
+        names = {
+            step["nevra"].rsplit("-", 2)[0]
+            for step in plan["transaction"]
+            if step["action"] in ("upgrade", "downgrade")
+        }
+        replaced = {nevra for nevra in before - after if nevra.rsplit("-", 2)[0] in names}
+        assert after - before == arrived, str(ended)
+        assert before - after == erased | replaced, str(ended)
+
+
+def test_apply() -> None:
+    with Host(OLD, DRIVER, TOOL) as host:
+        host.add("updates", specs(NEW, REBUILD, NEWER_TOOL))
+        ended = host.kmpsolve("apply", "--non-interactive")
+        assert ended.code == 0, str(ended)
+        assert host.installed() == sorted([DRIVER, REBUILD, OLD, NEW, TOOL])
+        assert ended.stdout.index("kernel-default 6.4.0-150600.23.25.1 -> 6.4.0-150600.23.30.1") < ended.stdout.index(
+            "Resolving package dependencies"
+        )
+        assert "kmpsolve: done as planned: 2 steps" in ended.stderr
+        assert "comes along and works" in ended.stderr  # the hook looks at it too
+        again = host.kmpsolve("apply", "--non-interactive")
+        assert again.code == 0, str(again)
+        assert "nothing to do" in again.stdout
+
+
+@pytest.mark.parametrize(("answer", "done"), [("y\n", True), ("n\n", False), ("", False)])
+def test_it_asks(answer: str, done: bool) -> None:
+    with Host(OLD, DRIVER) as host:
+        host.add("updates", specs(NEW, REBUILD))
+        ended = host.run(["kmpsolve", "apply"], stdin=answer)
+        assert "Continue? [y/n] (n): " in ended.stderr
+        assert (NEW in host.installed()) == done, str(ended)
+
+
+def test_through_zypper() -> None:
+    with Host(OLD, DRIVER) as host:
+        host.add("updates", specs(MIDDLE, NEW))
+        ended = host.zypper("kmp", "apply", "-n", "--kernel", "newest-safe")
+        assert ended.code == 0, str(ended)
+        assert host.installed() == sorted([DRIVER, OLD, MIDDLE])
+
+
+def test_it_refuses_what_plan_refuses() -> None:
+    with Host(OLD, DRIVER) as host:
+        host.add("updates", specs(NEW))
+        before = host.rpmdb()
+        ended = host.zypper("kmp", "apply", "-n")
+        assert ended.code == 4, str(ended)
+        assert "BLOCKED" in ended.stdout
+        assert host.rpmdb() == before
+
+
+def test_it_says_what_is_not_as_planned() -> None:
+    """A scriptlet that fails: zypper says so with its exit code, and the package is not there."""
+    import dataclasses
+
+    failing = dataclasses.replace(specs(REBUILD)[0], scripts=(("pre", "exit 1"),))
+    with Host(OLD, DRIVER) as host:
+        host.add("updates", [*specs(NEW), failing])
+        ended = host.kmpsolve("apply", "-n")
+        assert ended.code not in (0, 4, 110), str(ended)
+        assert f"not as planned: {REBUILD} is not installed" in ended.stderr
+
+
+def test_only_root_and_only_with_the_lock() -> None:
+    with Host(OLD, DRIVER) as host:
+        host.add("updates", specs(NEW, REBUILD))
+        host.zypper("ref")
+        host.run(["chmod", "-R", "a+rX", "/usr/lib/kmpsolve"])
+        ended = host.run(["setpriv", "--reuid", "65534", "--clear-groups", "kmpsolve", "apply", "-n"])
+        assert ended.code == 5, str(ended)
+        ended = host.run(["sh", "-c", "echo $$ > /run/zypp.pid; kmpsolve apply -n; echo code $?"])
+        assert "code 7" in ended.stdout
+        assert host.installed() == [DRIVER, OLD]
+
+

@@ -1,0 +1,289 @@
+"""The guard with the real zypper: the same run takes the newest safe kernel, and nothing of others' is touched."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.host import (
+    DRIVER,
+    KERNEL_PATCH,
+    MIDDLE,
+    NEW,
+    NEWER_TOOL,
+    OLD,
+    REBUILD,
+    TOOL,
+    Host,
+    patches,
+    specs,
+    stopped,
+)
+from tests.support import repository
+from tests.support.packages import PackageSpec
+
+NEW_EVR = "6.4.0-150600.23.30.1"
+HOLD = (
+    "type: package\nmatch_type: exact\ncase_sensitive: on\nsolvable_name: kernel-default\n"
+    f"version: == {NEW_EVR}\ncomment: kmpsolve hold\n\n"
+)
+FOREIGN = (
+    "# by hand\n\ntype: package\nmatch_type: glob\ncase_sensitive: on\nsolvable_name: nothing-*\n\n"
+    "type: package\nsolvable_name: other\ncomment: kmpsolve\n\n\n\n"
+    "type: package\nsolvable_name:   spaced  \nversion: > 1\nsomething odd\n"
+)
+HELD = (
+    f"kmpsolve: kernel-default {NEW_EVR} held back (acme-kmp-default: 1 of 3 symbols changed); "
+    "the newest safe one is 6.4.0-150600.23.27.1\n"
+)
+
+
+def _update_folder(folder: Path, packages: list[PackageSpec], at: Path) -> None:
+    """Make `at` a copy of the repository with these packages."""
+    import shutil
+
+    shutil.rmtree(at, ignore_errors=True)
+    shutil.copytree(repository.rpm_md(packages), at, copy_function=shutil.copyfile)
+
+
+def _live(host: Host, name: str = "live") -> Path:
+    """A repository in the sandbox whose content a test changes."""
+    folder = host.path(f"/srv/{name}")
+    folder.mkdir(parents=True)
+    host.add_repository(name, f"dir:/srv/{name}")
+    return folder
+
+
+def test_the_same_run() -> None:
+    """The breaking kernel appears after the guard's last look: the run that meets it takes the safe one."""
+    with Host(OLD, DRIVER, TOOL) as host:
+        folder = _live(host)
+        _update_folder(folder, specs(MIDDLE), folder)
+        on = host.kmpsolve("guard", "on")
+        assert on.code == 0, str(on)
+        assert host.locks() == ""
+        _update_folder(folder, specs(MIDDLE, NEW, NEWER_TOOL), folder)
+        ended = host.zypper("up")
+        assert ended.code == 0, str(ended)
+        assert "Refreshing service 'kmpsolve'." in ended.stdout
+        assert ended.stderr.startswith(HELD)
+        assert host.locks() == HOLD
+        assert host.installed() == sorted([DRIVER, OLD, MIDDLE, NEWER_TOOL])
+
+
+def test_without_a_refresh_the_hook_still_catches_it() -> None:
+    with Host(OLD, DRIVER) as host:
+        folder = _live(host)
+        _update_folder(folder, specs(MIDDLE), folder)
+        assert host.kmpsolve("guard", "on").code == 0
+        _update_folder(folder, specs(MIDDLE, NEW), folder)
+        host.zypper("ref", env={"KMPSOLVE_GUARD": "1"})
+        before = host.rpmdb()
+        ended = host.zypper("--no-refresh", "up")
+        assert stopped(host, ended, before) == [], str(ended)
+
+
+def test_a_rebuild_appears_and_the_lock_goes() -> None:
+    with Host(OLD, DRIVER) as host:
+        folder = _live(host)
+        _update_folder(folder, specs(NEW), folder)
+        host.kmpsolve("guard", "on")
+        assert host.zypper("up").code == 0
+        assert host.locks() == HOLD
+        assert host.installed() == sorted([DRIVER, OLD])
+        _update_folder(folder, specs(NEW, REBUILD), folder)
+        ended = host.zypper("up")
+        assert ended.code == 0, str(ended)
+        assert host.locks() == ""
+        assert host.installed() == sorted([DRIVER, REBUILD, OLD, NEW])
+
+
+@pytest.mark.parametrize("text", [FOREIGN, FOREIGN.rstrip("\n"), "\n\n\n", "not a lock at all", "type: patch\n\n"])
+def test_foreign_locks_stay_byte_for_byte(text: str) -> None:
+    with Host(OLD, DRIVER) as host:
+        host.add("updates", specs(MIDDLE, NEW))
+        host.zypper("ref")
+        host.write("/etc/zypp/locks", text)
+        host.kmpsolve("guard", "on")
+        assert host.locks().startswith(text)
+        assert host.locks().endswith(HOLD)
+        host.kmpsolve("guard", "sync")
+        assert host.locks().count("kmpsolve hold") == 1
+        host.kmpsolve("guard", "off")
+        assert host.locks().rstrip("\n") == text.rstrip("\n")
+        assert "kmpsolve hold" not in host.locks()
+
+
+def test_off_removes_every_trace() -> None:
+    with Host(OLD, DRIVER) as host:
+        host.add("updates", specs(MIDDLE, NEW))
+        host.zypper("ref")
+        def listed() -> str:
+            return host.run(["sh", "-c", "find /etc /usr/lib/zypp /usr/lib/kmpsolve /var/lib -print | sort"]).stdout
+
+        before = listed()
+        host.kmpsolve("guard", "on")
+        assert host.zypper("up").code == 0
+        assert "/etc/zypp/locks" in listed()
+        off = host.kmpsolve("guard", "off")
+        assert off.stdout == "guard: off\n"
+        after = listed().replace("/var/lib/kmpsolve\n", "").replace("/var/lib/kmpsolve/on-error\n", "")
+        assert after == before
+        ended = host.zypper("up")
+        assert "Refreshing service" not in ended.stdout
+
+
+def test_siblings_are_held_and_others_are_not() -> None:
+    vendor = "SUSE LLC <https://www.suse.com/>"
+
+    def sibling(name: str, evr: str = NEW_EVR, arch: str = "x86_64") -> PackageSpec:
+        version, _, release = evr.partition("-")
+        return PackageSpec(name=name, version=version, release=release, vendor=vendor, arch=arch)
+
+    held = [
+        sibling("kernel-default-devel"),
+        sibling("kernel-default-vdso"),
+        sibling("kernel-default-livepatch"),
+        sibling("kernel-devel", arch="noarch"),
+        sibling("kernel-source", arch="noarch"),
+        sibling("kernel-macros", arch="noarch"),
+        sibling("kernel-syms"),
+        sibling("kernel-livepatch-6_4_0-150600_23_30-default", "1-1"),
+    ]
+    free = [
+        sibling("kernel-firmware-all", "20260101-1"),
+        sibling("kernel-firmware-nvidia", NEW_EVR),
+        sibling("kernel-default-devel", "6.4.0-150600.23.27.1"),
+        sibling("kernel-devel", "6.4.0-150600.23.27.1", "noarch"),
+        sibling("kernel-livepatch-6_4_0-150600_23_25-default", "9-1"),
+    ]
+    with Host(OLD, DRIVER, more=[sibling("kernel-livepatch-6_4_0-150600_23_25-default", "8-1")]) as host:
+        host.add("updates", [*specs(MIDDLE, NEW), *held, *free])
+        host.zypper("ref")
+        host.kmpsolve("guard", "on")
+        blocks = {
+            (block.split("solvable_name: ")[1].split("\n")[0], block.split("version: == ")[1].split("\n")[0])
+            for block in host.locks().split("\n\n")
+            if block.strip()
+        }
+        assert blocks == {("kernel-default", NEW_EVR), *((spec.name, spec.evr) for spec in held)}
+        assert host.zypper("up").code == 0
+        assert "kernel-livepatch-6_4_0-150600_23_25-default-9-1.x86_64" in host.installed()
+
+
+def test_a_shared_sibling_of_a_flavor_that_is_not_held_stays_free() -> None:
+    import dataclasses
+
+    def rt(nevra: str) -> PackageSpec:
+        spec = specs(nevra)[0]
+        return dataclasses.replace(
+            spec,
+            name="kernel-rt",
+            provides=tuple(p.replace("kernel-default", "kernel-rt").replace("-default", "-rt") for p in spec.provides
+                           if not p.startswith("ksym(")),
+            files=tuple(f.replace("-default", "-rt") for f in spec.files),
+        )
+
+    shared = PackageSpec(name="kernel-devel", version="6.4.0", release="150600.23.30.1", arch="noarch")
+    with Host(OLD, DRIVER, more=[rt(OLD)]) as host:
+        host.add("updates", [*specs(NEW), rt(NEW), shared])
+        host.zypper("ref")
+        host.kmpsolve("guard", "on")
+        assert host.locks() == HOLD
+
+
+def test_patch_only_hosts() -> None:
+    """zypper patch cannot do without the kernel that it is told to take; the command that is printed can."""
+    with Host(OLD, DRIVER, TOOL) as host:
+        host.add("updates", specs(NEW, NEWER_TOOL), patches())
+        host.kmpsolve("guard", "on")
+        ended = host.zypper("patch")
+        assert ended.code == 4
+        command = next(line for line in ended.stderr.splitlines() if "All other patches:" in line)
+        done = host.zypper(*shlex.split(command.partition("patches:")[2])[1:])
+        assert done.code == 0, str(done)
+        assert host.installed() == sorted([DRIVER, OLD, NEWER_TOOL])
+        assert KERNEL_PATCH not in command
+        sync = host.kmpsolve("guard", "sync")
+        assert "All other patches" not in sync.stdout  # there is none left
+
+
+def test_hold_stops_this_run_and_the_next_one_updates_everything_else() -> None:
+    with Host(OLD, DRIVER, TOOL, configuration='on_blocked = "hold"\n') as host:
+        host.add("updates", specs(MIDDLE, NEW, NEWER_TOOL))
+        host.write("/etc/zypp/locks", FOREIGN)
+        before = host.rpmdb()
+        ended = host.zypper("up")
+        assert stopped(host, ended, before) == [], str(ended)
+        assert f"held from now on: kernel-default {NEW_EVR}." in " ".join(ended.stderr.split())
+        assert host.locks().startswith(FOREIGN)
+        assert host.locks().endswith(HOLD)
+        again = host.zypper("up")
+        assert again.code == 0, str(again)
+        assert host.installed() == sorted([DRIVER, OLD, MIDDLE, NEWER_TOOL])
+
+
+def test_while_zypp_is_locked() -> None:
+    with Host(OLD, DRIVER) as host:
+        host.add("updates", specs(NEW))
+        host.zypper("ref")
+        ended = host.run(["sh", "-c", "echo $$ > /run/zypp.pid; kmpsolve guard on; echo code $?"])
+        assert "code 7" in ended.stdout
+        assert "zypp is locked by process" in ended.stderr
+        assert host.locks() == ""
+        assert host.kmpsolve("guard", "status").stdout == "guard: off\n"
+
+
+def test_the_lock_is_zypps_own() -> None:
+    """What the guard takes keeps zypper out, and the other way round; nothing of it stays."""
+    with Host(OLD, DRIVER) as host:
+        holding = (
+            "import sys; sys.path.insert(0, '/usr/lib/kmpsolve')\n"
+            "from kmpsolve.zypp.lockfile import zypp_lock\nimport subprocess\n"
+            "with zypp_lock(): print(subprocess.run(['zypper', '-n', 'rm', 'x']).returncode)\n"
+            "print(subprocess.run(['zypper', '-n', 'rm', 'x']).returncode)\n"
+        )
+        import sys
+
+        ended = host.run([sys.executable, "-I", "-c", holding])
+        codes = [line for line in ended.stdout.splitlines() if line.isdigit()]
+        assert codes == ["7", "104"], str(ended)
+
+
+def test_only_root() -> None:
+    with Host(OLD, DRIVER) as host:
+        host.run(["chmod", "-R", "a+rX", "/usr/lib/kmpsolve"])
+        ended = host.run(["setpriv", "--reuid", "65534", "--clear-groups", "kmpsolve", "guard", "on"])
+        assert ended.code == 5, str(ended)
+        assert host.kmpsolve("guard", "status", "--format", "json").code == 0
+
+
+def test_keep_last_good() -> None:
+    """A kernel that the drivers need is kept from purge-kernels, and the driver with it."""
+    newest = "kernel-default-6.4.0-150600.23.40.1.x86_64"
+    import dataclasses
+
+    def later(nevra: str, release: str) -> PackageSpec:
+        spec = specs(nevra)[0]
+        old = "150600.23.30"
+        return dataclasses.replace(
+            spec,
+            release=f"{release}.1",
+            provides=tuple(p.replace(old, release) for p in spec.provides),
+            files=tuple(f.replace(old, release) for f in spec.files),
+        )
+
+    for keep, disabled in ((False, False), (True, False), (True, True)):
+        configuration = f'on_blocked = "{"abort" if disabled else "warn"}"\nkeep_last_good = {str(keep).lower()}\n'
+        with Host(OLD, DRIVER, NEW, configuration=configuration) as host:
+            host.add("updates", [later(NEW, "150600.23.40")])
+            ended = host.zypper("up", env={"KMPSOLVE_DISABLE": "1"} if disabled else {})
+            assert ended.code == 0, str(ended)
+            assert newest in host.installed()
+            assert ("comment: kmpsolve keep" in host.locks()) == keep
+            purged = host.zypper("purge-kernels")
+            assert purged.code == 0, str(purged)
+            assert (DRIVER in host.installed()) == keep, str(purged)
+            assert (OLD in host.installed()) == keep, str(purged)

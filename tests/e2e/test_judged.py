@@ -1,0 +1,342 @@
+"""Transactions that are more than a new kernel: what goes, what changes under a KMP, what comes from nowhere."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shlex
+
+import pytest
+
+from tests.e2e.host import (
+    DRIVER,
+    MIDDLE,
+    NEW,
+    NEWER_TOOL,
+    OLD,
+    REBUILD,
+    TOOL,
+    Host,
+    specs,
+    stopped,
+)
+from tests.support import repository, rpmbuild
+from tests.support.packages import PackageSpec
+
+UNVERSIONED = dataclasses.replace(
+    specs(DRIVER)[0], requires=(), provides=tuple(p for p in specs(DRIVER)[0].provides if "ksym" not in p)
+)
+
+
+def _said(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _renamed(spec: PackageSpec, flavor: str, **changes: object) -> PackageSpec:
+    """The same kernel for another flavor."""
+    provides = tuple(p.replace("default", flavor) for p in spec.provides)
+    return dataclasses.replace(
+        spec,
+        name=spec.name.replace("default", flavor),
+        provides=provides,
+        files=tuple(f.replace("default", flavor) for f in spec.files),
+        **changes,  # type: ignore[arg-type]
+    )
+
+
+def test_reuse_is_told_in_one_line() -> None:
+    with Host(OLD, DRIVER) as host:
+        host.add("updates", specs(MIDDLE))
+        ended = host.zypper("up")
+        assert ended.code == 0
+        assert ended.stderr == (
+            "kmpsolve: acme-kmp-default 2.1_k6.4.0_150600.23.25-1 keeps working on "
+            "kernel-default 6.4.0-150600.23.27.1 (3 symbols, none changed)\n"
+        )
+        assert host.path("/run/kmpsolve/last-verdict.json").stat().st_mode & 0o777 == 0o644
+
+
+def test_the_only_kernel_it_works_on_goes() -> None:
+    with Host(OLD, NEW, DRIVER) as host:
+        before = host.rpmdb()
+        ended = host.zypper("rm", "kernel-default=6.4.0-150600.23.25.1")
+        assert stopped(host, ended, before) == [], str(ended)
+        assert "acme-kmp-default" in ended.stderr
+
+
+def test_a_kernel_it_does_not_need_goes() -> None:
+    with Host(OLD, MIDDLE, DRIVER) as host:
+        ended = host.zypper("rm", "kernel-default=6.4.0-150600.23.25.1")
+        assert ended.code == 0, str(ended)
+        assert "keeps working on kernel-default 6.4.0-150600.23.27.1" in ended.stderr
+
+
+def test_a_driver_that_a_person_names_may_go() -> None:
+    with Host(OLD, DRIVER) as host:
+        ended = host.zypper("rm", "acme-kmp-default")
+        assert ended.code == 0, str(ended)
+        assert "acme-kmp-default is removed, as asked for" in ended.stderr
+        assert host.installed() == [OLD]
+
+
+def test_a_driver_that_goes_along_with_something_else_does_not() -> None:
+    needed = dataclasses.replace(specs(DRIVER)[0], requires=(*specs(DRIVER)[0].requires, "acme-firmware"))
+    firmware = PackageSpec(name="acme-firmware", version="1", release="1")
+    with Host(OLD, more=[needed, firmware]) as host:
+        before = host.rpmdb()
+        ended = host.zypper("rm", "acme-firmware")
+        assert stopped(host, ended, before) == [], str(ended)
+        assert "acme-kmp-default (it would be removed)" in _said(ended.stderr)
+
+
+def test_a_driver_in_use_does_not_go_unasked() -> None:
+    """A module that the running kernel has loaded is needed, whoever names its package."""
+    with Host(OLD, DRIVER) as host:
+        before = host.rpmdb()
+        host.write("/etc/modules-load.d/acme.conf", "# the driver\nacme\n")
+        ended = host.zypper("rm", "acme-kmp-default")
+        assert stopped(host, ended, before) == [], str(ended)
+
+
+def test_a_worse_build_replaces_the_good_one() -> None:
+    """No kernel in the transaction: judged against what boots next."""
+    with Host(OLD, MIDDLE, DRIVER, multiversion=False) as host:
+        broken = dataclasses.replace(specs(REBUILD)[0], requires=(f"ksym(default:kmalloc) = 9f00aa11",))
+        provider = PackageSpec(name="p", version="1", release="1", provides=("ksym(default:kmalloc) = 9f00aa11",))
+        host.install_rpms(rpmbuild.build([provider]))
+        host.add("acme", [broken])
+        before = host.rpmdb()
+        ended = host.zypper("up")
+        assert stopped(host, ended, before) == [], str(ended)
+        assert "it would leave this machine without acme-kmp-default" in _said(ended.stderr)
+
+
+def test_a_build_beside_the_good_one_passes() -> None:
+    with Host(OLD, DRIVER) as host:
+        provider = PackageSpec(name="p", version="1", release="1", provides=("ksym(default:kmalloc) = 9f00aa11",))
+        host.install_rpms(rpmbuild.build([provider]))
+        host.add("acme", specs(REBUILD))
+        ended = host.zypper("up")
+        assert ended.code == 0, str(ended)
+        assert "acme-kmp-default 2.1_k6.4.0_150600.23.25-1 keeps working" in ended.stderr
+
+
+def test_what_was_lost_before_stops_nothing() -> None:
+    """The newest kernel is without the driver already; another driver's update changes nothing about it."""
+    other = dataclasses.replace(specs(DRIVER)[0], name="beta-kmp-default", provides=("kmod(beta.ko)",), requires=(
+        "ksym(default:kfree) = 37a0cba",), conflicts=(), files=())
+    newer = dataclasses.replace(other, version="3.0_k6.4.0_150600.23.30")
+    with Host(OLD, NEW, DRIVER, more=[other]) as host:
+        host.add("beta", [newer])
+        ended = host.zypper("up")
+        assert ended.code == 0, str(ended)
+        assert "warning: acme-kmp-default does not work on kernel-default" in ended.stderr
+        assert newer.nevra in host.installed()
+
+
+def test_dup_changes_the_flavor_under_it() -> None:
+    rt = _renamed(specs(NEW)[0], "rt", obsoletes=("kernel-default",))
+    with Host(OLD, DRIVER) as host:
+        host.add("product", [rt])
+        before = host.rpmdb()
+        ended = host.zypper("dup")
+        assert stopped(host, ended, before) == [], str(ended)
+        assert "acme-kmp-default" in ended.stderr
+
+
+def test_dup_changes_the_flavor_and_brings_the_driver_for_it() -> None:
+    rt = _renamed(specs(MIDDLE)[0], "rt", obsoletes=("kernel-default",))
+    driver = dataclasses.replace(
+        _renamed(specs(DRIVER)[0], "rt", obsoletes=("acme-kmp-default",)),
+        requires=tuple(r.replace("default", "rt") for r in specs(DRIVER)[0].requires),
+        conflicts=(),
+    )
+    with Host(OLD, DRIVER) as host:
+        host.add("product", [rt, driver])
+        ended = host.zypper("dup")
+        assert ended.code == 0, str(ended)
+        assert host.installed() == sorted([rt.nevra, driver.nevra])
+
+
+def test_dup_changes_the_product_under_it() -> None:
+    """The same kernel version from another vendor, with other symbol versions."""
+    leap = dataclasses.replace(specs(NEW)[0], vendor="openSUSE")
+    with Host(OLD, DRIVER) as host:
+        host.add("leap", [leap])
+        before = host.rpmdb()
+        ended = host.zypper("dup")
+        assert stopped(host, ended, before) == [], str(ended)
+
+
+def test_a_rebuild_that_obsoletes_its_predecessor() -> None:
+    """Same release, other symbol versions: the old kernel goes with the update, and nothing is left to fall back to."""
+    again = dataclasses.replace(
+        specs(NEW)[0],
+        release="150600.23.25.2",
+        provides=tuple(p.replace("150600.23.30", "150600.23.25") for p in specs(NEW)[0].provides),
+        obsoletes=("kernel-default = 6.4.0-150600.23.25.1",),
+    )
+    with Host(OLD, DRIVER) as host:
+        host.add("updates", [again])
+        before = host.rpmdb()
+        ended = host.zypper("dup")
+        assert stopped(host, ended, before) == [], str(ended)
+
+
+@pytest.mark.parametrize("rebuild", [False, True])
+def test_files_from_no_repository(rebuild: bool) -> None:
+    files = [str(path) for path in rpmbuild.build(specs(NEW, *([REBUILD] if rebuild else [])))]
+    with Host(OLD, DRIVER) as host:
+        host.add("updates", specs(NEWER_TOOL))
+        before = host.rpmdb()
+        ended = host.zypper("in", "--allow-unsigned-rpm", *files)
+        if rebuild:
+            assert ended.code == 0, str(ended)
+            assert host.installed() == sorted([DRIVER, REBUILD, OLD, NEW])
+            assert "2.2_k6.4.0_150600.23.30-1 comes along and works" in ended.stderr
+        else:
+            assert stopped(host, ended, before) == [], str(ended)
+
+
+def test_a_repository_for_one_command() -> None:
+    with Host(OLD, DRIVER) as host:
+        folder = repository.rpm_md(specs(NEW))
+        before = host.rpmdb()
+        ended = host.run(
+            ["zypper", "-n", "--no-gpg-checks", "--plus-repo", f"dir:{folder}", "in", "kernel-default=6.4.0-150600.23.30.1"]
+        )
+        assert stopped(host, ended, before) == [], str(ended)
+
+
+def test_other_peoples_temporary_folders_do_not_count() -> None:
+    """Anybody can write to /var/tmp; a fitting rebuild that lies there is nobody's word."""
+    with Host(OLD, DRIVER) as host:
+        host.add("updates", specs(NEW))
+        solv = "/var/cache/zypp/solv/updates/solv"
+        host.zypper("ref")
+        for owner, mode in (("65534", "0700"), ("0", "0777")):
+            folder = f"/var/tmp/zypp.evil{owner[0]}x"
+            host.run(["sh", "-c", f"mkdir -p '{folder}/zypper/x/%SLV%' && cp {solv} '{folder}/zypper/x/%SLV%/solv' && "
+                      f"chmod {mode} {folder} && chown -R {owner} {folder}"])
+        before = host.rpmdb()
+        ended = host.zypper("up")
+        assert stopped(host, ended, before) == [], str(ended)
+        assert [entry["alias"] for entry in host.last_verdict()["inputs"]["repositories"]] == ["updates"]
+
+
+@pytest.mark.parametrize("setting", ["warn", "abort"])
+def test_unverified(setting: str) -> None:
+    with Host(OLD, more=[UNVERSIONED], configuration=f'unverified = "{setting}"\n') as host:
+        host.add("updates", specs(MIDDLE))
+        before = host.rpmdb()
+        ended = host.zypper("up")
+        assert "nobody can tell whether" in _said(ended.stderr)
+        if setting == "abort":
+            assert stopped(host, ended, before) == [], str(ended)
+        else:
+            assert ended.code == 0, str(ended)
+        assert host.last_verdict()["verdict"] == "unverified"
+
+
+@pytest.mark.parametrize(
+    ("configuration", "code"),
+    [
+        ('on_blocked = "warn"\n', 0),
+        ('[[kmp]]\nmatch = "acme-*"\non_blocked = "warn"\n', 0),
+        ('on_blocked = "warn"\n[[kmp]]\nmatch = "acme-*"\non_blocked = "abort"\n', 8),
+        ('[[kmp]]\nmatch = "acme-*"\non_blocked = "ignore"\n', 0),
+        ('[[waiver]]\nkmp = "acme-*"\nreason = "tape is gone"\nexpires = 2099-01-01\n', 0),
+        ('[[waiver]]\nkmp = "acme-*"\nreason = "tape is gone"\nexpires = 2001-01-01\n', 8),
+    ],
+)
+def test_what_the_configuration_says(configuration: str, code: int) -> None:
+    with Host(OLD, DRIVER, configuration=configuration) as host:
+        host.add("updates", specs(NEW))
+        ended = host.zypper("up")
+        assert ended.code == code, str(ended)
+        assert "acme-kmp-default" in ended.stderr
+        assert (NEW in host.installed()) == (code == 0)
+
+
+def test_protect_fallback() -> None:
+    """Without multiversion for the KMP, its rebuild takes the driver from the kernel that stays as fallback."""
+    plain = {
+        name: dataclasses.replace(specs(name)[0], provides=tuple(p for p in specs(name)[0].provides if "multiv" not in p))
+        for name in (DRIVER, REBUILD)
+    }
+    for protect in (False, True):
+        with Host(OLD, more=[plain[DRIVER]], configuration=f"protect_fallback = {str(protect).lower()}\n") as host:
+            host.add("updates", [*specs(NEW), plain[REBUILD]])
+            before = host.rpmdb()
+            ended = host.zypper("up")
+            assert "6.4.0-150600.23.25-default would lose acme-kmp-default" in _said(ended.stderr), str(ended)
+            if protect:
+                assert stopped(host, ended, before) == [], str(ended)
+            else:
+                assert ended.code == 0, str(ended)
+
+
+def test_a_repository_that_cannot_be_read_is_no_reason() -> None:
+    with Host(OLD, DRIVER) as host:
+        host.add("updates", specs(MIDDLE))
+        host.add_repository("gone", "dir:/nowhere", refresh=False)
+        ended = host.zypper("up")
+        assert ended.code in (0, 106), str(ended)
+        assert "keeps working" in ended.stderr
+        assert host.last_verdict()["complete"] is False
+
+
+def test_the_safe_kernel_that_is_proposed() -> None:
+    with Host(OLD, DRIVER) as host:
+        host.add("updates", specs(MIDDLE, NEW))
+        ended = host.zypper("up")
+        assert ended.code == 8
+        line = next(line for line in ended.stderr.splitlines() if "Safe instead:" in line)
+        done = host.zypper(*shlex.split(line.partition("Safe instead:")[2])[1:])
+        assert done.code == 0, str(done)
+        assert host.installed() == sorted([DRIVER, OLD, MIDDLE])
+
+
+def test_a_driver_without_kmp_in_its_name() -> None:
+    odd = dataclasses.replace(specs(DRIVER)[0], name="acme-driver", conflicts=())
+    trap = PackageSpec(name="trap", version="1", release="1", obsoletes=("nothing",), conflicts=("acme-driver",))
+    with Host(OLD, more=[odd, *specs(TOOL)]) as host:
+        host.add("updates", [trap])
+        before = host.rpmdb()
+        ended = host.zypper("in", "--force-resolution", "trap")
+        assert stopped(host, ended, before) == [], str(ended)
+        assert "acme-driver (it would be removed)" in _said(ended.stderr)
+
+
+def test_as_transactional_update_calls_it() -> None:
+    """libzypp here loads no plugin below another root, newer ones do: the plugin itself, as they start it."""
+    with Host(OLD, DRIVER) as host:
+        snapshot = "/var/lib/snapshot"
+        host.run(["sh", "-c", f"mkdir -p {snapshot}/var/lib {snapshot}/etc && cp -a /var/lib/rpm {snapshot}/var/lib && "
+                  f"cp -a /etc/zypp /etc/rpm {snapshot}/etc && rm -r /var/lib/rpm && mkdir /var/lib/rpm && rpm --initdb"])
+        folder = repository.rpm_md(specs(NEW))
+        host.write(f"{snapshot}/etc/zypp/repos.d/u.repo", f"[u]\nenabled=1\nautorefresh=1\nbaseurl=dir:{folder}\n")
+        host.run(["cp", os.path.realpath("/usr/bin/python3"), "/usr/local/bin/zypper"])
+        ended = host.run(
+            ["/usr/local/bin/zypper", "-IS", "-c", _STARTER, "-R", snapshot],
+            env={"TRANSACTIONAL_UPDATE": "1"},
+        )
+        assert "kmpsolve: stopped this update" in ended.stderr, str(ended)
+        assert ended.code == -15, str(ended)
+        assert host.last_verdict()["inputs"]["root"] == snapshot
+        doctor = host.kmpsolve("doctor")
+        assert "not protected" not in doctor.stdout
+        host.write("/usr/sbin/transactional-update", "", mode=0o755)
+        assert "not protected: this libzypp loads no commit plugin" in host.kmpsolve("doctor").stdout
+
+
+_STARTER = """\
+import subprocess, sys
+frame = b'COMMITBEGIN\\n\\n{"TransactionStepList":[{"type":"M","solvable":{"n":"kernel-default","v":"6.4.0",' \\
+        b'"r":"150600.23.30.1","a":"x86_64"}}]}\\0'
+plugin = subprocess.Popen(["/usr/lib/zypp/plugins/commit/kmpsolve"], stdin=-1, stdout=-1)
+plugin.stdin.write(frame)
+plugin.stdin.flush()
+print(plugin.stdout.read(6))
+"""
+
