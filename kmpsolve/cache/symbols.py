@@ -86,17 +86,22 @@ class PackedSymbols:
         """The capabilities in a class."""
         return map(self._text, range(self._starts[number], self._starts[number + 1]))
 
-    def required(self, build: int) -> int:
-        """How many symbols in classes a build requires."""
+    def _range(self, build: int, number: int) -> tuple[int, int]:
         slot = self._builds.get(build)
-        return 0 if slot is None else self._slots[slot + 1] - self._slots[slot]
+        if slot is None:
+            return 0, 0
+        low, high = self._slots[slot], self._slots[slot + 1]
+        first = bisect_left(self._needed, self._starts[number], low, high)
+        return first, bisect_left(self._needed, self._starts[number + 1], first, high)
+
+    def count(self, build: int, number: int) -> int:
+        """How many symbols a build requires of a class."""
+        first, last = self._range(build, number)
+        return last - first
 
     def needs(self, build: int, number: int) -> Iterator[str]:
         """What a build requires of a class."""
-        slot = self._builds[build]
-        low, high = self._slots[slot], self._slots[slot + 1]
-        first = bisect_left(self._needed, self._starts[number], low, high)
-        last = bisect_left(self._needed, self._starts[number + 1], first, high)
+        first, last = self._range(build, number)
         return map(self._text, self._needed[first:last])
 
     def versions(self, name: str) -> Iterator[tuple[int, str]]:
@@ -112,5 +117,4 @@ class PackedSymbols:
             place += 1
 
     def _class_of(self, ordinal: int) -> int:
-        number = bisect_left(self._starts, ordinal + 1) - 1
-        return number
+        return bisect_left(self._starts, ordinal + 1) - 1

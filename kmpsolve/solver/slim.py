@@ -44,8 +44,10 @@ _WORDS = re.compile(r"[^\s()]+(?:\([^\s()]*\))*")
 _HARDWARE = "namespace:"
 
 
-def slim(universe: Universe) -> dict[str, bytes]:
-    """The files to keep of a sealed universe: ``symbols``, and one ``.solv`` for each repository, by alias.
+def slim(universe: Universe) -> tuple[dict[str, bytes], list[str]]:
+    """The files to keep of a sealed universe, and the capabilities that stand for its classes of symbols.
+
+    ``symbols`` are the packed symbols, and ``0.solv``, ``1.solv`` ... the repositories in their order.
 
     Parameters
     ----------
@@ -212,8 +214,8 @@ class _Slimming:
 
     # what is written
 
-    def files(self) -> dict[str, bytes]:
-        """Everything, by file name."""
+    def files(self) -> tuple[dict[str, bytes], list[str]]:
+        """Everything, by file name; the names of the classes."""
         handles = sorted(self.reachable())
         number, members, names = self.classes(handles)
         by_repository: dict[str, list[int]] = {}
@@ -230,17 +232,18 @@ class _Slimming:
                     needs[index << 24 | place] = own
         classes = [[self.spell(c) for c in capabilities] for capabilities in members]
         found["symbols"] = pack_symbols(Symbols(classes=classes, needs=needs))
-        return found
+        return found, names
 
     def _solv(self, handles: Iterable[int], number: dict[int, int], names: list[str]) -> bytes:
         pool = self.pool
         repo = pool.add_repo("slim")
+        kernels = set(self.kernels)
         for handle in handles:
             origin, copy = pool.id2solvable(handle), repo.add_solvable()
             copy.name, copy.evr, copy.arch = origin.name, origin.evr, origin.arch
             if vendor := self.universe.vendor_of(origin):
                 copy.vendor = vendor
-            packed = handle in self.builds or handle in self.universe.kernel_handles
+            packed = handle in self.builds or handle in kernels
             for key in _KEYS:
                 self._copy(copy, key, self.list_of(handle, key), number if packed else {}, names)
         with tempfile.TemporaryDirectory(prefix="kmpsolve-slim-") as folder:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shlex
 import shutil
@@ -13,6 +14,7 @@ import pytest
 from tests.e2e.host import DRIVER, MIDDLE, NEW, NEWER_TOOL, OLD, REBUILD, TOOL, Host, specs
 from tests.scenarios import runner
 from tests.support import fixture
+from tests.support.packages import PackageSpec
 
 
 def _plan(name: str) -> dict[str, Any]:
@@ -43,7 +45,7 @@ def test_the_command_does_exactly_what_the_plan_says(name: str, tmp_path: Path) 
         words = shlex.split(plan["command"])
         assert words[0] == "zypper"
         ended = host.zypper(*words[1:])
-        assert ended.code == 0, str(ended)
+        assert ended.code == (106 if plan["inputs"]["skipped"] else 0), str(ended)
         after = set(host.installed())
         arrived = {step["nevra"] for step in plan["transaction"] if step["action"] != "erase"}
         erased = {step["nevra"] for step in plan["transaction"] if step["action"] == "erase"}
@@ -85,7 +87,7 @@ def test_it_asks(answer: str, done: bool) -> None:
 def test_through_zypper() -> None:
     with Host(OLD, DRIVER) as host:
         host.add("updates", specs(MIDDLE, NEW))
-        ended = host.zypper("kmp", "apply", "-n", "--kernel", "newest-safe")
+        ended = host.run(["zypper", "kmp", "apply", "-n", "--kernel", "newest-safe"])
         assert ended.code == 0, str(ended)
         assert host.installed() == sorted([DRIVER, OLD, MIDDLE])
 
@@ -94,7 +96,7 @@ def test_it_refuses_what_plan_refuses() -> None:
     with Host(OLD, DRIVER) as host:
         host.add("updates", specs(NEW))
         before = host.rpmdb()
-        ended = host.zypper("kmp", "apply", "-n")
+        ended = host.run(["zypper", "kmp", "apply", "-n"])
         assert ended.code == 4, str(ended)
         assert "BLOCKED" in ended.stdout
         assert host.rpmdb() == before
@@ -102,10 +104,9 @@ def test_it_refuses_what_plan_refuses() -> None:
 
 def test_it_says_what_is_not_as_planned() -> None:
     """A scriptlet that fails: zypper says so with its exit code, and the package is not there."""
-    import dataclasses
-
     failing = dataclasses.replace(specs(REBUILD)[0], scripts=(("pre", "exit 1"),))
-    with Host(OLD, DRIVER) as host:
+    shell = PackageSpec(name="shell", version="1", release="1", provides=("/bin/sh",))
+    with Host(OLD, DRIVER, more=[shell]) as host:
         host.add("updates", [*specs(NEW), failing])
         ended = host.kmpsolve("apply", "-n")
         assert ended.code not in (0, 4, 110), str(ended)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from tests.e2e.host import Host
 from tests.modules import debian, qemu
-from tests.story.cast import MODULES, Kernel, cast, scriptlets
+from tests.story.cast import MODULES, Kernel, a_choice, an_update, scriptlets
 from tests.support import repository, rpmbuild
 from tests.support.packages import PackageSpec
 
@@ -38,7 +38,7 @@ say modprobe {DRIVER}
 if ! grep -q {DRIVER} /proc/modules; then
     for module in /lib/modules/*-default/updates/{MODULES[0]}.ko; do say insmod $module; done
 fi
-dmesg | sed 's/^\\[[^]]*\\] //' | grep kmpsolve_ | grep -v taint | uniq
+dmesg | sed 's/^\\[[^]]*\\] //' | grep kmpsolve_ | grep -v taint | awk '!said[$0]++'
 grep -q '^{DRIVER} .* Live' /proc/modules && echo "{_LOADED}" || echo "{_GONE}"
 """
 
@@ -48,16 +48,15 @@ class StoryError(Exception):
 
 
 class Machine(Host):
-    """A machine with the old kernel and the driver for it; newer kernels are in its repository."""
+    """A machine with a kernel and the driver built for it."""
 
-    def __init__(self, *, hook: bool) -> None:
+    def __init__(self, kernel: Kernel, *, hook: bool) -> None:
         super().__init__(hook=hook)
-        self.cast = cast()
+        self.kernel = kernel
 
     def __enter__(self) -> Machine:
         super().__enter__()
-        old = self.cast.old
-        installed = [scriptlets(), old.package(), old.kmp("1.0")]
+        installed = [scriptlets(), self.kernel.package(), self.kernel.kmp("1.0")]
         self.install_rpms(rpmbuild.build(installed), scripts=True)
         return self
 
@@ -105,11 +104,6 @@ def _told(text: str) -> None:
     print(textwrap.fill(text, 100, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False))
 
 
-def _newer(machine: Machine) -> list[PackageSpec]:
-    safe, new = machine.cast.safe, machine.cast.new
-    return [*([safe.package()] if safe else []), new.package()]
-
-
 def tell() -> None:
     """Tell it, and hold it against the machine at every step.
 
@@ -118,51 +112,50 @@ def tell() -> None:
     StoryError
         At the first step that goes another way.
     """
-    with Machine(hook=False) as machine:
-        old, new = machine.cast.old, machine.cast.new
-        safe = machine.cast.safe or old
-        _told(
-            f"A machine with kernel {old.krel} and a driver for it. Real kernels: Debian's, packaged as "
-            "kernel-default."
-        )
+    _without_and_with(*an_update())
+    _guarded(*a_choice())
+
+
+def _without_and_with(old: Kernel, new: Kernel) -> None:
+    with Machine(old, hook=False) as machine:
+        _told(f"A machine with kernel {old.krel} and a driver. The kernels are Debian's, as kernel-default.")
         machine.say("rpm -q kernel-default acme-kmp-default", 0)
         machine.boot(driver=True)
-
         _told(f"Without kmpsolve. zypper takes kernel {new.krel}, says nothing, and the driver is gone.")
-        machine.offer("updates", _newer(machine))
+        machine.offer("updates", [new.package()])
         machine.say("zypper update", 0)
         machine.boots_next(new)
         machine.boot(driver=False)
-
-    with Machine(hook=True) as machine:
+    with Machine(old, hook=True) as machine:
         _told("With kmpsolve's commit hook. The same command is stopped before anything is changed.")
-        machine.offer("updates", _newer(machine))
+        machine.offer("updates", [new.package()])
         before = machine.rpmdb()
         machine.say("zypper update", 8)
         if machine.rpmdb() != before:
             raise StoryError("the rpmdb changed")
         machine.boots_next(old)
         machine.boot(driver=True)
-
-        _told(
-            f"With the guard, too. {new.krel} is held back, and zypper takes the newest safe kernel by "
-            f"itself: the driver for {old.krel} is linked into its weak-updates."
-            if machine.cast.safe
-            else f"With the guard, too. {new.krel} is held back, and the machine stays whole."
-        )
-        machine.say("kmpsolve guard on", 0)
-        machine.say("zypper update", 0)
-        machine.boots_next(safe)
-        machine.boot(driver=True)
-
-    with Machine(hook=True) as machine:
-        _told("With a rebuilt driver in the repositories: it comes along, and both kernels boot with theirs.")
-        machine.offer("updates", _newer(machine))
+        _told("A rebuilt driver appears in a repository. It comes along, and both kernels boot with theirs.")
         machine.offer("acme", [new.kmp("1.1")])
         machine.say("zypper update", 0)
         machine.boots_next(new)
         machine.boot(driver=True)
         machine.boot(kernel=old, driver=True)
+
+
+def _guarded(old: Kernel, safe: Kernel, new: Kernel) -> None:
+    with Machine(old, hook=True) as machine:
+        _told(
+            f"With the guard. The repository has {safe.krel}, which changed nothing, and {new.krel}, which "
+            "did. zypper takes the newest safe kernel by itself, and the driver is linked into its weak-updates."
+            if safe is not old
+            else f"With the guard. {new.krel} is held back, and the machine stays whole."
+        )
+        machine.offer("updates", [kernel.package() for kernel in (safe, new) if kernel is not old])
+        machine.say("kmpsolve guard on", 0)
+        machine.say("zypper update", 0)
+        machine.boots_next(safe)
+        machine.boot(driver=True)
 
 
 def main() -> None:

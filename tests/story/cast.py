@@ -128,17 +128,24 @@ def scriptlets() -> PackageSpec:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cast:
-    """The kernels of the story, oldest first.
+def an_update() -> tuple[Kernel, Kernel]:
+    """Two kernels of a series, near each other without having one kABI."""
+    old, new = debian.kernel_pairs()[0]
+    return Kernel(debian=old), Kernel(debian=new)
 
-    `safe` has the kABI of `old`, as a maintenance update should; Debian's archive need not have such a
-    one at all times, and then the newest safe kernel is `old` itself.
+
+def a_choice() -> tuple[Kernel, Kernel, Kernel]:
+    """A kernel, a newer one with the very same kABI, and the next one, which has another.
+
+    Debian's archive need not have such three at all times; then the first stands for the second, too, and
+    the newest safe kernel is the one that is installed.
     """
-
-    old: Kernel
-    safe: Kernel | None
-    new: Kernel
+    kernels = list(_builds())
+    for old, safe, new in zip(kernels, kernels[1:], kernels[2:], strict=False):
+        if old.symvers.crcs == safe.symvers.crcs != new.symvers.crcs:
+            return Kernel(debian=old), Kernel(debian=safe), Kernel(debian=new)
+    first, last = an_update()
+    return first, first, last
 
 
 def _builds() -> Iterator[DebianKernel]:
@@ -153,13 +160,3 @@ def _builds() -> Iterator[DebianKernel]:
     kernels = sorted(found, key=lambda kernel: Evr.parse(kernel.abi))
     for _, series in groupby(kernels, key=lambda kernel: kernel.abi.split(".")[:2]):
         yield from list(series)[-4:]
-
-
-def cast() -> Cast:
-    """Choose among the kernels that Debian has today: neighbours, so that little else is different."""
-    kernels = list(_builds())
-    for old, safe, new in zip(kernels, kernels[1:], kernels[2:], strict=False):
-        if old.symvers.crcs == safe.symvers.crcs != new.symvers.crcs:
-            return Cast(old=Kernel(debian=old), safe=Kernel(debian=safe), new=Kernel(debian=new))
-    old, new = debian.kernel_pairs()[0]
-    return Cast(old=Kernel(debian=old), safe=None, new=Kernel(debian=new))
