@@ -20,7 +20,7 @@ _kmpsolve() {
     COMPREPLY=()
     for ((index = 1; index < COMP_CWORD; index++)); do
         case ${COMP_WORDS[index]} in
-            plan|check|explain|matrix|diff|verify|suggest|apply|guard|doctor) verb=${COMP_WORDS[index]}; break ;;
+            plan|check|explain|matrix|diff|verify|suggest|apply|guard|collect|audit|doctor) verb=${COMP_WORDS[index]}; break ;;
         esac
     done
     case $verb,$before in
@@ -110,13 +110,43 @@ _kmpsolve() {
         guard,--config) COMPREPLY=($(compgen -f -- "$word")); return ;;
         guard,--format) COMPREPLY=($(compgen -W 'text json' -- "$word")); return ;;
         guard,-o|guard,--output) COMPREPLY=($(compgen -f -- "$word")); return ;;
+        collect,--root) COMPREPLY=($(compgen -f -- "$word")); return ;;
+        collect,--installed) COMPREPLY=($(compgen -f -- "$word")); return ;;
+        collect,--repo) COMPREPLY=($(compgen -f -- "$word")); return ;;
+        collect,--releasever) COMPREPLY=($(compgen -f -- "$word")); return ;;
+        collect,--flavor) COMPREPLY=($(compgen -W "$(_kmpsolve_flavors)" -- "$word")); return ;;
+        collect,--running) COMPREPLY=($(compgen -W "$(_kmpsolve_unames)" -- "$word")); return ;;
+        collect,--config) COMPREPLY=($(compgen -f -- "$word")); return ;;
+        collect,--host) COMPREPLY=($(compgen -f -- "$word")); return ;;
+        collect,--label) COMPREPLY=($(compgen -f -- "$word")); return ;;
+        collect,--format) COMPREPLY=($(compgen -W 'text json' -- "$word")); return ;;
+        collect,-o|collect,--output) COMPREPLY=($(compgen -f -- "$word")); return ;;
+        collect,--color) COMPREPLY=($(compgen -W 'auto always never' -- "$word")); return ;;
+        audit,--root) COMPREPLY=($(compgen -f -- "$word")); return ;;
+        audit,--installed) COMPREPLY=($(compgen -f -- "$word")); return ;;
+        audit,--repo) COMPREPLY=($(compgen -f -- "$word")); return ;;
+        audit,--releasever) COMPREPLY=($(compgen -f -- "$word")); return ;;
+        audit,--flavor) COMPREPLY=($(compgen -W "$(_kmpsolve_flavors)" -- "$word")); return ;;
+        audit,--running) COMPREPLY=($(compgen -W "$(_kmpsolve_unames)" -- "$word")); return ;;
+        audit,--config) COMPREPLY=($(compgen -f -- "$word")); return ;;
+        audit,--kernel) COMPREPLY=($(compgen -W "$(_kmpsolve_kernels)" -- "$word")); return ;;
+        audit,--group-by) COMPREPLY=($(compgen -f -- "$word")); return ;;
+        audit,--with-repo) COMPREPLY=($(compgen -f -- "$word")); return ;;
+        audit,--baseline) COMPREPLY=($(compgen -f -- "$word")); return ;;
+        audit,--fail-on) COMPREPLY=($(compgen -W 'blocked unverified never' -- "$word")); return ;;
+        audit,--exit-style) COMPREPLY=($(compgen -W 'zypper nagios' -- "$word")); return ;;
+        audit,--jobs) COMPREPLY=($(compgen -f -- "$word")); return ;;
+        audit,--scheduler) COMPREPLY=($(compgen -f -- "$word")); return ;;
+        audit,--format) COMPREPLY=($(compgen -W 'text json jsonl csv html prometheus junit' -- "$word")); return ;;
+        audit,-o|audit,--output) COMPREPLY=($(compgen -f -- "$word")); return ;;
+        audit,--color) COMPREPLY=($(compgen -W 'auto always never' -- "$word")); return ;;
         doctor,--root) COMPREPLY=($(compgen -f -- "$word")); return ;;
         doctor,--format) COMPREPLY=($(compgen -W 'text json' -- "$word")); return ;;
         doctor,-o|doctor,--output) COMPREPLY=($(compgen -f -- "$word")); return ;;
         doctor,--color) COMPREPLY=($(compgen -W 'auto always never' -- "$word")); return ;;
     esac
     case $verb in
-        '') COMPREPLY=($(compgen -W 'plan check explain matrix diff verify suggest apply guard doctor --help --version' -- "$word")) ;;
+        '') COMPREPLY=($(compgen -W 'plan check explain matrix diff verify suggest apply guard collect audit doctor --help --version' -- "$word")) ;;
         plan)
             if [[ $word == -* ]]; then COMPREPLY=($(compgen -W '--root --installed --repo --releasever --flavor --running --config --kernel --schema --format --output --color --strict --verbose --quiet --help' -- "$word"))
             else :; fi ;;
@@ -144,6 +174,12 @@ _kmpsolve() {
         guard)
             if [[ $word == -* ]]; then COMPREPLY=($(compgen -W '--config --format --output --verbose --quiet --help' -- "$word"))
             else COMPREPLY=($(compgen -W 'on off sync status' -- "$word")); fi ;;
+        collect)
+            if [[ $word == -* ]]; then COMPREPLY=($(compgen -W '--root --installed --repo --releasever --flavor --running --config --host --label --schema --format --output --color --strict --verbose --quiet --help' -- "$word"))
+            else :; fi ;;
+        audit)
+            if [[ $word == -* ]]; then COMPREPLY=($(compgen -W '--root --installed --repo --releasever --flavor --running --config --kernel --group-by --with-repo --baseline --fail-on --exit-style --jobs --scheduler --schema --format --output --color --strict --verbose --quiet --help' -- "$word"))
+            else COMPREPLY=($(compgen -f -- "$word")); fi ;;
         doctor)
             if [[ $word == -* ]]; then COMPREPLY=($(compgen -W '--root --format --output --color --strict --verbose --quiet --help' -- "$word"))
             else :; fi ;;

@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 
+from kmpsolve.cache.identity import name_of
 from kmpsolve.config import Config, read_config
 from kmpsolve.errors import KmpsolveError, MetadataError, NoRepositoryError, RequestError
 from kmpsolve.machine.disk import SystemDisk
@@ -23,8 +24,13 @@ from kmpsolve.model.plan import Inputs, Plan, RepositoryInput, SkippedInput, War
 from kmpsolve.planner import plan as plan_universe
 from kmpsolve.request import MachineView, Policy, Request
 from kmpsolve.solver.universe import SYSTEM, Universe
+from kmpsolve.solver.view import View, open_view, save_view, solver_version
 
 __all__ = ["Loaded", "Sources", "load", "load_repositories", "now", "openers", "plan", "policy_of_host", "prepare", "today"]
+
+
+_WORTH_A_CACHE = 5000
+"""Packages; fewer are read as they are in no time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,11 +71,18 @@ def today() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A sealed universe with the request that its configuration completes."""
+    """A sealed universe with the request that its configuration completes.
+
+    Parameters
+    ----------
+    keep
+        Writes the cache that the next run may read instead; ``None`` if there is nothing to be won.
+    """
 
     universe: Universe
     request: Request
     inputs: Inputs
+    keep: Callable[[], object] | None = None
 
 
 def prepare(
@@ -104,10 +117,15 @@ def prepare(
     )
 
 
-def load(sources: Sources, request: Request, config: Config) -> Loaded:
+def load(sources: Sources, request: Request, config: Config, *, cached: bool = False) -> Loaded:
     """Read every source and seal the universe.
 
     A repository that cannot be read is skipped, with its reason in the inputs; the others are used.
+
+    Parameters
+    ----------
+    cached
+        A universe of what matters to a plan is enough, if a cache has it.
 
     Raises
     ------
@@ -122,6 +140,12 @@ def load(sources: Sources, request: Request, config: Config) -> Loaded:
     universe, request = prepare(system, _on_machine(request, sources), config, settings)
     skipped: list[SkippedInput] = []
     repositories = openers(sources, system, skipped)
+    name = None
+    if cached and system is not None and given is None and sources.repositories is None:
+        name = name_of(system, solver=solver_version())
+        view = open_view(name) if name is not None else None
+        if view is not None:
+            return _load_view(view, system, universe, request, config, skipped)
     if given is not None:
         universe.load(given)
         if settings is not None:
@@ -135,15 +159,44 @@ def load(sources: Sources, request: Request, config: Config) -> Loaded:
         request = replace(request, disk=SystemDisk(system.root, known))
         if installed.stale is not None:
             skipped.append(SkippedInput(alias=SYSTEM, reason=installed.stale))
-    read, notes = load_repositories(universe, repositories, config, skipped)
+    contents: list[Content] = []
+    foreseen = len(skipped)
+    read, notes = load_repositories(universe, repositories, config, skipped, contents)
     request = replace(request, notes=notes)
     universe.seal()
-    inputs = Inputs(
-        root=str(sources.root) if sources.root is not None else None,
+    inputs = _inputs(sources.root, read, skipped)
+    keep = None
+    worth_it = universe.packages > _WORTH_A_CACHE and len(skipped) == foreseen
+    if name is not None and worth_it and system is not None:
+        sizes = [len(universe.installed_handles), *(one.packages for one in read)]
+        kept = list(zip([installed.content, *contents], sizes, strict=True))
+        keep = partial(save_view, name, universe, kept)
+    return Loaded(universe, request, inputs, keep)
+
+
+def _load_view(
+    view: View, system: System, universe: Universe, request: Request, config: Config, skipped: list[SkippedInput]
+) -> Loaded:
+    """Load what a cache holds; what is told of the sources is what the full ones would tell."""
+    view.load_into(universe)
+    (installed, _), *repositories = view.contents
+    read = [_repository_input(content, packages) for content, packages in repositories]
+    stale = [content.alias for content, _ in repositories if _is_stale(content, config)]
+    request = replace(
+        request, notes=_stale_notes(stale), disk=SystemDisk(system.root, installed.module_files)
+    )
+    universe.seal()
+    return Loaded(universe, request, _inputs(system.root.folder, read, skipped))
+
+
+def _inputs(
+    root: Path | None, read: Iterable[RepositoryInput], skipped: Iterable[SkippedInput]
+) -> Inputs:
+    return Inputs(
+        root=str(root) if root is not None else None,
         repositories=tuple(sorted(read, key=lambda r: r.alias)),
         skipped=tuple(sorted(skipped, key=lambda s: s.alias)),
     )
-    return Loaded(universe, request, inputs)
 
 
 def load_repositories(
@@ -151,8 +204,9 @@ def load_repositories(
     repositories: Iterable[tuple[str, Callable[[], Content]]],
     config: Config,
     skipped: list[SkippedInput],
+    contents: list[Content] | None = None,
 ) -> tuple[list[RepositoryInput], tuple[Warned, ...]]:
-    """Read every repository that can be read; adds the others to `skipped`.
+    """Read every repository that can be read; adds the others to `skipped`, and what was read to `contents`.
 
     Returns
     -------
@@ -178,7 +232,9 @@ def load_repositories(
             skipped.append(SkippedInput(alias=alias, reason=error.message))
             continue
         read.append(_repository_input(content, packages))
-        if content.refreshed is not None and now() - content.refreshed > config.metadata_max_age:
+        if contents is not None:
+            contents.append(content)
+        if _is_stale(content, config):
             stale.append(alias)
     if not read:
         unread = [one for one in skipped if one.alias != SYSTEM]
@@ -195,14 +251,21 @@ def load_repositories(
             reference="no-repository",
             hint="give one with --repo, or enable one: zypper modifyrepo --enable ALIAS",
         )
-    notes = tuple(
+    return read, _stale_notes(stale)
+
+
+def _is_stale(content: Content, config: Config) -> bool:
+    return content.refreshed is not None and now() - content.refreshed > config.metadata_max_age
+
+
+def _stale_notes(aliases: Iterable[str]) -> tuple[Warned, ...]:
+    return tuple(
         Warned(
             reference="stale-metadata",
             message=f"{alias} was not refreshed lately: zypper refresh {alias}",
         )
-        for alias in sorted(stale)
+        for alias in sorted(aliases)
     )
-    return read, notes
 
 
 def _open_installed(source: str) -> Content:

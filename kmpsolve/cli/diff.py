@@ -59,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
         if asked or None in files:
             from kmpsolve.session import load
 
-            where = sources(options)
+            where = sources(options, system=False)
             loaded = load(where, request(options, where, None), configuration(options, where))
         progress.step("comparing what they export")
         found = _compare(options, files, severities, loaded)

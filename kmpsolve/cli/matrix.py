@@ -41,19 +41,25 @@ def run(options: argparse.Namespace) -> int:
     """Show the matrix; it is a table, not a verdict: exit 0."""
     from kmpsolve.compat.matrix import matrix
     from kmpsolve.planner import flavor_systems, plan
+    from kmpsolve.planner.target import every_kernel
     from kmpsolve.session import load
 
-    where = sources(options)
+    where = sources(options, system=options.format == "html")
     with Progress(options.quiet) as progress:
         progress.step("reading the system and its repositories")
         loaded = load(where, request(options, where, None), configuration(options, where))
         progress.step("holding every build against every kernel")
-        systems = flavor_systems(loaded.universe, loaded.request)
-        units = [unit for system in systems.values() for unit in system.every_kernel()]
+        standing = any(kernel.package.installed for kernel in loaded.universe.kernels)
+        if standing:
+            systems = flavor_systems(loaded.universe, loaded.request)
+            units = [unit for system in systems.values() for unit in system.every_kernel()]
+        else:
+            units = every_kernel(loaded.universe, loaded.request.flavors)
+        flavors = {unit.flavor for unit in units}
         builds = [
             build
             for build in loaded.universe.kmps
-            if build.flavor in (*systems, "")
+            if build.flavor in (*flavors, "")
             and any(fnmatchcase(build.name, name) for name in options.kmp or "*")
         ]
         if options.kmp and not builds:
@@ -65,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
         found = matrix(loaded.universe.kmps, units, loaded.universe.table)
         found = found.only({str(build.nevra) for build in builds})
         result = None
-        if options.format in ("text", "html"):
+        if standing and options.format in ("text", "html"):
             progress.step("looking for the newest safe kernel")
             result = plan(loaded.universe, loaded.request, loaded.inputs)
         text = _rendered(found, result, options)
@@ -82,9 +88,9 @@ def _rendered(found: Matrix, result: Plan | None, options: argparse.Namespace) -
         from kmpsolve.report.matrix import render_csv
 
         return render_csv(found)
-    assert result is not None
-    marked = {flavor.newest_safe for flavor in result.flavors if flavor.newest_safe}
+    marked = {flavor.newest_safe for flavor in result.flavors if flavor.newest_safe} if result else set()
     if options.format == "html":
+        assert result is not None
         from kmpsolve.report.html.matrix import render_html
 
         return render_html(found, result)

@@ -58,11 +58,16 @@ def run(options: argparse.Namespace) -> int:
     where = sources(options)
     with Progress(options.quiet) as progress:
         progress.step("reading the system and its repositories")
-        loaded = load(where, request(options, where, options.kernel), configuration(options, where))
+        asked = request(options, where, options.kernel)
+        loaded = load(where, asked, configuration(options, where), cached=True)
         progress.step("holding every KMP against the kernels")
         result = plan(loaded.universe, loaded.request, loaded.inputs)
         text = _rendered(result, loaded, options)
     write_result(text, options)
+    if loaded.keep is not None:
+        from kmpsolve.cache.background import afterwards
+
+        afterwards(loaded.keep)
     code = EXIT_CODES[result.verdict]
     return 4 if options.strict and code == 110 else code
 

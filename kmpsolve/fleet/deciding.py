@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
 
 from kmpsolve.config import Config
 from kmpsolve.errors import MetadataError, RequestError, SolverError
 from kmpsolve.fleet.children import Died, in_children
+from kmpsolve.metadata.content import Content
 from kmpsolve.metadata.inventory import decode_state, fingerprint, system_content
 from kmpsolve.metadata.root import read_root
 from kmpsolve.model.plan import FlavorPlan, Inputs, Plan, SkippedInput, Verdict
@@ -16,13 +21,28 @@ from kmpsolve.planner.planning import safe_on
 from kmpsolve.request import Request
 from kmpsolve.session import Sources, load_repositories, openers, policy_of_host, prepare
 from kmpsolve.solver.joining import relevant_names
+from kmpsolve.solver.listing import dump
 from kmpsolve.solver.universe import SYSTEM, Universe
 
-__all__ = ["Bench", "BlockedKmp", "Decided", "FlavorDecided", "Probe"]
+__all__ = [
+    "Bench",
+    "BlockedKmp",
+    "Decided",
+    "FlavorDecided",
+    "Probe",
+    "Shipment",
+    "load_shipment",
+    "undecided",
+]
+
+Task = TypeVar("Task")
+Answer = TypeVar("Answer")
 
 _RISKS = ("fallback-loses", "purge-takes-last")
 """Warnings that a fleet's owner wants to hear of, by reference."""
 
+_TOGETHER = 24
+"""States that a child decides at most; a few rounds of children keep all cores busy to the end."""
 _LOOKED_AT = 4
 """Older kernels that are looked at while a state is decided; where there are more, only those asked for."""
 
@@ -108,53 +128,105 @@ class Probe:
     kernels: tuple[str, ...]
 
 
-class Bench:
-    """The repositories, loaded once; each state is decided in a child process that adds its system to them.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shipment:
+    """The repositories in a form that can be sent to other processes and machines.
 
     Parameters
     ----------
-    request
-        What is asked of every host.
+    contents
+        Without their packages.
+    packages
+        For each of them a .solv file.
+    """
+
+    request: Request
+    inputs: Inputs
+    contents: tuple[Content, ...]
+    packages: tuple[bytes, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes of packages."""
+        return sum(map(len, self.packages))
+
+
+def load_shipment(sources: Sources, request: Request, config: Config) -> tuple[Shipment, frozenset[str]]:
+    """Read the repositories that hosts are judged with.
+
+    Returns
+    -------
+    tuple
+        The shipment, and the names of packages that a verdict may depend on besides kernels and KMPs.
 
     Raises
     ------
     KmpsolveError
         As for `kmpsolve.session.load`: no repository can be read.
     """
+    system = read_root(sources.root, releasever=sources.releasever) if sources.root is not None else None
+    universe, request = prepare(system, request, config)
+    skipped: list[SkippedInput] = []
+    contents: list[Content] = []
+    read, notes = load_repositories(universe, openers(sources, system, skipped), config, skipped, contents)
+    inputs = Inputs(
+        root=str(sources.root) if sources.root is not None else None,
+        repositories=tuple(sorted(read, key=lambda one: one.alias)),
+        skipped=tuple(sorted(skipped, key=lambda one: one.alias)),
+    )
+    dumped = dump(universe)
+    shipment = Shipment(
+        request=replace(request, notes=notes),
+        inputs=inputs,
+        contents=tuple(replace(content, primary=None, solv=None, trusted=True) for content in contents),
+        packages=tuple(dumped[content.alias] for content in contents),
+    )
+    return shipment, relevant_names(universe.pool)
 
-    def __init__(self, sources: Sources, request: Request, config: Config) -> None:
-        system = read_root(sources.root, releasever=sources.releasever) if sources.root is not None else None
-        self.universe, self.request = prepare(system, request, config)
-        skipped: list[SkippedInput] = []
-        read, notes = load_repositories(self.universe, openers(sources, system, skipped), config, skipped)
-        self.request = replace(self.request, notes=notes)
-        self.inputs = Inputs(
-            root=str(sources.root) if sources.root is not None else None,
-            repositories=tuple(sorted(read, key=lambda one: one.alias)),
-            skipped=tuple(sorted(skipped, key=lambda one: one.alias)),
-        )
 
-    def relevant_names(self) -> frozenset[str]:
-        """Package names that a verdict may depend on, besides kernels and KMPs."""
-        return relevant_names(self.universe.pool)
+class Bench:
+    """Decides states, one after the other, each on a universe of its own.
 
-    # in a child
+    Parameters
+    ----------
+    shipment
+        The repositories.
+    """
+
+    def __init__(self, shipment: Shipment) -> None:
+        self.request = shipment.request
+        self.inputs = shipment.inputs
+        self._folder = tempfile.TemporaryDirectory(prefix="kmpsolve-audit-")
+        self._contents = []
+        for number, (content, packages) in enumerate(zip(shipment.contents, shipment.packages, strict=True)):
+            path = Path(self._folder.name) / f"{number}.solv"
+            path.write_bytes(packages)
+            self._contents.append(replace(content, solv=path))
+        self._owner = os.getpid()
+
+    def close(self) -> None:
+        """Remove its files; only in the process that made them."""
+        if self._owner == os.getpid():
+            self._folder.cleanup()
 
     def _enter(self, state: bytes) -> tuple[Universe, Request, Inputs]:
+        """The universe of one state: loaded in the same order as for a plan, so that answers are the same."""
         content = system_content(decode_state(state), "the inventory")
         settings = content.settings
         assert settings is not None
         policy = policy_of_host(self.request.policy, settings)
         request = replace(self.request, policy=policy, running=self.request.running or settings.running)
-        self.universe.policy = policy
-        self.universe.load(content)
-        self.universe.seal()
+        universe = Universe(policy, request.rebuilt_on_host)
+        universe.load(content)
+        for repository in self._contents:
+            universe.load(repository)
+        universe.seal()
         skipped = [*self.inputs.skipped, *(SkippedInput(alias=SYSTEM, reason=gap) for gap in settings.gaps)]
         inputs = replace(self.inputs, skipped=tuple(sorted(skipped, key=lambda one: one.alias)))
-        return self.universe, request, inputs
+        return universe, request, inputs
 
     def decide_here(self, state: bytes) -> Decided:
-        """Decide a state in this process, whose repositories are spoilt by it."""
+        """Decide a state in this process."""
         universe, request, inputs = self._enter(state)
         refused = False
         try:
@@ -186,21 +258,47 @@ class Bench:
         )
 
     def probe_here(self, probe: Probe) -> tuple[bool, ...]:
-        """Answer a probe in this process, whose repositories are spoilt by it."""
+        """Answer a probe in this process."""
         universe, request, _ = self._enter(probe.state)
         return tuple(_safe(universe, request, probe.flavor, probe.kernels).values())
 
-    # in the parent
+    def decide_all(self, states: Sequence[bytes]) -> list[Decided]:
+        """Decide several states."""
+        return [self.decide_here(state) for state in states]
+
+    def probe_all(self, probes: Sequence[Probe]) -> list[tuple[bool, ...]]:
+        """Answer several probes."""
+        return [self.probe_here(probe) for probe in probes]
+
+    # in children
 
     def decide(self, states: Sequence[bytes], at_once: int) -> Iterator[tuple[int, Decided]]:
-        """Decide all states, each in a child; what cannot be decided is unverified."""
-        for number, answer in in_children(states, self.decide_here, at_once):
-            yield number, undecided(states[number], self.inputs, answer.reason) if isinstance(answer, Died) else answer
+        """Decide all states in children; a state that kills its child is unverified."""
+        yield from _shared(states, self.decide_all, at_once, lambda state, why: undecided(state, self.inputs, why))
 
     def probe(self, probes: Sequence[Probe], at_once: int) -> Iterator[tuple[int, tuple[bool, ...]]]:
-        """Answer all probes; a kernel on which a child dies is not safe."""
-        for number, answer in in_children(probes, self.probe_here, at_once):
-            yield number, (False,) * len(probes[number].kernels) if isinstance(answer, Died) else answer
+        """Answer all probes in children; a kernel on which a child dies is not safe."""
+        yield from _shared(probes, self.probe_all, at_once, lambda probe, _: (False,) * len(probe.kernels))
+
+
+def _shared(
+    tasks: Sequence[Task],
+    work: Callable[[Sequence[Task]], list[Answer]],
+    at_once: int,
+    instead: Callable[[Task, str], Answer],
+) -> Iterator[tuple[int, Answer]]:
+    """Work on tasks some at a time; where a child dies, on each of its tasks in a child of its own."""
+    step = max(1, min(_TOGETHER, len(tasks) // (at_once * 2)))
+    starts = range(0, len(tasks), step)
+    alone: list[int] = []
+    for number, answers in in_children([tasks[start : start + step] for start in starts], work, at_once):
+        if isinstance(answers, Died):
+            alone += range(starts[number], min(starts[number] + step, len(tasks)))
+        else:
+            yield from enumerate(answers, starts[number])
+    for number, answers in in_children([[tasks[one]] for one in alone], work, at_once):
+        one = alone[number]
+        yield one, instead(tasks[one], answers.reason) if isinstance(answers, Died) else answers[0]
 
 
 def undecided(state: bytes, inputs: Inputs, reason: str) -> Decided:

@@ -13,7 +13,7 @@ from kmpsolve.config import Config
 from kmpsolve.errors import ConfigError, MetadataError, RequestError
 from kmpsolve.fleet.audit import STATE_KEYS, Audit, Prober, conclude
 from kmpsolve.fleet.children import Died, cores, in_children
-from kmpsolve.fleet.deciding import Bench, Decided, Probe
+from kmpsolve.fleet.deciding import Bench, Decided, Probe, load_shipment
 from kmpsolve.fleet.gathering import gather
 from kmpsolve.fleet.progress import Bar
 from kmpsolve.fleet.reading import Batch, Piece, Reader, pieces
@@ -36,7 +36,7 @@ class Engine(ABC):
         self.where = where
         self.request = request
         self.config = config
-        self.bench = Bench(where, request, config)
+        self.shipment, self.wanted = load_shipment(where, request, config)
 
     def __enter__(self) -> Self:
         return self
@@ -76,7 +76,7 @@ class Engine(ABC):
             If no host has the kernel that is asked for.
         """
         label = group_by if group_by not in STATE_KEYS else None
-        reader = Reader(label, self.bench.relevant_names())
+        reader = Reader(label, self.wanted)
         batches: dict[int, Batch] = {}
         hosts = 0
         for number, batch in self.read(reader, pieces(inventories)):
@@ -119,7 +119,7 @@ class Engine(ABC):
 
     def with_repositories(self, audit: Audit, more: Sequence[tuple[str, str]], bar: Bar) -> Audit:
         """Add what the audit would be with more repositories."""
-        taken = {one.alias for one in self.bench.inputs.repositories}
+        taken = {one.alias for one in self.shipment.inputs.repositories}
         named = [(f"{alias}+" if alias in taken else alias, source) for alias, source in more]
         with self.other(replace(self.where, extra=(*self.where.extra, *named))) as other:
             decided = other._decided(audit.fleet.distinct, bar)
@@ -130,6 +130,10 @@ class _Machine(Engine):
     def __init__(self, where: Sources, request: Request, config: Config, at_once: int) -> None:
         super().__init__(where, request, config)
         self._at_once = at_once
+        self._bench = Bench(self.shipment)
+
+    def close(self) -> None:
+        self._bench.close()
 
     def read(self, reader: Reader, cut: Iterable[Piece]) -> Iterator[tuple[int, Batch]]:
         ahead = iter(cut)
@@ -143,10 +147,10 @@ class _Machine(Engine):
             yield number, batch
 
     def decide(self, states: Sequence[bytes]) -> Iterator[tuple[int, Decided]]:
-        return self.bench.decide(states, self._at_once)
+        return self._bench.decide(states, self._at_once)
 
     def probe(self, probes: Sequence[Probe]) -> Iterator[tuple[int, tuple[bool, ...]]]:
-        return self.bench.probe(probes, self._at_once)
+        return self._bench.probe(probes, self._at_once)
 
     def other(self, where: Sources) -> Engine:
         return _Machine(where, self.request, self.config, self._at_once)

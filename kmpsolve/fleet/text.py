@@ -8,7 +8,7 @@ from kmpsolve.fleet.audit import Audit, Group, NewestSafe
 from kmpsolve.model.plan import Verdict
 from kmpsolve.report.table import TextCell, table
 from kmpsolve.report.terminal import Terminal, Tone, printable
-from kmpsolve.report.words import few, plural
+from kmpsolve.report.words import evr, few, plural
 
 __all__ = ["render_text"]
 
@@ -44,12 +44,12 @@ def _lines(audit: Audit, terminal: Terminal) -> Iterator[str]:
             [
                 TextCell(f"{one.hosts:,}", "bad", number=True),
                 TextCell(one.kmp, "strong"),
-                TextCell(one.kernel),
+                TextCell(evr(one.kernel)),
                 TextCell(_symbols(one.symbols)),
             ]
             for one in audit.blocking[:_MOST]
         ]
-        yield from table([_head("hosts", "KMP", "on kernel", "symbols"), *rows], terminal, fixed=2)
+        yield from table([_head("hosts", "KMP", "on kernel", "symbols that do not fit"), *rows], terminal, fixed=2)
         yield from _more(len(audit.blocking))
     if audit.newest_safe:
         yield ""
@@ -68,7 +68,7 @@ def _lines(audit: Audit, terminal: Terminal) -> Iterator[str]:
             vendor = one.vendor or "an unknown vendor"
             yield from terminal.wrapped(
                 f"  {one.hosts_unblocked:>7,}  ",
-                f"{vendor}: {one.kmp} for {one.kernel} (blocks {plural(one.hosts, 'host')} in all)",
+                f"{vendor}: {one.kmp} for {evr(one.kernel)} (blocks {plural(one.hosts, 'host')} in all)",
             )
         yield from _more(len(audit.rebuilds))
     if audit.risks:
@@ -96,7 +96,7 @@ def _more(count: int) -> Iterator[str]:
 
 
 def _symbols(symbols: tuple[str, ...]) -> str:
-    return f"{len(symbols)}: {few(symbols, 3)}" if symbols else "none: another cause"
+    return f"{len(symbols)}: {few(symbols, 2)}" if symbols else "none: another cause"
 
 
 def _newest(one: NewestSafe) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from xml.sax.saxutils import quoteattr
 
 from kmpsolve.model.nevra import Nevra
 
@@ -49,7 +48,8 @@ def _legal(text: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    return quoteattr(_legal(text))
+    # Without xml.sax, whose import costs more than a small inventory.
+    return '"' + _text(text).replace('"', "&quot;") + '"'
 
 
 def _text(text: str) -> str:

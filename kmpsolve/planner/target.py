@@ -12,7 +12,7 @@ from kmpsolve.model.plan import Warned
 from kmpsolve.planner.system import FlavorSystem, requires_base
 from kmpsolve.solver.universe import KernelPackage, Universe
 
-__all__ = ["Aim", "aims", "kernels_named"]
+__all__ = ["Aim", "aims", "every_kernel", "kernels_named"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +155,24 @@ def kernels_named(universe: Universe, kernel: str | None, flavors: tuple[str, ..
             hint="see the kernels with: kmpsolve matrix",
         )
     return [universe.unit(main, _parts_of(main, universe.kernels)) for _, main in sorted(found.items())]
+
+
+def every_kernel(universe: Universe, flavors: tuple[str, ...]) -> list[KernelUnit]:
+    """All kernels there are, for a question that needs no system.
+
+    Raises
+    ------
+    RequestError
+        If there is none.
+    """
+    mains: dict[str, KernelPackage] = {}
+    for kernel in universe.kernels:
+        whole = kernel.part == "" or (kernel.part == "base" and kernel.package.barred != "architecture")
+        if whole and (not flavors or kernel.flavor in flavors):
+            mains.setdefault(str(kernel.package), kernel)
+    if not mains:
+        raise RequestError("there is no kernel in the repositories", reference="unknown-kernel")
+    return [universe.unit(main, _parts_of(main, universe.kernels)) for main in mains.values()]
 
 
 def _parts_of(main: KernelPackage, kernels: Sequence[KernelPackage]) -> list[KernelPackage]:

@@ -27,14 +27,15 @@ _NO_FLAVOR = frozenset(
 _KMP = re.compile(r".+-kmp-(?P<flavor>[A-Za-z0-9_]+)")
 _SYMBOL = ("ksym(", "kernel(")
 _WORDS = re.compile(r"[^\s()]+(?:\([^\s()]*\))?")
-_KEYS = (
-    solv.SOLVABLE_PROVIDES,
-    solv.SOLVABLE_REQUIRES,
-    solv.SOLVABLE_CONFLICTS,
-    solv.SOLVABLE_OBSOLETES,
-    solv.SOLVABLE_SUPPLEMENTS,
-    solv.SOLVABLE_ENHANCES,
-)
+_KEYS = {
+    solv.SOLVABLE_PROVIDES: int(solv.SOLVABLE_FILEMARKER),
+    solv.SOLVABLE_REQUIRES: int(solv.SOLVABLE_PREREQMARKER),
+    solv.SOLVABLE_CONFLICTS: 0,
+    solv.SOLVABLE_OBSOLETES: 0,
+    solv.SOLVABLE_SUPPLEMENTS: 0,
+    solv.SOLVABLE_ENHANCES: 0,
+}
+"""Relations, and the number that parts a list of capabilities in two, where there may be one."""
 
 
 def join(
@@ -68,11 +69,13 @@ def join(
         solvable.arch = twin.arch
         if not solvable.vendor:
             solvable.vendor = twin.vendor
-        for key in _KEYS:
-            known = set(solvable.lookup_idarray(key))
+        for key, marker in _KEYS.items():
+            known, side = set(solvable.lookup_idarray(key)), -1
             for capability in twin.lookup_idarray(key):
-                if capability not in known:
-                    solvable.add_deparray(key, capability)
+                if marker and capability == marker:
+                    side = 1
+                elif capability not in known:
+                    solvable.add_deparray(key, capability, side)
     _guess_architecture(pool, system)
     unread = []
     for solvable in bare:

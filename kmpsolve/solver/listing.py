@@ -1,9 +1,11 @@
-"""All packages of a universe with their relations, as text."""
+"""All packages of a universe: with their relations as text, or as the bytes of .solv files."""
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import solv
 
@@ -11,7 +13,7 @@ from kmpsolve.model.evr import Evr
 from kmpsolve.model.nevra import Nevra
 from kmpsolve.solver.universe import Universe
 
-__all__ = ["Entry", "every_package"]
+__all__ = ["Entry", "dump", "every_package"]
 
 _KEYS = {
     "provides": solv.SOLVABLE_PROVIDES,
@@ -19,6 +21,8 @@ _KEYS = {
     "conflicts": solv.SOLVABLE_CONFLICTS,
     "obsoletes": solv.SOLVABLE_OBSOLETES,
 }
+_MARKERS = (int(solv.SOLVABLE_FILEMARKER), int(solv.SOLVABLE_PREREQMARKER))
+"""They part a list of capabilities in two, and are none themselves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +64,8 @@ def every_package(universe: Universe) -> Iterator[Entry]:
         if solvable.arch in ("src", "nosrc"):
             continue
         relations = {
-            name: tuple(map(pool.dep2str, solvable.lookup_idarray(key))) for name, key in _KEYS.items()
+            name: tuple(pool.dep2str(c) for c in solvable.lookup_idarray(key) if c not in _MARKERS)
+            for name, key in _KEYS.items()
         }
         yield Entry(
             nevra=Nevra(solvable.name, Evr.parse(solvable.evr), solvable.arch),
@@ -68,3 +73,16 @@ def every_package(universe: Universe) -> Iterator[Entry]:
             owns=owned_by(int(solvable.id)),
             **relations,
         )
+
+
+def dump(universe: Universe) -> dict[str, bytes]:
+    """Each repository that was loaded as a .solv file, by alias; the universe must not be sealed yet."""
+    found: dict[str, bytes] = {}
+    with tempfile.TemporaryDirectory(prefix="kmpsolve-dump-") as folder:
+        path = Path(folder) / "dump.solv"
+        for repo in universe.pool.repos:
+            stream = solv.xfopen(str(path), "w")
+            repo.write(stream)
+            stream.close()
+            found[repo.name] = path.read_bytes()
+    return found

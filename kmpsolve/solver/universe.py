@@ -228,6 +228,17 @@ class Universe:
     # packages
 
     @property
+    def packages(self) -> int:
+        """How many packages there are, installed ones included."""
+        return int(sum(repo.nsolvables for repo in self._repos.values()))
+
+    def show_everything(self) -> None:
+        """Consider every package, also what zypp would not choose by itself."""
+        self.pool.set_considered_list([s.id for s in self.pool.solvables])
+        self.pool.addfileprovides()
+        self.pool.createwhatprovides()
+
+    @property
     def repositories(self) -> tuple[str, ...]:
         """Aliases of what is loaded, in that order."""
         return tuple(self._repos)

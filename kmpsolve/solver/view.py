@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import solv
+
 from kmpsolve.cache.place import Stored, read, write
 from kmpsolve.cache.symbols import PackedSymbols
 from kmpsolve.metadata.content import Content, Patch
 from kmpsolve.model.symbols import SymbolClasses
 from kmpsolve.solver.universe import Universe
 
-__all__ = ["View", "open_view", "save_view"]
+__all__ = ["View", "open_view", "save_view", "solver_version"]
 
 _MANIFEST = "view.json"
 _SYMBOLS = "symbols"
@@ -79,6 +81,13 @@ class _Classes(SymbolClasses):
             yield self._capability[number], crc
 
 
+def solver_version() -> str:
+    """Tells builds of libsolv apart: one may not read what another wrote."""
+    library = Path(solv.__file__)
+    status = library.stat()
+    return f"{library} {status.st_size} {status.st_mtime_ns}"
+
+
 def open_view(name: str) -> View | None:
     """The view of this name; ``None`` if there is none that can be believed."""
     stored = read(name)
@@ -96,6 +105,7 @@ def save_view(name: str, universe: Universe, contents: Sequence[tuple[Content, i
     """Keep a sealed universe that was loaded from `contents`, in this order; False if that is not possible."""
     from kmpsolve.solver.slim import slim
 
+    universe.show_everything()
     files, names = slim(universe)
     manifest = {"classes": names, "contents": [_entry(content, packages) for content, packages in contents]}
     return write(name, {**files, _MANIFEST: json.dumps(manifest).encode()})

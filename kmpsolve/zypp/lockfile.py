@@ -205,7 +205,7 @@ def zypp_lock(folder: Path = Path("/run")) -> Iterator[None]:
     """Hold zypp's own lock, so that no zypper rewrites the file meanwhile.
 
     The lock is a file with the process id of its holder; whoever finds the id of a living process in it keeps
-    out (libzypp's ZYppFactory).
+    out (libzypp's ZYppFactory). Where that is the program that this one runs for, it holds for both.
 
     Raises
     ------
@@ -215,12 +215,14 @@ def zypp_lock(folder: Path = Path("/run")) -> Iterator[None]:
         If this user may not take it.
     """
     path = folder / "zypp.pid"
+    if _holder(path) in _ancestors():
+        yield  # a scriptlet or a subcommand of the very zypper that holds it
+        return
     try:
         with path.open("a+") as file:
             fcntl.lockf(file, fcntl.LOCK_EX)
-            file.seek(0)
-            holder = file.read().strip()
-            if holder.isdigit() and int(holder) != os.getpid() and Path(f"/proc/{holder}").exists():
+            holder = _holder(path)
+            if holder is not None and holder != os.getpid() and Path(f"/proc/{holder}").exists():
                 raise ZyppLockedError(
                     f"zypp is locked by process {holder}",
                     reference="zypp-locked",
@@ -229,12 +231,32 @@ def zypp_lock(folder: Path = Path("/run")) -> Iterator[None]:
             file.truncate(0)
             file.write(f"{os.getpid()}\n")
     except PermissionError as error:
-        raise PrivilegeError(
-            "only root may do this", reference="not-root", hint="Run it as root"
-        ) from error
+        raise PrivilegeError("only root may do this", reference="not-root", hint="Run it as root") from error
     try:
         yield
     finally:
         with path.open("a+") as file:
             fcntl.lockf(file, fcntl.LOCK_EX)
             file.truncate(0)
+
+
+def _holder(path: Path) -> int | None:
+    """The process id in zypp's lock file."""
+    try:
+        text = path.read_text(encoding="ascii", errors="replace").strip()
+    except OSError:
+        return None
+    return int(text) if text.isdecimal() and int(text) else None
+
+
+def _ancestors() -> set[int]:
+    """The processes that this one was started by."""
+    found: set[int] = set()
+    pid = os.getppid()
+    while pid > 1 and pid not in found:
+        found.add(pid)
+        try:
+            pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        except (OSError, IndexError, ValueError):
+            break
+    return found

@@ -77,18 +77,18 @@ def specs(*nevras: str) -> list[PackageSpec]:
 
 
 @functools.cache
-def _installation() -> Path:
+def _installation(prefix: str) -> Path:
     """What ``make install`` installs, made once for each test process."""
     folder = Path(tempfile.mkdtemp(prefix="kmpsolve-installed-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    install(folder)
-    return folder
-
-
-def install(destdir: Path) -> None:
-    """Run tools/install as ``make install`` does."""
-    environment = {"PATH": os.environ["PATH"], "DESTDIR": str(destdir), "PYTHON": sys.executable}
+    environment = {
+        "PATH": os.environ["PATH"],
+        "DESTDIR": str(folder),
+        "PREFIX": prefix,
+        "PYTHON": sys.executable,
+    }
     subprocess.run([CHECKOUT / "tools" / "install", "install"], env=environment, check=True)
+    return folder
 
 
 def _python_folders() -> Iterator[Path]:
@@ -125,6 +125,9 @@ class Host(Sandbox):
     ) -> None:
         conf = ZYPP_CONF if multiversion else NO_MULTIVERSION
         super().__init__(shared=[cache.root(), *_python_folders(), *shared], zypp_conf=conf, unprivileged=unprivileged)
+        # Without privileges the programs are the machine's own, and nothing can be put among them.
+        self.prefix = "/opt/kmpsolve" if self.unprivileged else "/usr"
+        self.library = f"{self.prefix}/lib/kmpsolve"
         self._installed = [*specs(*installed), *more]
         self._hook = hook
         self._configuration = configuration
@@ -140,8 +143,9 @@ class Host(Sandbox):
 
     def install_kmpsolve(self) -> None:
         """Put what ``make install`` installs into place."""
-        names = sorted(path.name for path in _installation().iterdir())
-        packed = subprocess.Popen(["tar", "-C", str(_installation()), "-cf", "-", *names], stdout=subprocess.PIPE)
+        image = _installation(self.prefix)
+        names = sorted(path.name for path in image.iterdir())
+        packed = subprocess.Popen(["tar", "-C", str(image), "-cf", "-", *names], stdout=subprocess.PIPE)
         unpack = ["tar", "-C", str(self.root), "--no-overwrite-dir", "--no-same-owner", "-xf", "-"]
         subprocess.run(unpack, stdin=packed.stdout, check=True)
         assert packed.stdout is not None
@@ -164,7 +168,7 @@ class Host(Sandbox):
 
     def kmpsolve(self, *arguments: str, env: Mapping[str, str] = {}) -> Finished:  # noqa: B006
         """``kmpsolve ARGUMENTS``."""
-        return self.run(["kmpsolve", *arguments], env=env)
+        return self.run([f"{self.prefix}/bin/kmpsolve", *arguments], env=env)
 
     def zypp_log(self) -> str:
         """zypper's own log."""

@@ -120,7 +120,7 @@ def test_only_root_and_only_with_the_lock() -> None:
         host.run(["chmod", "-R", "a+rX", "/usr/lib/kmpsolve"])
         ended = host.run(["setpriv", "--reuid", "65534", "--clear-groups", "kmpsolve", "apply", "-n"])
         assert ended.code == 5, str(ended)
-        ended = host.run(["sh", "-c", "echo $$ > /run/zypp.pid; kmpsolve apply -n; echo code $?"])
+        ended = host.run(["sh", "-c", "sleep 9 & echo $! > /run/zypp.pid; kmpsolve apply -n; echo code $?; kill $!"])
         assert "code 7" in ended.stdout
         assert host.installed() == [DRIVER, OLD]
 

@@ -229,7 +229,7 @@ def test_while_zypp_is_locked() -> None:
     with Host(OLD, DRIVER) as host:
         host.add("updates", specs(NEW))
         host.zypper("ref")
-        ended = host.run(["sh", "-c", "echo $$ > /run/zypp.pid; kmpsolve guard on; echo code $?"])
+        ended = host.run(["sh", "-c", "sleep 9 & echo $! > /run/zypp.pid; kmpsolve guard on; echo code $?; kill $!"])
         assert "code 7" in ended.stdout
         assert "zypp is locked by process" in ended.stderr
         assert host.locks() == ""

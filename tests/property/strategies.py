@@ -12,15 +12,19 @@ from tests.support.packages import SUSE
 from tests.support.worlds import ACME, Kernel, KernelExtra, Kmp, Noun, Repository, Tool, World, pairs
 
 FEATURES = (
+    "base",
     "chains",
     "conflicts",
+    "damaged",
     "exact",
     "extras",
     "flavors",
+    "locks",
     "modules",
     "obsoletes",
     "pins",
     "priorities",
+    "rebuilds",
     "renames",
     "retracted",
     "symsets",
@@ -93,6 +97,7 @@ class _Maker:
         modules = {"loop.ko"}
         # Where nothing changes, every KMP is simply used on.
         steady = 4 if self.features <= {"targets", "flavors", "extras"} else 3
+        package = f"kernel-{flavor}-base" if self.has("base", 2) else ""
         made: list[Kernel] = []
         for number in range(installed + offered):
             if number:
@@ -105,6 +110,7 @@ class _Maker:
             kernel = Kernel(
                 release=f"{number + 1}0.1",
                 flavor=flavor,
+                package=package,
                 ksyms=" ".join(f"{symbol}={crc}" for symbol, crc in symbols.items()),
                 symsets=" ".join(f"{name}={value}" for name, value in sets.items()),
                 modules=" ".join(sorted(modules)),
@@ -116,6 +122,19 @@ class _Maker:
         if self.has("targets", 3):
             old = replace(made[0], release="5.1")
             made.insert(0, self.keep(old, self.offered))
+        if self.has("rebuilds", 2):
+            self.rebuild(dice.pick(made[::-1]), made)
+        if package:  # the full kernels of the same releases, to which such a host never switches
+            for kernel in made:
+                full = (
+                    f"{kernel.ksyms} {KERNEL_SYMBOLS[-1]}={dice.pick(CRCS)}"
+                    if dice.one_in(2)
+                    else kernel.ksyms
+                )
+                self.keep(
+                    replace(kernel, package="", ksyms=" ".join(f"{s}={c}" for s, c in pairs(full).items())),
+                    self.offered,
+                )
         self.kernels += made
         if self.has("extras", 2):
             for kernel in made:
@@ -125,6 +144,19 @@ class _Maker:
                     KernelExtra(release=kernel.release, flavor=flavor, ksyms=f"x={crc}", modules="x.ko"),
                     place,
                 )
+
+    def rebuild(self, kernel: Kernel, made: list[Kernel]) -> None:
+        """Offer the same kernel release once more, as kernels are: in place of the one before."""
+        symbols = {
+            s: self.dice.pick(CRCS) if self.dice.one_in(4) else c for s, c in pairs(kernel.ksyms).items()
+        }
+        again = replace(
+            kernel,
+            release=f"{kernel.release.partition('.')[0]}.2",
+            ksyms=" ".join(f"{symbol}={crc}" for symbol, crc in symbols.items()),
+            obsoletes=f"{kernel.name} = {kernel.spec().evr}",
+        )
+        made.append(self.keep(again, self.offered))
 
     # -- KMPs ---------------------------------------------------------------------------------------------
 
@@ -183,6 +215,7 @@ class _Maker:
         if self.has("versionless", 4):
             symbols, sets, exact, exports = {}, "", "", ""
         written = {symbol: self.written(crc) for symbol, crc in symbols.items()}
+        damaged = dice.pick(("ksym(default:", "ksym(default:)", "modversions", "retpoline"))
         return Kmp(
             name=name,
             krel=kernel.krel,
@@ -191,6 +224,7 @@ class _Maker:
             symsets=sets,
             exact=exact,
             exports=exports,
+            requires=damaged if installed and self.has("damaged", 2) else "",
             vendor=dice.pick((ACME, ACME, "acme inc.", "Other GmbH"))
             if "vendors" in self.features and not installed
             else ACME,
@@ -345,7 +379,10 @@ class _Maker:
         aliases = ["r1", "r2", "r3"][: 1 + dice.upto(2)]
         placed: dict[str, list[Noun]] = {alias: [] for alias in aliases}
         for noun in self.offered:
-            placed[dice.pick(aliases)].append(noun)
+            for alias in dict.fromkeys(
+                [dice.pick(aliases), *([dice.pick(aliases)] if dice.one_in(5) else [])]
+            ):
+                placed[alias].append(noun)
         if dice.one_in(4):
             placed[dice.pick(aliases)] += self.installed
         retracted = [noun.spec().nevra for noun in self.offered if self.has("retracted", 4)]
@@ -371,7 +408,21 @@ class _Maker:
         running = dice.pick(kernels).uname_r if "targets" in self.features and dice.one_in(2) else None
         if running not in {noun.uname_r for noun in self.installed if isinstance(noun, Kernel)}:
             running = None
-        return World(installed=self.installed, repositories=repositories, kernel=asked, running=running)
+        return World(
+            installed=self.installed,
+            repositories=repositories,
+            kernel=asked,
+            running=running,
+            locks=[lock for noun in self.offered for lock in self.locks(noun)],
+        )
+
+    def locks(self, noun: Noun) -> list[str]:
+        if not self.has("locks", 4):
+            return []
+        spec = noun.spec()
+        # A lock on the name holds the installed package too; what would replace it is another question.
+        whole = not {"renames", "obsoletes", "rebuilds"} & self.features and self.dice.one_in(4)
+        return [spec.name if whole else f"{spec.name} == {spec.evr}"]
 
 
 @st.composite

@@ -26,7 +26,9 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "vendors": ("vendors", "retracted", "renames"),
     "other requirements": ("exact", "symsets", "versionless"),
     "requests": ("targets", "flavors", "extras", "retracted"),
+    "kernels": ("base", "rebuilds", "damaged"),
     "priorities": ("priorities", "chains", "vendors"),
+    "locks": ("locks", "pins", "modules", "targets"),
     "everything": FEATURES,
 }
 

@@ -121,18 +121,18 @@ class Sandbox:
         cache = rpm_cache.root()
         cache.mkdir(parents=True, exist_ok=True)
         self._shared = (cache, *shared)
-        self._unprivileged = os.geteuid() != 0 if unprivileged is None else unprivileged
+        self.unprivileged = os.geteuid() != 0 if unprivileged is None else unprivileged
         self._zypp_conf = zypp_conf
         self._holder: subprocess.Popen[str] | None = None
         self._pid = 0
 
     def __enter__(self) -> Sandbox:
-        script = (_BINDS if self._unprivileged else _OVERLAY) + _FINISH
+        script = (_BINDS if self.unprivileged else _OVERLAY) + _FINISH
         for folder in self._shared:
             at = shlex.quote(str(folder.resolve()))
             script += f"mkdir -p $R{at}\nmount --rbind {at} $R{at}\n"
         flags = ["-m", "-p", "-f", "--kill-child=SIGKILL", "--propagation", "private"]
-        if self._unprivileged:
+        if self.unprivileged:
             flags.insert(0, "-r")
         self._holder = subprocess.Popen(
             ["unshare", *flags, "/bin/sh", "-c", script + _HOLD],
@@ -181,7 +181,7 @@ class Sandbox:
         return path
 
     def _entering(self) -> list[str]:
-        user = ["-U", "--preserve-credentials"] if self._unprivileged else []
+        user = ["-U", "--preserve-credentials"] if self.unprivileged else []
         return ["nsenter", "-t", str(self._pid), *user, "-m", "-p", "-r", "-w"]
 
     def popen(

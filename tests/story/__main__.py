@@ -146,8 +146,8 @@ def _without_and_with(old: Kernel, new: Kernel) -> None:
 def _guarded(old: Kernel, safe: Kernel, new: Kernel) -> None:
     with Machine(old, hook=True) as machine:
         _told(
-            f"With the guard. The repository has {safe.krel}, which changed nothing, and {new.krel}, which "
-            "did. zypper takes the newest safe kernel by itself, and the driver is linked into its weak-updates."
+            f"With the guard. The repository has {safe.krel}, which changed nothing, and {new.krel}: "
+            "zypper takes the newest safe one by itself, and the driver is linked into its weak-updates."
             if safe is not old
             else f"With the guard. {new.krel} is held back, and the machine stays whole."
         )

@@ -320,11 +320,18 @@ class System:
         return (
             not package.installed
             and bool(offered)
+            and ("lock" in relax or not self.is_locked(package))
             and any(package.arch == one.arch for one in like)
             and (
                 "vendor" in relax
                 or any(vendor_class(package.vendor) == vendor_class(one.vendor) for one in like)
             )
+        )
+
+    def is_locked(self, package: Package) -> bool:
+        return any(
+            lock in (package.name, f"{package.name} == {package.evr.version}-{package.evr.release}")
+            for lock in self.world.locks
         )
 
     def candidate_kernels(self, flavor: str, relax: Collection[str] = ()) -> list[Package]:
@@ -502,7 +509,7 @@ class Judgement:
         def may_move(package: Package) -> bool:
             now = installed.get(package.name)
             if now is None:
-                return bool(package.offers) and not package.installed
+                return bool(package.offers) and not package.installed and not self.system.is_locked(package)
             return self.system.is_candidate(package, [now]) and package.evr > now.evr
 
         return [p for p in self.system.packages if isinstance(p.noun, Tool) and may_move(p)]
@@ -638,10 +645,13 @@ class Judgement:
         return kept
 
     def leaving(self, outcome: Outcome) -> set[Package]:
-        """Installed builds that something else replaces, obsoletes or excludes, and what is left broken."""
+        """Installed kernels and builds that something else replaces, and what that leaves broken."""
         arriving = self.arriving(outcome)
         builds = [build for builds in self.kmps.values() for build in builds]
         leaving = {
+            kernel for kernel in self.system.kernels(self.unit.kernel.flavor) if self.unit.obsoletes(kernel)
+        }
+        leaving |= {
             build
             for build in builds
             if self.unit.obsoletes(build)
@@ -809,17 +819,18 @@ def answers(world: World, reading: Reading | None = None) -> dict[str, list[Answ
 
 
 def _nameable(system: System, flavor: str) -> list[Package]:
-    """Kernels that ``--kernel VERSION`` may name: retracted ones too."""
+    """Kernels that ``--kernel VERSION`` may name: retracted and locked ones too."""
     newest = system.kernels(flavor)[-1]
     installed = [kernel for kernel in system.kernels(flavor) if kernel.name == newest.name]
-    return by_evr([*installed, *system.candidate_kernels(flavor, {"retracted"})])
+    return by_evr([*installed, *system.candidate_kernels(flavor, {"retracted", "lock"})])
 
 
 def _flavor_answers(system: System, flavor: str) -> list[Answer]:
     newest = system.kernels(flavor)[-1]
     safe = newest_safe(system, flavor)
     asked = system.world.kernel
-    newer = [kernel for kernel in system.candidate_kernels(flavor) if kernel.evr > newest.evr]
+    relax = {"lock"} if asked == "latest" else set()
+    newer = [kernel for kernel in system.candidate_kernels(flavor, relax) if kernel.evr > newest.evr]
     if asked in (None, "latest"):
         picked = _pick(system, flavor, newer, asked)
         return [_for_target(system, picked, {safe}) if picked else _without_news(system, flavor, safe)]
@@ -866,9 +877,8 @@ def _for_target(system: System, kernel: Package, safe: set[str | None]) -> Answe
     best = outcomes[0]
     for outcome in outcomes:
         for build in judgement.leaving(outcome):
-            if outcome.choices[build.name][0] in ("blocked", "builtin") and not judgement.unit.obsoletes(
-                build
-            ):
+            stays = outcome.choices.get(build.name, ("", None))[0] in ("blocked", "builtin")
+            if stays and not judgement.unit.obsoletes(build):
                 raise UndeterminedError(f"{build} stays installed, and what it requires leaves")
     verdict = (
         "blocked"

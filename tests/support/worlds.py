@@ -228,6 +228,8 @@ class World:
     repositories: list[Repository] = field(default_factory=list)
     kernel: str | None = None
     running: str | None = None
+    locks: list[str] = field(default_factory=list)
+    """Zypp's locks: ``NAME`` or ``NAME == VERSION-RELEASE``."""
 
     def text(self) -> str:
         """Return Python that makes this world again: :func:`world` reads it."""
@@ -238,8 +240,8 @@ class World:
 
     @property
     def needs_root(self) -> bool:
-        """Whether only a zypp root can say what this world says: its repositories differ in priority."""
-        return any(repository.priority != 99 for repository in self.repositories)
+        """Whether only a zypp root can say what this world says: locks, or repositories of other priority."""
+        return bool(self.locks) or any(repository.priority != 99 for repository in self.repositories)
 
 
 def world(text: str) -> World:
@@ -304,6 +306,12 @@ def lay_out(of: World, folder: Path, *, shuffle: int = 0) -> dict[str, Any]:
         "multiversion.kernels = latest,latest-1,running\n",
         encoding="utf-8",
     )
+    blocks = [
+        "\ntype: package\nmatch_type: exact\ncase_sensitive: on\n"
+        f"solvable_name: {name}\n{f'version: == {evr}' if evr else ''}\n"
+        for name, _, evr in (lock.partition(" == ") for lock in of.locks)
+    ]
+    (root / "etc" / "zypp" / "locks").write_text("\n".join(blocks), encoding="utf-8")
     for repository in of.repositories:
         (repos_d / f"{repository.alias}.repo").write_text(
             f"[{repository.alias}]\nname={repository.alias}\nenabled=1\nautorefresh=0\ngpgcheck=0\n"
