@@ -77,7 +77,9 @@ def _show(planned: Plan, options: argparse.Namespace) -> None:
     from kmpsolve.report.terminal import Terminal
     from kmpsolve.report.text import render_plan
 
-    write_result(render_plan(planned, Terminal.of(options.color, to_file=options.output is not None)), options)
+    write_result(
+        render_plan(planned, Terminal.of(options.color, to_file=options.output is not None)), options
+    )
     for step in planned.transaction:
         where = f"  from {step.repository}" if step.repository else ""
         print(f"  {step.action:<9}  {step.nevra}{where}")
@@ -96,7 +98,9 @@ def _installed(root: Path) -> frozenset[str]:
     )
     if listed.returncode:
         raise MetadataError(
-            f"rpm cannot list the packages: {listed.stderr.strip()}", reference="rpmdb-unreadable", where=str(root)
+            f"rpm cannot list the packages: {listed.stderr.strip()}",
+            reference="rpmdb-unreadable",
+            where=str(root),
         )
     return frozenset(nevra.replace("-0:", "-") for nevra in listed.stdout.split())
 

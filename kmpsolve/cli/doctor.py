@@ -32,7 +32,9 @@ def _text(found: dict[str, Any]) -> str:
     hook, guard, last = found["hook"], found["guard"], found["last_verdict"]
     versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items() if version)
     bindings = ", ".join(f"{name} {version or 'missing'}" for name, version in found["bindings"].items())
-    state = "working" if hook["reachable"] else "installed, not working" if hook["installed"] else "not installed"
+    state = (
+        "working" if hook["reachable"] else "installed, not working" if hook["installed"] else "not installed"
+    )
     lines = [
         "protected" if found["protected"] else "NOT PROTECTED",
         f"  hook      {state}  ({hook['path']})",

@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TypeVar
 
@@ -216,7 +217,10 @@ class Bench:
         assert settings is not None
         policy = policy_of_host(self.request.policy, settings)
         request = replace(self.request, policy=policy, running=self.request.running or settings.running)
-        universe = Universe(policy, request.rebuilt_on_host)
+        rules = request.kmp_rules
+        universe = Universe(
+            policy, lambda name: any(rule.rebuilt_on_host and fnmatchcase(name, rule.match) for rule in rules)
+        )
         universe.load(content)
         for repository in self._contents:
             universe.load(repository)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
 
 from kmpsolve.machine.tree import Trees
 from kmpsolve.model.nevra import Nevra
-from kmpsolve.modules.kernel import Kernel
+
+if TYPE_CHECKING:  # its imports take longer than most plans
+    from kmpsolve.modules.kernel import Kernel
 
 __all__ = ["InstalledKmp", "Owners", "Packaged"]
 
-Packaged = Callable[[str], Kernel | None]
+Packaged: TypeAlias = "Callable[[str], Kernel | None]"
 """A kernel as its packages describe it, by uname -r; asked only where the disk does not tell."""
 
 

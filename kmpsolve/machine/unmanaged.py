@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from kmpsolve.errors import MetadataError
 from kmpsolve.machine.installed import Owners
-from kmpsolve.machine.kernels import read_module_file
 from kmpsolve.machine.tree import ModuleFile, ModuleTree, Trees
 from kmpsolve.metadata.rootpath import Root
 from kmpsolve.model.plan import Mismatch, Unmanaged
 from kmpsolve.model.symbols import flavor_of_uname
-from kmpsolve.modules.kernel import Kernel
-from kmpsolve.modules.loader import Judgement, judge_together
-from kmpsolve.modules.module import Module
+
+if TYPE_CHECKING:  # most systems have no such modules, and reading modules takes long to import
+    from kmpsolve.modules.kernel import Kernel
+    from kmpsolve.modules.loader import Judgement
+    from kmpsolve.modules.module import Module
 
 __all__ = ["find_unmanaged", "judge_unmanaged", "planned_mismatches"]
 
@@ -52,6 +54,9 @@ def judge_unmanaged(
     Those of one kernel's folder are judged together, since they use each other's symbols, and with `others`:
     the modules of the KMPs that will be there. Modules of another flavor's folders are left out.
     """
+    from kmpsolve.machine.kernels import read_module_file
+    from kmpsolve.modules.loader import judge_together
+
     by_tree: dict[str, list[ModuleFile]] = {}
     for file in files:
         if flavor_of_uname(file.uname_r) in ("", kernel.flavor) or not kernel.flavor:

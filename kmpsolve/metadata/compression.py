@@ -9,8 +9,6 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import BinaryIO, Protocol
 
-import zstandard
-
 __all__ = ["CHUNK", "CorruptError", "decompressed"]
 
 CHUNK = 1 << 18
@@ -62,7 +60,7 @@ def decompressed(stream: BinaryIO) -> Iterator[bytes]:
     kind = next((start for magic, start in _KINDS if head.startswith(magic)), _plain)
     try:
         yield from kind(rest)
-    except (EOFError, OSError, zlib.error, lzma.LZMAError, zstandard.ZstdError) as error:
+    except (EOFError, OSError, zlib.error, lzma.LZMAError) as error:
         # bz2 says OSError for damaged bytes; a disk that cannot be read is no better for the reader.
         raise CorruptError(str(error)) from error
 
@@ -116,14 +114,19 @@ def _xz(stream: _Rewound) -> Iterator[bytes]:
 
 
 def _zst(stream: _Rewound) -> Iterator[bytes]:
+    import zstandard  # seldom needed, and importing it takes as long as reading a small repository
+
     context = zstandard.ZstdDecompressor(max_window_size=_MEMORY)
     frame = context.decompressobj()
-    while given := stream.read(_ZSTD_CHUNK):
-        while given:
-            if frame.eof:
-                frame = context.decompressobj()
-            yield frame.decompress(given)
-            given = frame.unused_data
+    try:
+        while given := stream.read(_ZSTD_CHUNK):
+            while given:
+                if frame.eof:
+                    frame = context.decompressobj()
+                yield frame.decompress(given)
+                given = frame.unused_data
+    except zstandard.ZstdError as error:
+        raise CorruptError(str(error)) from error
     if not frame.eof:
         raise EOFError("the file ends too early")
 

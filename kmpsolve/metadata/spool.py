@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import BinaryIO
@@ -30,6 +29,8 @@ def spooled(name: str, origin: Origin) -> Iterator[BinaryIO]:
     MetadataError
         ``file-unreadable``, for any OSError meanwhile, such as a full disk.
     """
+    import tempfile
+
     file: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115 (it outlives this function)
     try:
         yield file

@@ -9,20 +9,9 @@ from kmpsolve.model.package import KernelUnit, KmpBuild
 from kmpsolve.model.plan import BootState, BuildInUse, KernelState, Warned
 from kmpsolve.model.symbols import SymbolTable
 from kmpsolve.planner.options import absorbs, overrides
-from kmpsolve.planner.system import Kmp, obsoleted_by
+from kmpsolve.planner.system import Kmp, is_native, obsoleted_by
 
-__all__ = ["boot_matrix", "fallback_losses", "is_native"]
-
-
-def is_native(build: KmpBuild, unit: KernelUnit) -> bool:
-    """Whether `build` was made for `unit`: its files stand below that kernel's folder.
-
-    Where files are unknown, the kernel release in its capabilities or version tells.
-    """
-    if build.module_folders:
-        return unit.uname_r in build.module_folders
-    krel = unit.uname_r.removesuffix(f"-{unit.flavor}").replace("-", "_")
-    return build.built_for in (krel, unit.uname_r.replace("-", "_"))
+__all__ = ["boot_matrix", "fallback_losses"]
 
 
 def _in_use(kmp: Kmp, builds: Sequence[KmpBuild], fit: Fit) -> BuildInUse:

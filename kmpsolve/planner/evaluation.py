@@ -89,7 +89,7 @@ def evaluate(system: FlavorSystem, unit: KernelUnit, *, installed_only: bool = F
     if not installed_only:
         stands |= {Stand(b.package.handle, "compatible") for b in system.extras if fit.fits(b)}
     everything = {b.package.handle: b for b in universe.kmps if b.flavor in (system.flavor, "")}
-    with Projection(universe, unit, everything, stands, fit.open) as projection:
+    with Projection(universe, unit, everything, stands, fit.open, at_rest=installed_only) as projection:
         choice = choose(system, projection, offered, unit.modules)
     _check_again(system, fit, choice)
     details = _Details(system, fit, choice, offered, installed_only)
@@ -407,18 +407,16 @@ class _Details:
         kmps = {b.package.handle for b in universe.kmps} | {p.handle for p in self.fit.unit.packages}
         for reason in reasons:
             touched = [h for h in (reason.package, reason.other) if h]
-            outside = [h for h in touched if h not in kmps and universe.is_installed(h)]
+            outside = [h for h in touched if h not in kmps]
             kind: CauseKind | None = None
-            if outside and reason.kind != "conflict":
-                kind = "user-space"
-            elif reason.kind == "conflict":
+            if reason.kind == "conflict":
                 kind = "conflict"
-            elif reason.kind == "missing":
+            elif reason.kind == "missing" and not any(map(universe.is_installed, outside)):
                 kind = "missing"
+            elif outside:
+                kind = "user-space"
             if kind is not None:
                 kinds.setdefault(kind, set()).update(universe.name_of(h) for h in touched)
-        if "user-space" in kinds and "conflict" in kinds:
-            del kinds["conflict"]
         for kind in ("user-space", "conflict", "missing"):
             if kind in kinds:
                 relevant = [r for r in reasons if r.capability and not r.capability.startswith("(kmpsolve:")]

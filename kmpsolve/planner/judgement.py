@@ -1,9 +1,9 @@
 """Judging a known transaction: does every KMP keep working on the kernel that boots next?
 
-The planner chooses; this module only looks at what somebody else chose, zypper as a rule. The system after the
-transaction is what is installed, less what goes, and what arrives; of each flavor the newest kernel boots next.
-A KMP that no transaction touches, on a kernel that booted next before, is no reason to stop anything: what was
-lost before is not lost by this.
+The planner chooses; this module only looks at what somebody else chose, zypper as a rule. The system after
+the transaction is what is installed, less what goes, and what arrives; of each flavor the newest kernel boots
+next. A KMP that no transaction touches, on a kernel that booted next before, is no reason to stop anything:
+what was lost before is not lost by this.
 """
 
 from __future__ import annotations
@@ -77,8 +77,8 @@ class Transition:
 def judge_transaction(universe: Universe, request: Request, inputs: Inputs, transition: Transition) -> Plan:
     """Judge a transaction; the plan has a flavor for each whose kernels or KMPs it touches.
 
-    A repository that could not be read matters for the ways out only. The plan's `transaction` is the one that was
-    judged, and empty if it is blocked; the ways out say what to do instead.
+    A repository that could not be read matters for the ways out only. The plan's `transaction` is the one
+    that was judged, and empty if it is blocked; the ways out say what to do instead.
     """
     flavors = [
         _Judge(universe, request, transition, flavor).judge(inputs)
@@ -212,7 +212,9 @@ class _Judge:
         return boot_matrix(self.kmps, units, builds, everything, states, self.universe.table)
 
     def _fit(self, unit: KernelUnit) -> Fit:
-        """How everything that is worth naming fits the unit; what fits is decided by what will be there alone."""
+        """How everything that is worth naming fits the unit; what fits is decided by what will be there
+        alone.
+        """
         fit = judge(self.after, unit, self.universe.table)
         named = {b.package.handle: b for kmp in self.kmps for b in kmp.builds}
         named |= {b.package.handle: b for kmp in self.kmps for b, _ in kmp.refused}

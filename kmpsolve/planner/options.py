@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from kmpsolve.compat.judgement import Fit
 from kmpsolve.model.package import KernelUnit, KmpBuild
 from kmpsolve.model.plan import Decision
-from kmpsolve.planner.system import FlavorSystem, Kmp, obsoleted_by
+from kmpsolve.planner.system import FlavorSystem, Kmp, is_native, obsoleted_by
 from kmpsolve.solver.projection import Stand
 
 __all__ = ["LEVELS", "Option", "absorbs", "options", "overrides"]
@@ -60,6 +60,8 @@ def options(
     offered = (
         [] if installed_only else [b for b in kmp.candidates if not obsoleted_by(unit.obsoletes, b.nevra)]
     )
+    # What was made for this kernel stands in its updates/ folder, and depmod takes it before any link.
+    kept.sort(key=lambda build: not is_native(build, unit))
     found: list[Option] = []
     for decision, builds in (("reuse", kept), ("fetch", offered)):
         for build in builds:

@@ -11,6 +11,7 @@ from kmpsolve.errors import MetadataError, RequestError
 from kmpsolve.model.package import KernelUnit, KmpBuild, Package
 from kmpsolve.model.plan import (
     BootState,
+    BuildInUse,
     FlavorPlan,
     Inputs,
     InstalledKernel,
@@ -28,7 +29,7 @@ from kmpsolve.planner.boot import boot_matrix, fallback_losses
 from kmpsolve.planner.command import zypper_install
 from kmpsolve.planner.evaluation import Evaluation, evaluate, hopeless
 from kmpsolve.planner.onhost import lost_in_use, rebuild_warnings, unmanaged, with_use
-from kmpsolve.planner.system import FlavorSystem
+from kmpsolve.planner.system import FlavorSystem, is_native
 from kmpsolve.planner.target import Aim, aims
 from kmpsolve.planner.waysout import ways_out
 from kmpsolve.request import Request
@@ -146,7 +147,7 @@ def _decide(system: FlavorSystem, aim: Aim, request: Request) -> _Flavor:
             for kmp, kmp_plan in zip(system.kmps, standing.kmps, strict=True)
             if kmp.counts and kmp.works_somewhere and kmp_plan.decision == "blocked"
         ]
-        if not lost:
+        if not lost or aim.absent:
             broken = [
                 kmp
                 for kmp, kmp_plan in zip(system.kmps, standing.kmps, strict=True)
@@ -156,7 +157,7 @@ def _decide(system: FlavorSystem, aim: Aim, request: Request) -> _Flavor:
                 system=system,
                 evaluation=standing,
                 target=None,
-                verdict="blocked" if broken else "nothing-to-do",
+                verdict="blocked" if broken and not aim.absent else "nothing-to-do",
                 safe=safe,
                 warnings=tuple(warnings),
             )
@@ -422,12 +423,29 @@ def _boot(
         builds[kmp.name] = there
     table = system.universe.table
     rows = boot_matrix(system.kmps, units, builds, evaluation.choice.added, states, table)
+    rows = tuple(_as_decided(row, evaluation) for row in rows)
     warnings = tuple(_purge_warnings(rows))
     if target is None:
         return rows, warnings
     old_states: dict[str, KernelState] = {u.uname_r: "installed" for u in system.units}
     earlier = boot_matrix(system.kmps, system.units, before, (), old_states, table)
     return rows, (*fallback_losses(earlier, rows), *warnings)
+
+
+def _as_decided(row: BootState, evaluation: Evaluation) -> BootState:
+    """The row of the kernel that was decided on says what was decided."""
+    if row.uname_r != evaluation.unit.uname_r:
+        return row
+    kmps = dict(row.kmps)
+    for name, option in evaluation.choice.options.items():
+        if option.decision == "builtin":
+            kmps[name] = BuildInUse(build=None, via="builtin")
+        elif option.build is not None and option.decision == "unverified":
+            kmps[name] = BuildInUse(build=str(option.build), via="unknown")
+        elif option.build is not None and option.decision in ("reuse", "fetch"):
+            native = is_native(option.build, evaluation.unit)
+            kmps[name] = BuildInUse(build=str(option.build), via="native" if native else "weak-updates")
+    return replace(row, kmps=kmps)
 
 
 def _purge_warnings(rows: Sequence[BootState]) -> Iterable[Warned]:

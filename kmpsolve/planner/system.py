@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from kmpsolve.compat.judgement import Fit, judge
 from kmpsolve.model.evr import Evr
@@ -14,7 +15,15 @@ from kmpsolve.model.plan import CauseKind, Waived
 from kmpsolve.request import Request
 from kmpsolve.solver.universe import KernelPackage, Universe
 
-__all__ = ["FlavorSystem", "Kmp", "obsoleted_by", "preference", "requires_base", "same_architecture"]
+__all__ = [
+    "FlavorSystem",
+    "Kmp",
+    "is_native",
+    "obsoleted_by",
+    "preference",
+    "requires_base",
+    "same_architecture",
+]
 
 _RELATION = re.compile(r"(?P<name>\S+)(?: (?P<op>[<>=]+) (?P<evr>\S+))?")
 
@@ -67,6 +76,17 @@ def same_architecture(a: str, b: str) -> bool:
         return "ix86" if re.fullmatch(r"i[3-6]86", arch) else arch
 
     return "noarch" in (a, b) or family(a) == family(b)
+
+
+def is_native(build: KmpBuild, unit: KernelUnit) -> bool:
+    """Whether `build` was made for `unit`: its files stand below that kernel's folder.
+
+    Where files are unknown, the kernel release in its capabilities or version tells.
+    """
+    if build.module_folders:
+        return unit.uname_r in build.module_folders
+    krel = unit.uname_r.removesuffix(f"-{unit.flavor}").replace("-", "_")
+    return build.built_for in (krel, unit.uname_r.replace("-", "_"))
 
 
 def obsoleted_by(capabilities: Iterable[str], nevra: Nevra) -> bool:
@@ -280,6 +300,21 @@ class FlavorSystem:
         """How the installed builds fit the installed kernels, by uname -r."""
         return tuple(self._read_kmp(name, by_name[name]) for name in sorted(by_name))
 
+    @cached_property
+    def _offered(self) -> dict[str, list[KmpBuild]]:
+        """Builds from repositories by name; by the empty one, those that obsolete something."""
+        found: dict[str, list[KmpBuild]] = {"": []}
+        for build in self._dedicated:
+            if not build.package.installed:
+                found.setdefault(build.name, []).append(build)
+                if build.obsoletes:
+                    found[""].append(build)
+        return found
+
+    def _may_replace(self, name: str) -> list[KmpBuild]:
+        renaming = [build for build in self._offered[""] if build.name != name]
+        return self._offered.get(name, []) + renaming
+
     def _read_kmp(self, name: str, installed: list[KmpBuild]) -> Kmp:
         installed.sort(key=lambda build: (build.nevra.evr, str(build.nevra)), reverse=True)
         present = {str(build.nevra) for build in installed}
@@ -287,9 +322,7 @@ class FlavorSystem:
         candidates: list[KmpBuild] = []
         refused: list[tuple[KmpBuild, CauseKind]] = []
         twins: list[KmpBuild] = []
-        for build in self._dedicated:
-            if build.package.installed:
-                continue
+        for build in self._may_replace(name):
             renames = build.name != name and any(
                 obsoleted_by(build.obsoletes, old.nevra) for old in installed
             )

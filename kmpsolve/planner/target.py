@@ -21,6 +21,8 @@ class Aim:
 
     unit: KernelUnit | None
     warnings: tuple[Warned, ...] = ()
+    absent: bool = False
+    """The kernel that was named does not exist for this flavor: nothing is to be done about it."""
 
 
 def aims(systems: dict[str, FlavorSystem], kernel: str | None) -> dict[str, Aim]:
@@ -65,6 +67,7 @@ def aims(systems: dict[str, FlavorSystem], kernel: str | None) -> dict[str, Aim]
         else Aim(
             None,
             (Warned(reference="kernel-not-for-flavor", message=f"there is no kernel-{flavor} {kernel}"),),
+            absent=True,
         )
         for flavor, (unit, _) in found.items()
     }

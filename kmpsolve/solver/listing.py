@@ -53,7 +53,9 @@ def every_package(universe: Universe) -> Iterator[Entry]:
         def owns(path: str) -> bool:
             if path not in owners:
                 found = pool.Dataiterator(
-                    solv.SOLVABLE_FILELIST, path, solv.Dataiterator.SEARCH_STRING | solv.Dataiterator.SEARCH_FILES
+                    solv.SOLVABLE_FILELIST,
+                    path,
+                    solv.Dataiterator.SEARCH_STRING | solv.Dataiterator.SEARCH_FILES,
                 )
                 owners[path] = {match.solvid for match in found}
             return handle in owners[path]

@@ -70,6 +70,8 @@ class Projection:
         The roles in which they may.
     open_needs
         For each compatible build, what neither the unit nor itself provides.
+    at_rest
+        Nothing is going to change, so that user space has nothing to lose.
     """
 
     def __init__(
@@ -79,7 +81,10 @@ class Projection:
         builds: Mapping[int, KmpBuild],
         stands: Iterable[Stand],
         open_needs: Mapping[int, Sequence[Need]],
+        *,
+        at_rest: bool = False,
     ) -> None:
+        self._at_rest = at_rest
         self._universe = universe
         self._pool = universe.pool
         self._unit = unit
@@ -225,7 +230,7 @@ class Projection:
         if forbidden:
             nothing = solv.Job.SOLVER_ERASE | solv.Job.SOLVER_SOLVABLE_ONE_OF
             jobs.append(job(nothing, pool.towhatprovides(forbidden)))
-        for handle in self._verify:
+        for handle in () if self._at_rest else self._verify:
             jobs.append(job(solv.Job.SOLVER_VERIFY | solv.Job.SOLVER_SOLVABLE, handle))
         for handle in self._universe.locked_user_space:
             jobs.append(job(solv.Job.SOLVER_LOCK | solv.Job.SOLVER_SOLVABLE, handle))

@@ -46,6 +46,8 @@ def _purged_after(
     ]
     position = {handle: index for index, handle in enumerate(concerned)}
     everyone = set(present)
+    kernels = universe.providers("kernel-uname-r")
+    multiversion = universe.providers("multiversion(kernel)")
     exports = [
         (index, kernel_capabilities)
         for handle, index in position.items()
@@ -76,8 +78,8 @@ def _purged_after(
                 evr=package.nevra.evr,
                 arch=package.nevra.arch,
                 own_provides=universe.own_provides(handle),
-                is_kernel=universe.provides_name(handle, "kernel-uname-r"),
-                multiversion=universe.provides_name(handle, "multiversion(kernel)"),
+                is_kernel=handle in kernels,
+                multiversion=handle in multiversion,
                 has_modules=handle in kernel_like
                 or (build is not None and bool(build.modules or len(build.exports))),
                 locked=solvable.repo.name == SYSTEM

@@ -121,7 +121,12 @@ class _Slimming:
             for capability in self.list_of(handle, key):
                 if capability not in asked and capability not in needs:
                     asked.add(capability)
-                    for part in self._parts(capability):
+                    parts = list(self._parts(capability))
+                    if (
+                        build is not None
+                    ):  # whether anybody mentions it at all may matter, in whatever version
+                        parts.append(self.pool.str2id(self.spell(capability).partition(" ")[0]))
+                    for part in parts:
                         yield from (int(s.id) for s in self.pool.whatprovides(part))
 
     def _parts(self, capability: int) -> Iterator[int]:
@@ -179,7 +184,9 @@ class _Slimming:
         for (kind, _), capabilities in sorted(groups.items()):
             for capability in capabilities:
                 number[capability] = len(members)
-            names.append(f"{PREFIX}{kind}:{len(members)}" if kind == "kmod" else f"{PREFIX}ksym({kind}):{len(members)}")
+            names.append(
+                f"{PREFIX}{kind}:{len(members)}" if kind == "kmod" else f"{PREFIX}ksym({kind}):{len(members)}"
+            )
             members.append(capabilities)
         return number, members, names
 
@@ -255,7 +262,12 @@ class _Slimming:
             return path.read_bytes()
 
     def _copy(
-        self, copy: solv.XSolvable, key: int, capabilities: list[int], number: dict[int, int], names: list[str]
+        self,
+        copy: solv.XSolvable,
+        key: int,
+        capabilities: list[int],
+        number: dict[int, int],
+        names: list[str],
     ) -> None:
         marker, side = _MARKED.get(key, 0), -1
         classes: set[int] = set()

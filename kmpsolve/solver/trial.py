@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib.util
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -39,6 +38,8 @@ def trial_load(path: Path) -> None:
     MetadataError
         ``damaged-solv``: libsolv refuses the file, crashes on it or does not end.
     """
+    import subprocess
+
     command = [sys.executable, "-I", "-S", str(_CHILD), _solv_folder(), str(path), str(_MEMORY), str(_CPU)]
     try:
         child = subprocess.run(

@@ -16,9 +16,9 @@ from kmpsolve.cache.symbols import PREFIX
 from kmpsolve.errors import MetadataError
 from kmpsolve.metadata.content import Content, Patch
 from kmpsolve.model.evr import Evr
+from kmpsolve.model.modalias import Modaliases
 from kmpsolve.model.modules import Modules
 from kmpsolve.model.nevra import Nevra
-from kmpsolve.model.modalias import Modaliases
 from kmpsolve.model.package import Barred, KernelUnit, KmpBuild, Package
 from kmpsolve.model.symbols import Exports, SymbolTable, flavor_of_uname
 from kmpsolve.request import Policy
@@ -167,10 +167,11 @@ class Universe:
         self._unify_vendors()
         self.pool.addfileprovides()
         self.pool.createwhatprovides()
-        self._withdrawn = self._providers("retracted-patch-package()")
-        self._ptf = self._providers("ptf()") | self._providers("ptf-package()")
+        self._withdrawn = self.providers("retracted-patch-package()")
+        self._ptf = self.providers("ptf()") | self.providers("ptf-package()")
         self._scan()
         self._read_met_before()
+        self._lay_floor()
         self._match_hardware()
         self.hidden = self._find_hidden()
 
@@ -181,7 +182,8 @@ class Universe:
             handles.update(s.id for s in self.pool.solvables if self.package(s).barred)
         return frozenset(h for h in handles if not self.is_installed(h))
 
-    def _providers(self, capability: str) -> frozenset[int]:
+    def providers(self, capability: str) -> frozenset[int]:
+        """Packages that provide a capability of this name, in whatever version."""
         return frozenset(s.id for s in self.pool.whatprovides(self.pool.str2id(capability)))
 
     def _read_kernel_architecture(self) -> None:
@@ -592,6 +594,21 @@ class Universe:
                     texts = (self.pool.dep2str(c) for c in kept if self.table.need(c) is None)
                     self.user_space_unknown.update(texts)
 
+    def _lay_floor(self) -> None:
+        """Let an installed stand-in provide what counts as met for builds from repositories."""
+        met = {
+            capability
+            for build in self.kmps
+            if not build.package.installed
+            for capability in self._met_before.get(build.package.handle, ())
+        }
+        if met and self.pool.installed is not None:
+            floor = self.pool.installed.add_solvable()
+            floor.name, floor.evr, floor.arch = "kmpsolve-met-on-the-host", "0-0", "noarch"
+            for capability in sorted(met):
+                floor.add_deparray(solv.SOLVABLE_PROVIDES, capability)
+            self.pool.createwhatprovides()
+
     @cached_property
     def _kernels_and_kmps_only(self) -> bool:
         """Whether the system lists no user space at all, as an inventory may."""
@@ -754,10 +771,6 @@ class Universe:
             for text in map(self.pool.dep2str, solvable.lookup_idarray(solv.SOLVABLE_PROVIDES))
             if text.startswith(lead)
         )
-
-    def provides_name(self, handle: int, name: str) -> bool:
-        """Whether a package provides a capability of this name, in whatever version."""
-        return any(s.id == handle for s in self.pool.whatprovides(self.pool.str2id(name)))
 
     def file_of(self, package: Package) -> Path | None:
         """The RPM of a package from a repository, if it lies on this machine."""

@@ -61,7 +61,9 @@ class _Classes(SymbolClasses):
         return capability in self._number
 
     def _build(self, handle: int) -> int:
-        index = max((i for i, first in enumerate(self._first) if 0 < first <= handle), key=self._first.__getitem__)
+        index = max(
+            (i for i, first in enumerate(self._first) if 0 < first <= handle), key=self._first.__getitem__
+        )
         return index << 24 | handle - self._first[index]
 
     def members(self, capability: int, start: str) -> Iterator[str]:

@@ -1,15 +1,15 @@
 """The commit hook's first stage: speaks with libzypp, and does what the second stage decides.
 
-libzypp starts every file in its commit plugin folder for each transaction, with frames on stdin and stdout, and
-waits at most 30 seconds for an answer. There is no answer that means no: an error, an exit and silence are all
-ignored. What stops a transaction is zypper itself: this plugin leaves COMMITBEGIN unanswered, so that zypper
-neither goes on nor serves the plugins after this one, and sends SIGTERM twice. The first makes zypper ask for an
-orderly end, the second makes it end at once, with exit code 8 and the lock released. (Measured on zypper 1.14.42:
-no order of signals and answers makes libzypp send COMMITEND afterwards.)
+libzypp starts every file in its commit plugin folder for each transaction, with frames on stdin and stdout,
+and waits at most 30 seconds for an answer. There is no answer that means no: an error, an exit and silence
+are all ignored. What stops a transaction is zypper itself: this plugin leaves COMMITBEGIN unanswered, so that
+zypper neither goes on nor serves the plugins after this one, and sends SIGTERM twice. The first makes zypper
+ask for an orderly end, the second makes it end at once, with exit code 8 and the lock released. (Measured on
+zypper 1.14.42: no order of signals and answers makes libzypp send COMMITEND afterwards.)
 
-This file runs on the distribution's Python, which is 3.6 on SLE 15, isolated and without site-packages; it imports
-nothing but the standard library, and of that as little as it can before it has seen a kernel or a KMP. Everything
-else is the second stage's, in kmpsolve's own Python, which answers with one line of JSON: ::
+This file runs on the distribution's Python, which is 3.6 on SLE 15, isolated and without site-packages; it
+imports nothing but the standard library, and of that as little as it can before it has seen a kernel or a
+KMP. Everything else is the second stage's, in kmpsolve's own Python, which answers with one line of JSON: ::
 
     {"action": "pass" or "abort", "message": [lines], "journal": {field: value}}
 """
@@ -21,7 +21,8 @@ import signal
 import sys
 import time
 
-# ruff: noqa: UP  (what is newer than Python 3.6 does not run here)
+# What is newer than Python 3.6 does not run here; what needs an import costs every zypper its time.
+# ruff: noqa: B904, PTH115, PTH118, PTH119, PTH123, PTH208, RUF005, SIM105, SIM905, UP031
 
 DEADLINE = 20.0
 """Seconds after which a verdict comes too late; libzypp goes on by itself after 30."""
@@ -89,8 +90,8 @@ class Caller:
     def tell(self, lines: "list[str]") -> None:
         """Print lines on zypper's standard error, wherever that leads, and in zypper's log.
 
-        A reader that reads no more must not make this plugin miss its answer: what cannot be written soon is left
-        out.
+        A reader that reads no more must not make this plugin miss its answer: what cannot be written soon is
+        left out.
         """
         if not lines:
             return
@@ -154,8 +155,8 @@ class Caller:
 def relevant(steps: "list[tuple[str, str]]") -> bool:
     """Tell whether a kernel or a KMP is among the steps (type and name of each).
 
-    A KMP without ``-kmp`` in its name is found by what it provides if it is installed: that is the one whose loss
-    matters.
+    A KMP without ``-kmp`` in its name is found by what it provides if it is installed: that is the one whose
+    loss matters.
     """
     names = [name for _, name in steps]
     return any(map(relevant_name, names)) or (bool(names) and _installed_modules(names))
@@ -214,8 +215,8 @@ def journal(fields: "dict[str, str]") -> None:
 def last_on_error(root: str = "/") -> str:
     """What to do about an error when the configuration cannot be asked: its last valid ``on_error``.
 
-    That is what the files say line by line, however wrong the rest of them is; else what the last configuration
-    said that was right as a whole.
+    That is what the files say line by line, however wrong the rest of them is; else what the last
+    configuration said that was right as a whole.
     """
     found = ""
     for text in _configuration(root):
@@ -322,7 +323,9 @@ class Hook:
         return self._go_on(action, message)
 
     def _disabled(self, steps: "list[dict[str, str]]") -> None:
-        """Let a transaction through unchecked; what keeps the last good kernel from purge is done all the same."""
+        """Let a transaction through unchecked; what keeps the last good kernel from purge is done all the
+        same.
+        """
         line = "kmpsolve: not checked, since KMPSOLVE_DISABLE=1 is set"
         self.caller.tell([line])
         journal({"MESSAGE": line[10:], "KMPSOLVE_VERDICT": "disabled", "PRIORITY": "4"})
@@ -387,7 +390,8 @@ class Hook:
             told = ["kmpsolve: this update was not checked: %s" % reason, "          See: kmpsolve doctor"]
         else:
             told = [
-                "kmpsolve: stopped this update before anything was changed, since it cannot be checked: %s" % reason,
+                "kmpsolve: stopped this update before anything was changed, since it cannot be checked: %s"
+                % reason,
                 "          See: kmpsolve doctor     Once, anyway:  KMPSOLVE_DISABLE=1 zypper ...",
             ]
         return self._go_on("abort" if on_error == "abort" else "pass", told)

@@ -1,9 +1,9 @@
 """The guard: kernels that would break a KMP are held back by zypp locks, before zypper's solver runs.
 
-With the lock in place the same ``zypper up`` takes the newest kernel that keeps every KMP, or none. What is held is
-a kernel build and everything of its release that would only be in the way without it: -devel, -source, -macros,
--syms, -vdso, its live patches. Firmware never is, nor is what another flavor of the same release needs, nor are the
-live patches of a kernel that runs.
+With the lock in place the same ``zypper up`` takes the newest kernel that keeps every KMP, or none. What is
+held is a kernel build and everything of its release that would only be in the way without it: -devel,
+-source, -macros, -syms, -vdso, its live patches. Firmware never is, nor is what another flavor of the same
+release needs, nor are the live patches of a kernel that runs.
 """
 
 from __future__ import annotations
@@ -23,7 +23,19 @@ from kmpsolve.request import Request
 from kmpsolve.session import Loaded
 from kmpsolve.zypp.lockfile import HOLD, KEEP, OwnLock, own_locks, rewrite
 
-__all__ = ["Guarded", "Held", "free_patches", "hold", "installed_service", "keep", "locks_path", "standing", "survey", "switch", "write"]
+__all__ = [
+    "Guarded",
+    "Held",
+    "free_patches",
+    "hold",
+    "installed_service",
+    "keep",
+    "locks_path",
+    "standing",
+    "survey",
+    "switch",
+    "write",
+]
 
 _SERVICE = Path("/usr/lib/zypp/plugins/services/kmpsolve")
 _SHARED = ("devel", "source", "macros", "syms", "docs")
@@ -196,7 +208,11 @@ def keep(plan: Plan, root: Path) -> None:
         If the lock cannot be written.
     """
     judged = {f"kernel-{flavor.flavor}" for flavor in plan.flavors}
-    locks = {lock for lock in standing(root) if lock.comment == KEEP and lock.name.removesuffix("-base") not in judged}
+    locks = {
+        lock
+        for lock in standing(root)
+        if lock.comment == KEEP and lock.name.removesuffix("-base") not in judged
+    }
     for flavor in plan.flavors:
         counted = {kmp.name for kmp in flavor.kmps if kmp.waived is None}
         kernels = {kernel.uname_r: Nevra.parse(kernel.nevra) for kernel in flavor.current}

@@ -115,7 +115,10 @@ def _hook(root: Path, problems: list[str]) -> dict[str, Any]:
         library = Path(__file__).parents[2]
         python = (library / "python").read_text().strip()
         second = subprocess.run(
-            [python, "-I", str(library / "start"), "check"], capture_output=True, timeout=_SECONDS, check=False
+            [python, "-I", str(library / "start"), "check"],
+            capture_output=True,
+            timeout=_SECONDS,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         problems.append(f"the hook does not run: {error}")

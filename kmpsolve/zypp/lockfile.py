@@ -1,9 +1,9 @@
 """Our own entries in zypp's locks file, and nobody else's.
 
-zypp reads the file forgivingly and rewrites it whole; people edit it by hand. Every byte that is not one of our
-blocks is put back as it was found, and a file that somebody else replaces in the same moment is merged, not lost:
-the new file is exchanged with the old one in one step, and what comes out of the exchange is compared with what
-went into the merge.
+zypp reads the file forgivingly and rewrites it whole; people edit it by hand. Every byte that is not one of
+our blocks is put back as it was found, and a file that somebody else replaces in the same moment is merged,
+not lost: the new file is exchanged with the old one in one step, and what comes out of the exchange is
+compared with what went into the merge.
 """
 
 from __future__ import annotations
@@ -70,8 +70,8 @@ def own_locks(text: str) -> tuple[OwnLock, ...]:
 def merged(text: str, wanted: Iterable[OwnLock], comments: frozenset[str]) -> str:
     """`text` with `wanted` as the only locks under `comments`; everything else as it was, byte for byte.
 
-    A block of ours that is wanted stays where it is. What is new comes at the end, after the empty line that ends
-    whatever stands there.
+    A block of ours that is wanted stays where it is. What is new comes at the end, after the empty line that
+    ends whatever stands there.
     """
     missing = set(wanted)
     kept: list[str] = []
@@ -100,6 +100,13 @@ def merged(text: str, wanted: Iterable[OwnLock], comments: frozenset[str]) -> st
     return result
 
 
+def _union(text: str, other: str) -> str:
+    """`text`, then the blocks of `other` that it lacks: nobody's entry is lost, though one may come back."""
+    there = {block.raw.strip() for block in parse_locks(text).blocks}
+    missing = [block.raw for block in parse_locks(other).blocks if block.raw.strip() not in there]
+    return text + ("" if not missing or text.endswith("\n\n") or not text else "\n\n") + "".join(missing)
+
+
 def _around(raw: str) -> str:
     """What is left of a block without its attributes and the one empty line that ends it."""
     lines = raw.splitlines(keepends=True)
@@ -126,6 +133,7 @@ def rewrite(path: Path, wanted: Iterable[OwnLock], comments: frozenset[str]) -> 
         new = merged(text, wanted, comments)
         if new == text:
             return False
+        theirs = ""
         for _ in range(_ATTEMPTS):
             found = _exchange(path, new, before)
             if found == before:
@@ -134,11 +142,14 @@ def rewrite(path: Path, wanted: Iterable[OwnLock], comments: frozenset[str]) -> 
                 return True
             # Somebody else's file came out: ours is in place, and is made again from theirs.
             before = new.encode("utf-8", "surrogateescape")
-            theirs = (found or b"").decode("utf-8", "surrogateescape")
+            theirs = _union((found or b"").decode("utf-8", "surrogateescape"), theirs)
             new = merged(theirs, wanted, comments)
     except PermissionError as error:
         raise PrivilegeError(
-            "cannot be written by this user", reference="locks-unwritable", where=str(path), hint="Run it as root"
+            "cannot be written by this user",
+            reference="locks-unwritable",
+            where=str(path),
+            hint="Run it as root",
         ) from error
     except OSError as error:
         raise ConfigError(

@@ -19,10 +19,20 @@ from kmpsolve.zypp.lockfile import HOLD
 
 __all__ = ["Reading", "loaded_modules", "read_caches", "root_of"]
 
-_TEMPORARY = "/var/tmp"
+_TEMPORARY = "/var/tmp"  # noqa: S108 (zypper's own choice; see _temporary for whose folders count)
 _ROOT_OPTIONS = ("--root", "-R", "--installroot")
 _VALUED_OPTIONS = frozenset(
-    ("-c", "--config", "--userdata", "-D", "--reposd-dir", "-C", "--cache-dir", "--raw-cache-dir", "--solv-cache-dir")
+    (
+        "-c",
+        "--config",
+        "--userdata",
+        "-D",
+        "--reposd-dir",
+        "-C",
+        "--cache-dir",
+        "--raw-cache-dir",
+        "--solv-cache-dir",
+    )
     + ("--pkg-cache-dir", "-p", "--plus-repo", "--plus-content", "--releasever")
 )
 """zypper's global options whose value may be the next word."""
@@ -64,8 +74,8 @@ def read_caches(
     Parameters
     ----------
     pid
-        zypper's process, whose temporary repositories (``zypper install ./x.rpm``, ``--plus-repo``) count too;
-        ``None``: nobody's.
+        zypper's process, whose temporary repositories (``zypper install ./x.rpm``, ``--plus-repo``) count
+        too; ``None``: nobody's.
     without_holds
         Read as if the guard had no locks.
     patches
@@ -146,8 +156,8 @@ def _owned(path: Path) -> bool:
 def _temporary(pid: int) -> Iterator[Content]:
     """What zypper keeps for packages of no repository: ``/var/tmp/zypp.XXXXXX/zypper/ALIAS/%SLV%/solv``.
 
-    Anybody can write to /var/tmp, so that only this user's own folders count; those of a zypper that was killed
-    may lie there too, so that only what is younger than this one counts.
+    Anybody can write to /var/tmp, so that only this user's own folders count; those of a zypper that was
+    killed may lie there too, so that only what is younger than this one counts.
     """
     try:
         ticks = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
@@ -176,4 +186,3 @@ def loaded_modules() -> frozenset[str]:
             continue
         names |= {line.split()[0].replace("-", "_") for line in lines if line.strip() and line[0] not in "#;"}
     return frozenset(names)
-

@@ -120,7 +120,9 @@ def _remember(config: Config) -> None:
 
 
 def _publish(plan: Plan) -> None:
-    """Leave the verdict where ``kmpsolve doctor`` and others find it; a full disk is no reason for another one."""
+    """Leave the verdict where ``kmpsolve doctor`` and others find it; a full disk is no reason for another
+    one.
+    """
     try:
         LAST_VERDICT.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         write_whole(LAST_VERDICT, plan.to_json())

@@ -1,7 +1,9 @@
-"""The guard's service plugin: zypper asks it for repositories, before it refreshes any and before it reads locks.
+"""The guard's service plugin: zypper asks it for repositories, before it refreshes any and before it reads
+locks.
 
-It has none to offer. It refreshes what zypper is about to refresh anyway, looks at the kernels there, and writes
-its locks, which the same run then honours. zypper's grandchild only, it never signals or asks anything.
+It has none to offer. It refreshes what zypper is about to refresh anyway, looks at the kernels there, and
+writes its locks, which the same run then honours. zypper's grandchild only, it never signals or asks
+anything.
 """
 
 from __future__ import annotations

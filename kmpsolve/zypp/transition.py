@@ -50,13 +50,15 @@ def read_steps(listed: Iterable[Mapping[str, Any]]) -> tuple[ZypperStep, ...]:
         for entry in listed:
             if entry["type"] not in ("M", "+", "-"):
                 raise PluginProtocolError(
-                    f"libzypp names a step of type {entry['type']!r}, which is not known", reference="unknown-step"
+                    f"libzypp names a step of type {entry['type']!r}, which is not known",
+                    reference="unknown-step",
                 )
             evr = Evr(int(entry.get("e") or 0), str(entry["v"]), str(entry["r"]))
             steps.append(ZypperStep(str(entry["type"]), Nevra(str(entry["n"]), evr, str(entry["a"]))))
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise PluginProtocolError(
-            f"libzypp's description of the transaction cannot be read: {error}", reference="malformed-transaction"
+            f"libzypp's description of the transaction cannot be read: {error}",
+            reference="malformed-transaction",
         ) from error
     return tuple(steps)
 
@@ -125,7 +127,9 @@ def read_transition(
             action = "erase"
         elif step.type == "+" and step.nevra.name in by_name:
             action = "downgrade" if step.nevra.evr < max(by_name[step.nevra.name]) else "upgrade"
-        elif step.type == "+" and (evrs := [p.nevra.evr for p in universe.called(step.nevra.name) if p.installed]):
+        elif step.type == "+" and (
+            evrs := [p.nevra.evr for p in universe.called(step.nevra.name) if p.installed]
+        ):
             action = "downgrade" if step.nevra.evr < max(evrs) else "upgrade"
         alias = found.repository(step, package) if action != "erase" else None
         listed.append(Step(action=action, nevra=str(step.nevra), repository=alias))
@@ -168,7 +172,9 @@ class _Finder:
     def repository(self, step: ZypperStep, package: Package | None) -> str | None:
         """Where a step's package comes from."""
         if package is None:
-            offered = [p for p in self._universe.called(step.nevra.name) if not p.installed and p.nevra == step.nevra]
+            offered = [
+                p for p in self._universe.called(step.nevra.name) if not p.installed and p.nevra == step.nevra
+            ]
             package = min(offered, key=self._rank, default=None)
         return package.repository if package else None
 
@@ -182,10 +188,13 @@ def _gone(universe: Universe, steps: Sequence[ZypperStep], arriving: set[str]) -
         if not package.installed:
             continue
         nevra = str(package.nevra)
-        if nevra in removed or nevra in arriving or package.name in replaced:
-            yield package
-        elif any(
-            str(other.nevra) in arriving and obsoleted_by(obsoletes, package.nevra)
-            for other, obsoletes in universe.obsoleting(package.name)
+        if (
+            nevra in removed
+            or nevra in arriving
+            or package.name in replaced
+            or any(
+                str(other.nevra) in arriving and obsoleted_by(obsoletes, package.nevra)
+                for other, obsoletes in universe.obsoleting(package.name)
+            )
         ):
             yield package

@@ -40,7 +40,9 @@ def said(text: str) -> list[str]:
     )
 
 
-def stopped(plan: Plan, arguments: Sequence[str], *, held: Sequence[str] = (), snapper: bool = False) -> list[str]:
+def stopped(
+    plan: Plan, arguments: Sequence[str], *, held: Sequence[str] = (), snapper: bool = False
+) -> list[str]:
     """Why a transaction was stopped, and what to do instead.
 
     Parameters
@@ -99,7 +101,9 @@ def held(guarded: Guarded) -> list[str]:
         count = sum(other.kernel.name == name for other in guarded.held) - 1
         others = f" and {count} older" if count else ""
         instead = f"the newest safe one is {one.instead.nevra.evr}" if one.instead else "no newer one is safe"
-        lines.append(printable(f"kmpsolve: {name} {one.kernel.nevra.evr}{others} held back ({lost}); {instead}"))
+        lines.append(
+            printable(f"kmpsolve: {name} {one.kernel.nevra.evr}{others} held back ({lost}); {instead}")
+        )
     return lines
 
 
@@ -115,7 +119,9 @@ def failure(error: KmpsolveError, *, stops: bool, arguments: Sequence[str]) -> l
     hint = f" {error.hint}" if error.hint else ""
     if not stops:
         return said(f"this update was not checked: {error}.{hint}")
-    lines = said(f"stopped this update before anything was changed, since it cannot be checked: {error}.{hint}")
+    lines = said(
+        f"stopped this update before anything was changed, since it cannot be checked: {error}.{hint}"
+    )
     return [*lines, f"{_INDENT}Once, anyway:  KMPSOLVE_DISABLE=1 {printable(_again(arguments))}"]
 
 

@@ -39,10 +39,9 @@ vmalloc = "d6ee688f"
 old = { kernel = "default 6.4.0-150600.23.25.1" }
 middle = { kernel = "default 6.4.0-150600.23.27.1" }
 new = { kernel = "default 6.4.0-150600.23.30.1", changes = { kmalloc = "9f00aa11" } }
-driver = { kmp = "acme 2.1-1", built_for = "default 6.4.0-150600.23.25", uses = ["kfree", "kmalloc", "vmalloc"] }
-rebuild = { kmp = "acme 2.2-1", built_for = "default 6.4.0-150600.23.30", uses = ["kfree"], uses_also = { kmalloc = "9f00aa11" } }
-tool = { package = "tool 1-1" }
-newer-tool = { package = "tool 2-1" }
+driver = { kmp = "acme 2.1-1", built_for = "default 6.4.0-150600.23.25", uses = ["kfree", "kmalloc",
+"vmalloc"] } rebuild = { kmp = "acme 2.2-1", built_for = "default 6.4.0-150600.23.30", uses = ["kfree"],
+uses_also = { kmalloc = "9f00aa11" } } tool = { package = "tool 1-1" } newer-tool = { package = "tool 2-1" }
 
 [repositories]
 all = { packages = ["middle", "new", "rebuild", "newer-tool"] }
@@ -124,7 +123,9 @@ class Host(Sandbox):
         unprivileged: bool | None = None,
     ) -> None:
         conf = ZYPP_CONF if multiversion else NO_MULTIVERSION
-        super().__init__(shared=[cache.root(), *_python_folders(), *shared], zypp_conf=conf, unprivileged=unprivileged)
+        super().__init__(
+            shared=[cache.root(), *_python_folders(), *shared], zypp_conf=conf, unprivileged=unprivileged
+        )
         # Without privileges the programs are the machine's own, and nothing can be put among them.
         self.prefix = "/opt/kmpsolve" if self.unprivileged else "/usr"
         self.library = f"{self.prefix}/lib/kmpsolve"
@@ -166,7 +167,7 @@ class Host(Sandbox):
         self.add_repository(alias, url or f"dir:{folder}", priority=priority)
         return folder
 
-    def kmpsolve(self, *arguments: str, env: Mapping[str, str] = {}) -> Finished:  # noqa: B006
+    def kmpsolve(self, *arguments: str, env: Mapping[str, str] = {}) -> Finished:
         """``kmpsolve ARGUMENTS``."""
         return self.run([f"{self.prefix}/bin/kmpsolve", *arguments], env=env)
 
@@ -192,7 +193,9 @@ class Host(Sandbox):
 
     def rpmdb(self) -> bytes:
         """The rpmdb's packages as bytes, whatever else rpm writes beside them."""
-        return self.run(["rpm", "-qa", "--qf", "%{DBINSTANCE} %{NEVRA} %{SHA256HEADER} %{INSTALLTIME}\n"]).stdout.encode()
+        return self.run(
+            ["rpm", "-qa", "--qf", "%{DBINSTANCE} %{NEVRA} %{SHA256HEADER} %{INSTALLTIME}\n"]
+        ).stdout.encode()
 
 
 @contextlib.contextmanager
@@ -239,3 +242,13 @@ def stopped(host: Host, ended: Finished, before: bytes) -> list[str]:
         if host.run(["test", "-e", f"/proc/{holder}"]).code == 0:
             wrong.append("zypp is locked")
     return wrong
+
+
+def without_root(host: Host, *arguments: str) -> Finished:
+    """``kmpsolve ARGUMENTS`` as somebody who is not root."""
+    if os.geteuid() == 0:
+        host.run(["chmod", "-R", "a+rX", host.library])
+        return host.run(["setpriv", "--reuid", "65534", "--clear-groups", "kmpsolve", *arguments])
+    words = [sys.executable, "-m", "kmpsolve", *arguments]
+    ended = subprocess.run(words, capture_output=True, text=True, cwd=CHECKOUT, check=False)
+    return Finished(argv=tuple(words), code=ended.returncode, stdout=ended.stdout, stderr=ended.stderr)

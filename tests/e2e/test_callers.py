@@ -1,4 +1,6 @@
-"""Where zypper runs and what it is told: terminals, pipes, files, other programs around libzypp, other plugins."""
+"""Where zypper runs and what it is told: terminals, pipes, files, other programs around libzypp, other
+plugins.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,13 @@ def test_on_a_terminal() -> None:
         host.add("updates", specs(NEW))
         before = host.rpmdb()
         ours, theirs = pty.openpty()
-        child = host.popen(["setsid", "--ctty", "--wait", "zypper", "up"], stdin=theirs, stdout=theirs, stderr=theirs, close_fds=True)
+        child = host.popen(
+            ["setsid", "--ctty", "--wait", "zypper", "up"],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            close_fds=True,
+        )
         os.close(theirs)
         shown = b""
         while True:
@@ -62,7 +70,9 @@ def test_on_a_terminal() -> None:
         assert host.rpmdb() == before
 
 
-@pytest.mark.parametrize("options", [["-q"], ["--xmlout"], ["--quiet", "--non-interactive", "--xmlout"], ["--terse"]])
+@pytest.mark.parametrize(
+    "options", [["-q"], ["--xmlout"], ["--quiet", "--non-interactive", "--xmlout"], ["--terse"]]
+)
 def test_with_options(options: list[str]) -> None:
     with _host() as host:
         host.add("updates", specs(NEW))
@@ -150,7 +160,9 @@ def test_as_salt_calls_it() -> None:
     with _host() as host:
         host.add("updates", specs(NEW))
         before = host.rpmdb()
-        ended = host.run(["setsid", "--wait", "zypper", "--non-interactive", "--xmlout", "update", "--no-recommends"])
+        ended = host.run(
+            ["setsid", "--wait", "zypper", "--non-interactive", "--xmlout", "update", "--no-recommends"]
+        )
         assert stopped(host, ended, before) == [], str(ended)
         assert ended.stdout.startswith("<?xml")
 
@@ -159,8 +171,8 @@ def test_as_salt_calls_it() -> None:
 def test_others_around_libzypp_are_never_signalled(name: str) -> None:
     with _host() as host:
         host.add("updates", specs(NEW))
-        program = f"/usr/local/bin/{name}"
-        host.run(["mkdir", "-p", "/usr/local/bin"])
+        program = f"/opt/bin/{name}"
+        host.run(["mkdir", "-p", "/opt/bin"])
         host.run(["cp", "/usr/bin/zypper", program])
         ended = host.run([program, "-n", "up"])
         assert ended.code == 0, str(ended)
@@ -218,11 +230,14 @@ def test_the_journal() -> None:
         written = host.path("/tmp/journal").read_text()
         records = [record for record in written.split("--\n") if record]
         verdicts = [
-            [line for line in record.splitlines() if line.startswith("KMPSOLVE_VERDICT=")] for record in records
+            [line for line in record.splitlines() if line.startswith("KMPSOLVE_VERDICT=")]
+            for record in records
         ]
         assert verdicts == [["KMPSOLVE_VERDICT=blocked"], ["KMPSOLVE_VERDICT=disabled"]]
         assert "SYSLOG_IDENTIFIER=kmpsolve" in records[0]
-        assert "MESSAGE=kernel-default 6.4.0-150600.23.30.1 would leave this machine without acme" in records[0]
+        assert (
+            "MESSAGE=kernel-default 6.4.0-150600.23.30.1 would leave this machine without acme" in records[0]
+        )
 
 
 def test_two_zyppers_at_once() -> None:
@@ -244,8 +259,8 @@ def test_the_users_interrupt_meanwhile() -> None:
         host.add("updates", specs(NEW))
         host.zypper("ref")
         before = host.rpmdb()
-        host.write("/usr/lib/kmpsolve/python", "/tmp/slow-python\n")
-        python = f"#!/bin/sh\necho > /tmp/asked\nsleep 1\nexec {sys.executable} \"$@\"\n"
+        host.write(f"{host.library}/python", "/tmp/slow-python\n")
+        python = f'#!/bin/sh\necho > /tmp/asked\nsleep 1\nexec {sys.executable} "$@"\n'
         host.write("/tmp/slow-python", python, mode=0o755)
         child = host.popen(
             ["setsid", "--wait", "zypper", "-n", "up"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -253,7 +268,9 @@ def test_the_users_interrupt_meanwhile() -> None:
         end = time.monotonic() + 20
         while not host.path("/tmp/asked").exists() and time.monotonic() < end:
             time.sleep(0.02)
-        host.run(["sh", "-c", "kill -INT $(pidof zypper); kill -INT $(pgrep -f plugins/commit/kmpsolve) || :"])
+        host.run(
+            ["sh", "-c", "kill -INT $(pidof zypper); kill -INT $(pgrep -f plugins/commit/kmpsolve) || :"]
+        )
         out, err = child.communicate(timeout=60)
         assert child.returncode == 8, out + err
         assert host.rpmdb() == before
@@ -272,6 +289,8 @@ def test_it_signals_nobody_else() -> None:
     """A neighbour of zypper in its own process group lives on."""
     with _host() as host:
         host.add("updates", specs(NEW))
-        ended = host.run(["sh", "-c", "sleep 30 & S=$!; zypper -n up; echo code $?; kill -0 $S && echo alive; kill $S"])
+        ended = host.run(
+            ["sh", "-c", "sleep 30 & S=$!; zypper -n up; echo code $?; kill -0 $S && echo alive; kill $S"]
+        )
         assert "code 8" in ended.stdout
         assert "alive" in ended.stdout

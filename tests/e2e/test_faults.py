@@ -22,12 +22,12 @@ def _host(configuration: str | None = None) -> Host:
 def _second_stage(host: Host, script: str) -> None:
     """Let a shell script run in the place of the second stage's Python."""
     host.write("/tmp/python", f"#!/bin/sh\n{script}\n", mode=0o755)
-    host.write("/usr/lib/kmpsolve/python", "/tmp/python\n")
+    host.write(f"{host.library}/python", "/tmp/python\n")
 
 
 def _hiding(*mounts: str) -> str:
     """The second stage's own Python, in a mount namespace where other things lie over these folders."""
-    steps = " && ".join([f"mount --bind {sys.prefix} /mnt", *mounts, 'exec /mnt/bin/python "$@"'])
+    steps = " && ".join([f"mount --rbind {sys.prefix} /mnt", *mounts, 'exec /mnt/bin/python "$@"'])
     return f"exec unshare -m sh -c '{steps}' sh \"$@\""
 
 
@@ -95,7 +95,9 @@ def test_killed_while_it_judges() -> None:
 
 def _speak(host: Host, *pieces: bytes, pause: float = 0.0) -> bytes:
     """Speak with the plugin as libzypp does; its parent is no zypper then."""
-    plugin = host.popen([PLUGIN], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=False)
+    plugin = host.popen(
+        [PLUGIN], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=False
+    )
     assert plugin.stdin is not None
     for piece in pieces:
         plugin.stdin.write(piece)  # type: ignore[arg-type]
@@ -120,7 +122,14 @@ def test_frames_in_pieces() -> None:
 
 def test_garbage_frames() -> None:
     with _host() as host:
-        for garbage in (b"\0", b"\xff\xfe\0", b"COMMIT\n\n\0", b":::\n:\n\n\0", b"\n\n\0", b"A" * 100_000 + b"\0"):
+        for garbage in (
+            b"\0",
+            b"\xff\xfe\0",
+            b"COMMIT\n\n\0",
+            b":::\n:\n\n\0",
+            b"\n\n\0",
+            b"A" * 100_000 + b"\0",
+        ):
             said = _speak(host, garbage, BEGIN)
             assert said.startswith(b"_ENOMETHOD\n"), said
             assert said.endswith(b"\n\n\0" + ACK), said
@@ -147,7 +156,9 @@ def test_transactions_that_make_no_sense(body: bytes) -> None:
 
 def test_a_slow_check() -> None:
     """Well within libzypp's own patience, which is made shorter here."""
-    _both(lambda host: _second_stage(host, "sleep 100"), "no verdict within 4 seconds", ZYPP_PLUGIN_TIMEOUT="6")
+    _both(
+        lambda host: _second_stage(host, "sleep 100"), "no verdict within 4 seconds", ZYPP_PLUGIN_TIMEOUT="6"
+    )
 
 
 def test_a_check_that_crashes() -> None:
@@ -159,11 +170,11 @@ def test_a_check_that_talks_nonsense() -> None:
 
 
 def test_no_python() -> None:
-    _both(lambda host: host.write("/usr/lib/kmpsolve/python", "/nowhere/python\n"), "/nowhere/python")
+    _both(lambda host: host.write(f"{host.library}/python", "/nowhere/python\n"), "/nowhere/python")
 
 
 def test_no_library() -> None:
-    _both(lambda host: host.run(["rm", "-r", "/usr/lib/kmpsolve/kmpsolve/model"]), "kmpsolve.model")
+    _both(lambda host: host.run(["rm", "-r", f"{host.library}/kmpsolve/model"]), "kmpsolve.model")
 
 
 def test_a_full_disk() -> None:
@@ -179,7 +190,9 @@ def test_a_full_disk() -> None:
 
 
 def test_a_full_disk_and_no_copy_of_the_rpmdb() -> None:
-    small = [f"mount -t tmpfs -o size=4k none {folder}" for folder in ("/var/tmp", "/tmp", "/var/cache/zypp/solv")]
+    small = [
+        f"mount -t tmpfs -o size=4k none {folder}" for folder in ("/var/tmp", "/tmp", "/var/cache/zypp/solv")
+    ]
     _both(lambda host: _second_stage(host, _hiding(*small)), "No space left on device")
 
 
@@ -187,8 +200,14 @@ def test_a_full_disk_for_the_verdict_only() -> None:
     with _host() as host:
         host.add("updates", specs(NEW))
         before = host.rpmdb()
-        host.run(["sh", "-c", "mkdir /run/kmpsolve; mount -t tmpfs -o size=4k none /run/kmpsolve; "
-                  "head -c 4096 /dev/zero > /run/kmpsolve/full"])
+        host.run(
+            [
+                "sh",
+                "-c",
+                "mkdir /run/kmpsolve; mount -t tmpfs -o size=4k none /run/kmpsolve; "
+                "head -c 4096 /dev/zero > /run/kmpsolve/full",
+            ]
+        )
         ended = host.zypper("up")
         assert stopped(host, ended, before) == [], str(ended)
         assert host.path("/run/kmpsolve").is_dir()
@@ -236,7 +255,15 @@ def test_a_hostile_environment() -> None:
         host.add("updates", specs(NEW))
         before = host.rpmdb()
         pwned = "open('/tmp/pwned', 'a').write(__file__ + '\\n')\n"
-        for name in ("json", "re", "first_stage", "kmpsolve/__init__", "solv/__init__", "rpm/__init__", "sitecustomize"):
+        for name in (
+            "json",
+            "re",
+            "first_stage",
+            "kmpsolve/__init__",
+            "solv/__init__",
+            "rpm/__init__",
+            "sitecustomize",
+        ):
             host.write(f"/tmp/evil/{name}.py", pwned)
             host.write(f"/root/.local/lib/python3.11/site-packages/{name}.py", pwned)
         host.write("/tmp/evil/python3", "#!/bin/sh\necho python3 >> /tmp/pwned\n", mode=0o755)

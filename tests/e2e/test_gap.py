@@ -22,7 +22,13 @@ from tests.e2e.host import (
 )
 from tests.support import repository
 
-COMMANDS = ("up", "dup", "patch --with-interactive", "in kernel-default", "in kernel-default=6.4.0-150600.23.30.1")
+COMMANDS = (
+    "up",
+    "dup",
+    "patch --with-interactive",
+    "in kernel-default",
+    "in kernel-default=6.4.0-150600.23.30.1",
+)
 ALONE = [DRIVER, OLD, NEW]
 TOGETHER = [DRIVER, REBUILD, OLD, NEW]
 
@@ -128,3 +134,15 @@ def test_fifty_in_a_row() -> None:
             assert stopped(host, ended, before) == [], f"run {number}: {ended}"
         assert host.zypper("up", env={"KMPSOLVE_DISABLE": "1"}).code == 0
         assert host.installed() == ALONE
+
+
+def test_without_privileges() -> None:
+    """In a user namespace, as somebody without root runs these tests."""
+    with Host(OLD, DRIVER, TOOL, unprivileged=True) as host:
+        host.add("updates", specs(NEW, NEWER_TOOL))
+        before = host.rpmdb()
+        ended = host.zypper("up")
+        assert stopped(host, ended, before) == [], str(ended)
+        assert host.kmpsolve("guard", "on").code == 0
+        assert host.zypper("up").code == 0
+        assert host.installed() == sorted([DRIVER, OLD, NEWER_TOOL])

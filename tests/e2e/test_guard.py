@@ -1,4 +1,6 @@
-"""The guard with the real zypper: the same run takes the newest safe kernel, and nothing of others' is touched."""
+"""The guard with the real zypper: the same run takes the newest safe kernel, and nothing of others' is
+touched.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +22,7 @@ from tests.e2e.host import (
     patches,
     specs,
     stopped,
+    without_root,
 )
 from tests.support import repository
 from tests.support.packages import PackageSpec
@@ -100,7 +103,9 @@ def test_a_rebuild_appears_and_the_lock_goes() -> None:
         assert host.installed() == sorted([DRIVER, REBUILD, OLD, NEW])
 
 
-@pytest.mark.parametrize("text", [FOREIGN, FOREIGN.rstrip("\n"), "\n\n\n", "not a lock at all", "type: patch\n\n"])
+@pytest.mark.parametrize(
+    "text", [FOREIGN, FOREIGN.rstrip("\n"), "\n\n\n", "not a lock at all", "type: patch\n\n"]
+)
 def test_foreign_locks_stay_byte_for_byte(text: str) -> None:
     with Host(OLD, DRIVER) as host:
         host.add("updates", specs(MIDDLE, NEW))
@@ -120,8 +125,11 @@ def test_off_removes_every_trace() -> None:
     with Host(OLD, DRIVER) as host:
         host.add("updates", specs(MIDDLE, NEW))
         host.zypper("ref")
+
         def listed() -> str:
-            return host.run(["sh", "-c", "find /etc /usr/lib/zypp /usr/lib/kmpsolve /var/lib -print | sort"]).stdout
+            return host.run(
+                ["sh", "-c", f"find /etc /usr/lib/zypp {host.library} /var/lib -print | sort"]
+            ).stdout
 
         before = listed()
         host.kmpsolve("guard", "on")
@@ -181,8 +189,11 @@ def test_a_shared_sibling_of_a_flavor_that_is_not_held_stays_free() -> None:
         return dataclasses.replace(
             spec,
             name="kernel-rt",
-            provides=tuple(p.replace("kernel-default", "kernel-rt").replace("-default", "-rt") for p in spec.provides
-                           if not p.startswith("ksym(")),
+            provides=tuple(
+                p.replace("kernel-default", "kernel-rt").replace("-default", "-rt")
+                for p in spec.provides
+                if not p.startswith("ksym(")
+            ),
             files=tuple(f.replace("-default", "-rt") for f in spec.files),
         )
 
@@ -229,7 +240,9 @@ def test_while_zypp_is_locked() -> None:
     with Host(OLD, DRIVER) as host:
         host.add("updates", specs(NEW))
         host.zypper("ref")
-        ended = host.run(["sh", "-c", "sleep 9 & echo $! > /run/zypp.pid; kmpsolve guard on; echo code $?; kill $!"])
+        ended = host.run(
+            ["sh", "-c", "sleep 9 & echo $! > /run/zypp.pid; kmpsolve guard on; echo code $?; kill $!"]
+        )
         assert "code 7" in ended.stdout
         assert "zypp is locked by process" in ended.stderr
         assert host.locks() == ""
@@ -240,7 +253,7 @@ def test_the_lock_is_zypps_own() -> None:
     """What the guard takes keeps zypper out, and the other way round; nothing of it stays."""
     with Host(OLD, DRIVER) as host:
         holding = (
-            "import sys; sys.path.insert(0, '/usr/lib/kmpsolve')\n"
+            f"import sys; sys.path.insert(0, '{host.library}')\n"
             "from kmpsolve.zypp.lockfile import zypp_lock\nimport subprocess\n"
             "with zypp_lock(): print(subprocess.run(['zypper', '-n', 'rm', 'x']).returncode)\n"
             "print(subprocess.run(['zypper', '-n', 'rm', 'x']).returncode)\n"
@@ -254,8 +267,7 @@ def test_the_lock_is_zypps_own() -> None:
 
 def test_only_root() -> None:
     with Host(OLD, DRIVER) as host:
-        host.run(["chmod", "-R", "a+rX", "/usr/lib/kmpsolve"])
-        ended = host.run(["setpriv", "--reuid", "65534", "--clear-groups", "kmpsolve", "guard", "on"])
+        ended = without_root(host, "guard", "on")
         assert ended.code == 5, str(ended)
         assert host.kmpsolve("guard", "status", "--format", "json").code == 0
 
@@ -276,7 +288,9 @@ def test_keep_last_good() -> None:
         )
 
     for keep, disabled in ((False, False), (True, False), (True, True)):
-        configuration = f'on_blocked = "{"abort" if disabled else "warn"}"\nkeep_last_good = {str(keep).lower()}\n'
+        configuration = (
+            f'on_blocked = "{"abort" if disabled else "warn"}"\nkeep_last_good = {str(keep).lower()}\n'
+        )
         with Host(OLD, DRIVER, NEW, configuration=configuration) as host:
             host.add("updates", [later(NEW, "150600.23.40")])
             ended = host.zypper("up", env={"KMPSOLVE_DISABLE": "1"} if disabled else {})

@@ -42,7 +42,8 @@ def _make(target: str, destdir: Path, **variables: str) -> subprocess.CompletedP
 def _tree(folder: Path) -> dict[str, str]:
     """Every file, folder and link below, with the permissions."""
     return {
-        str(path.relative_to(folder)): oct(path.lstat().st_mode) + (path.read_text() if path.is_file() else "")
+        str(path.relative_to(folder)): oct(path.lstat().st_mode)
+        + (path.read_text() if path.is_file() else "")
         for path in sorted(folder.rglob("*"))
         if not path.name.endswith(".pyc")
     }
@@ -95,7 +96,9 @@ def test_a_changed_configuration_stays(tmp_path: Path) -> None:
 def test_a_python_without_the_dependencies(tmp_path: Path) -> None:
     done = _make("install", tmp_path, PYTHON="/usr/bin/python3")
     if done.returncode == 0:  # a machine whose own Python has them all
-        subprocess.run(["/usr/bin/python3", "-I", "-c", "import networkx, pydantic, solv, zstandard"], check=True)
+        subprocess.run(
+            ["/usr/bin/python3", "-I", "-c", "import networkx, pydantic, solv, zstandard"], check=True
+        )
         return
     assert "/usr/bin/python3 cannot import what kmpsolve needs" in done.stderr
     assert not any(tmp_path.iterdir())
@@ -126,19 +129,35 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     version = metadata.version("kmpsolve") if _installed("kmpsolve") else "0.1.0"
     source = work / f"kmpsolve-{version}.tar.gz"
     with tarfile.open(source, "w:gz") as archive:
-        for name in ("kmpsolve", "plugins", "etc", "tools", "README.md", "CHANGELOG.md", "LICENSE", "kmpsolve.spec"):
+        for name in (
+            "kmpsolve",
+            "plugins",
+            "etc",
+            "tools",
+            "README.md",
+            "CHANGELOG.md",
+            "LICENSE",
+            "kmpsolve.spec",
+        ):
             archive.add(
                 CHECKOUT / name,
                 arcname=f"kmpsolve-{version}/{name}",
                 filter=lambda entry: None if "__pycache__" in entry.name else entry,
             )
-    defines = {
+    defines: dict[str, object] = {
         "_topdir": work,
         "_sourcedir": work,
         "_dbpath": work / "rpmdb",
         "kmpsolve_python": _PYTHON,
         "build_python": sys.executable,
     }
+    if os.geteuid() != 0:  # the sandbox's programs are the machine's own then
+        defines |= {
+            "_prefix": "/opt/kmpsolve",
+            "_defaultlicensedir": "/opt/licenses",
+            "_defaultdocdir": "/opt/doc",
+            "_pkgdocdir": "/opt/doc/kmpsolve",
+        }
     words = [word for key, value in defines.items() for word in ("--define", f"{key} {value}")]
     done = subprocess.run(
         ["rpmbuild", "-bb", "--nodeps", *words, str(CHECKOUT / "kmpsolve.spec")],
@@ -184,7 +203,13 @@ def test_rpms_with_the_real_zypper(built: list[Path], tmp_path: Path) -> None:
             host.run(["mount", "-t", "tmpfs", "none", str(own)])
 
         def everything() -> str:
-            return host.run(["sh", "-c", "find /usr /etc /var/lib /opt -xdev ! -name '*.pyc' ! -path '/var/lib/zypp/*' | sort"]).stdout
+            return host.run(
+                [
+                    "sh",
+                    "-c",
+                    "find /usr /etc /var/lib /opt -xdev ! -name '*.pyc' ! -path '/var/lib/zypp/*' | sort",
+                ]
+            ).stdout
 
         host.add_repository("kmpsolve", f"dir:{folder}")
         host.zypper("ref")
@@ -200,7 +225,11 @@ def test_rpms_with_the_real_zypper(built: list[Path], tmp_path: Path) -> None:
         assert host.run(["rpm", "-V", "kmpsolve", "kmpsolve-zypper-plugin"]).stdout == ""
         doctor = json.loads(host.kmpsolve("doctor", "--format", "json").stdout)
         assert doctor["protected"] is True, doctor
-        assert doctor["hook"] == {"path": "/usr/lib/zypp/plugins/commit/kmpsolve", "installed": True, "reachable": True}
+        assert doctor["hook"] == {
+            "path": "/usr/lib/zypp/plugins/commit/kmpsolve",
+            "installed": True,
+            "reachable": True,
+        }
 
         host.add("updates", specs(NEW))
         database = host.rpmdb()
@@ -210,7 +239,9 @@ def test_rpms_with_the_real_zypper(built: list[Path], tmp_path: Path) -> None:
         assert host.zypper("up").code == 0
         assert "kmpsolve hold" in host.locks()
 
-        gone = host.zypper("rm", "kmpsolve", "kmpsolve-zypper-plugin", *(library.name for library in libraries))
+        gone = host.zypper(
+            "rm", "kmpsolve", "kmpsolve-zypper-plugin", *(library.name for library in libraries)
+        )
         assert gone.code == 0, str(gone)
         after = everything().replace("/etc/zypp/repos.d/updates.repo\n", "")
         assert after == before

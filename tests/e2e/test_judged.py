@@ -101,8 +101,10 @@ def test_a_driver_in_use_does_not_go_unasked() -> None:
 def test_a_worse_build_replaces_the_good_one() -> None:
     """No kernel in the transaction: judged against what boots next."""
     with Host(OLD, MIDDLE, DRIVER, multiversion=False) as host:
-        broken = dataclasses.replace(specs(REBUILD)[0], requires=(f"ksym(default:kmalloc) = 9f00aa11",))
-        provider = PackageSpec(name="p", version="1", release="1", provides=("ksym(default:kmalloc) = 9f00aa11",))
+        broken = dataclasses.replace(specs(REBUILD)[0], requires=("ksym(default:kmalloc) = 9f00aa11",))
+        provider = PackageSpec(
+            name="p", version="1", release="1", provides=("ksym(default:kmalloc) = 9f00aa11",)
+        )
         host.install_rpms(rpmbuild.build([provider]))
         host.add("acme", [broken])
         before = host.rpmdb()
@@ -113,7 +115,9 @@ def test_a_worse_build_replaces_the_good_one() -> None:
 
 def test_a_build_beside_the_good_one_passes() -> None:
     with Host(OLD, DRIVER) as host:
-        provider = PackageSpec(name="p", version="1", release="1", provides=("ksym(default:kmalloc) = 9f00aa11",))
+        provider = PackageSpec(
+            name="p", version="1", release="1", provides=("ksym(default:kmalloc) = 9f00aa11",)
+        )
         host.install_rpms(rpmbuild.build([provider]))
         host.add("acme", specs(REBUILD))
         ended = host.zypper("up")
@@ -123,8 +127,14 @@ def test_a_build_beside_the_good_one_passes() -> None:
 
 def test_what_was_lost_before_stops_nothing() -> None:
     """The newest kernel is without the driver already; another driver's update changes nothing about it."""
-    other = dataclasses.replace(specs(DRIVER)[0], name="beta-kmp-default", provides=("kmod(beta.ko)",), requires=(
-        "ksym(default:kfree) = 37a0cba",), conflicts=(), files=())
+    other = dataclasses.replace(
+        specs(DRIVER)[0],
+        name="beta-kmp-default",
+        provides=("kmod(beta.ko)",),
+        requires=("ksym(default:kfree) = 37a0cba",),
+        conflicts=(),
+        files=(),
+    )
     newer = dataclasses.replace(other, version="3.0_k6.4.0_150600.23.30")
     with Host(OLD, NEW, DRIVER, more=[other]) as host:
         host.add("beta", [newer])
@@ -169,7 +179,9 @@ def test_dup_changes_the_product_under_it() -> None:
 
 
 def test_a_rebuild_that_obsoletes_its_predecessor() -> None:
-    """Same release, other symbol versions: the old kernel goes with the update, and nothing is left to fall back to."""
+    """Same release, other symbol versions: the old kernel goes with the update, and nothing is left to fall
+    back to.
+    """
     again = dataclasses.replace(
         specs(NEW)[0],
         release="150600.23.25.2",
@@ -203,7 +215,15 @@ def test_a_repository_for_one_command() -> None:
         folder = repository.rpm_md(specs(NEW))
         before = host.rpmdb()
         ended = host.run(
-            ["zypper", "-n", "--no-gpg-checks", "--plus-repo", f"dir:{folder}", "in", "kernel-default=6.4.0-150600.23.30.1"]
+            [
+                "zypper",
+                "-n",
+                "--no-gpg-checks",
+                "--plus-repo",
+                f"dir:{folder}",
+                "in",
+                "kernel-default=6.4.0-150600.23.30.1",
+            ]
         )
         assert stopped(host, ended, before) == [], str(ended)
 
@@ -214,10 +234,17 @@ def test_other_peoples_temporary_folders_do_not_count() -> None:
         host.add("updates", specs(NEW))
         solv = "/var/cache/zypp/solv/updates/solv"
         host.zypper("ref")
-        for owner, mode in (("65534", "0700"), ("0", "0777")):
+        others = [("65534", "0700")] if os.geteuid() == 0 else []  # nobody else exists in a user namespace
+        for owner, mode in [*others, ("0", "0777")]:
             folder = f"/var/tmp/zypp.evil{owner[0]}x"
-            host.run(["sh", "-c", f"mkdir -p '{folder}/zypper/x/%SLV%' && cp {solv} '{folder}/zypper/x/%SLV%/solv' && "
-                      f"chmod {mode} {folder} && chown -R {owner} {folder}"])
+            host.run(
+                [
+                    "sh",
+                    "-c",
+                    f"mkdir -p '{folder}/zypper/x/%SLV%' && cp {solv} '{folder}/zypper/x/%SLV%/solv' && "
+                    f"chmod {mode} {folder} && chown -R {owner} {folder}",
+                ]
+            )
         before = host.rpmdb()
         ended = host.zypper("up")
         assert stopped(host, ended, before) == [], str(ended)
@@ -261,11 +288,15 @@ def test_what_the_configuration_says(configuration: str, code: int) -> None:
 def test_protect_fallback() -> None:
     """Without multiversion for the KMP, its rebuild takes the driver from the kernel that stays as fallback."""
     plain = {
-        name: dataclasses.replace(specs(name)[0], provides=tuple(p for p in specs(name)[0].provides if "multiv" not in p))
+        name: dataclasses.replace(
+            specs(name)[0], provides=tuple(p for p in specs(name)[0].provides if "multiv" not in p)
+        )
         for name in (DRIVER, REBUILD)
     }
     for protect in (False, True):
-        with Host(OLD, more=[plain[DRIVER]], configuration=f"protect_fallback = {str(protect).lower()}\n") as host:
+        with Host(
+            OLD, more=[plain[DRIVER]], configuration=f"protect_fallback = {str(protect).lower()}\n"
+        ) as host:
             host.add("updates", [*specs(NEW), plain[REBUILD]])
             before = host.rpmdb()
             ended = host.zypper("up")
@@ -299,7 +330,9 @@ def test_the_safe_kernel_that_is_proposed() -> None:
 
 def test_a_driver_without_kmp_in_its_name() -> None:
     odd = dataclasses.replace(specs(DRIVER)[0], name="acme-driver", conflicts=())
-    trap = PackageSpec(name="trap", version="1", release="1", obsoletes=("nothing",), conflicts=("acme-driver",))
+    trap = PackageSpec(
+        name="trap", version="1", release="1", obsoletes=("nothing",), conflicts=("acme-driver",)
+    )
     with Host(OLD, more=[odd, *specs(TOOL)]) as host:
         host.add("updates", [trap])
         before = host.rpmdb()
@@ -312,13 +345,22 @@ def test_as_transactional_update_calls_it() -> None:
     """libzypp here loads no plugin below another root, newer ones do: the plugin itself, as they start it."""
     with Host(OLD, DRIVER) as host:
         snapshot = "/var/lib/snapshot"
-        host.run(["sh", "-c", f"mkdir -p {snapshot}/var/lib {snapshot}/etc && cp -a /var/lib/rpm {snapshot}/var/lib && "
-                  f"cp -a /etc/zypp /etc/rpm {snapshot}/etc && rm -r /var/lib/rpm && mkdir /var/lib/rpm && rpm --initdb"])
+        host.run(
+            [
+                "sh",
+                "-c",
+                f"mkdir -p {snapshot}/var/lib {snapshot}/etc && cp -a /var/lib/rpm {snapshot}/var/lib && "
+                f"cp -a /etc/zypp /etc/rpm {snapshot}/etc && rm -r /var/lib/rpm && mkdir /var/lib/rpm && rpm --initdb",
+            ]
+        )
         folder = repository.rpm_md(specs(NEW))
-        host.write(f"{snapshot}/etc/zypp/repos.d/u.repo", f"[u]\nenabled=1\nautorefresh=1\nbaseurl=dir:{folder}\n")
-        host.run(["cp", os.path.realpath("/usr/bin/python3"), "/usr/local/bin/zypper"])
+        host.write(
+            f"{snapshot}/etc/zypp/repos.d/u.repo", f"[u]\nenabled=1\nautorefresh=1\nbaseurl=dir:{folder}\n"
+        )
+        host.run(["mkdir", "-p", "/opt/bin"])
+        host.run(["cp", os.path.realpath("/usr/bin/python3"), "/opt/bin/zypper"])
         ended = host.run(
-            ["/usr/local/bin/zypper", "-IS", "-c", _STARTER, "-R", snapshot],
+            ["/opt/bin/zypper", "-IS", "-c", _STARTER, "-R", snapshot],
             env={"TRANSACTIONAL_UPDATE": "1"},
         )
         assert "kmpsolve: stopped this update" in ended.stderr, str(ended)
@@ -326,17 +368,18 @@ def test_as_transactional_update_calls_it() -> None:
         assert host.last_verdict()["inputs"]["root"] == snapshot
         doctor = host.kmpsolve("doctor")
         assert "not protected" not in doctor.stdout
-        host.write("/usr/sbin/transactional-update", "", mode=0o755)
-        assert "not protected: this libzypp loads no commit plugin" in host.kmpsolve("doctor").stdout
+        host.write(f"{snapshot}/usr/sbin/transactional-update", "", mode=0o755)
+        doctor = host.kmpsolve("doctor", "--root", snapshot)
+        assert "not protected: this libzypp loads no commit plugin" in doctor.stdout
 
 
 _STARTER = """\
 import subprocess, sys
-frame = b'COMMITBEGIN\\n\\n{"TransactionStepList":[{"type":"M","solvable":{"n":"kernel-default","v":"6.4.0",' \\
+frame = b'COMMITBEGIN\\n\\n{"TransactionStepList":[{"type":"M","solvable":{"n":"kernel-default","v":"6.4.0",'
+\\
         b'"r":"150600.23.30.1","a":"x86_64"}}]}\\0'
 plugin = subprocess.Popen(["/usr/lib/zypp/plugins/commit/kmpsolve"], stdin=-1, stdout=-1)
 plugin.stdin.write(frame)
 plugin.stdin.flush()
 print(plugin.stdout.read(6))
 """
-

@@ -47,11 +47,18 @@ def disagreements(of: World) -> list[str]:
 
 
 def set_up(sandbox: Sandbox, of: World) -> None:
-    """Install what the world has installed, and define its repositories."""
+    """Install what the world has installed; define its repositories and locks."""
     sandbox.install_rpms(rpmbuild.build([noun.spec() for noun in of.installed]))
+    sandbox.write("/etc/zypp/locks", "\n".join(map(_lock, of.locks)))
     for offered in of.repositories:
         folder = repository.rpm_md(_specs(offered))
         sandbox.add_repository(offered.alias, f"dir:{folder}", priority=offered.priority)
+
+
+def _lock(text: str) -> str:
+    name, _, evr = text.partition(" == ")
+    version = f"version: == {evr}\n" if evr else ""
+    return f"type: package\nmatch_type: exact\ncase_sensitive: on\nsolvable_name: {name}\n{version}"
 
 
 def _specs(offered: Repository) -> list[PackageSpec]:

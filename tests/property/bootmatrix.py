@@ -70,17 +70,16 @@ def _flavor(said: Mapping[str, Any], system: System, after: list[Package]) -> li
 def _states(kernel: Package, kernels: list[Package], system: System) -> set[str]:
     """By the keep spec ``latest,latest-1,running``."""
     asked = system.world.running
-    newest = by_evr(k for k in kernels if k.installed)[-1]
-    running = {asked} if asked else {None, newest.uname_r}
-
-    def state(now: str | None) -> str:
-        if kernel.uname_r == now:
-            return "running"
-        if not kernel.installed:
-            return "new"
-        return "installed" if kernel in kernels[-2:] else "purged-next"
-
-    return {state(now) for now in running}
+    newest = system.kernels(kernel.flavor)[-1]  # counts as running when no kernel is known to run
+    may = set()
+    for running in {asked} if asked else {None, newest.uname_r}:
+        if kernel.uname_r == running:
+            may |= {"running"} if kernel.installed else {"running", "new"}  # a rebuild in its place
+        elif not kernel.installed:
+            may.add("new")
+        else:
+            may.add("installed" if kernel in kernels[-2:] else "purged-next")
+    return may
 
 
 def _by_decision(decided: Mapping[str, Any], kernel: Package, system: System) -> set[tuple[str | None, str]]:

@@ -806,7 +806,7 @@ class Answer:
 
 
 def answers(world: World, reading: Reading | None = None) -> dict[str, list[Answer]]:
-    """Return the acceptable answers for each flavor of `world`; none if no flavor has the kernel asked for."""
+    """Return the acceptable answers for each flavor of `world`; {} if no flavor has the kernel asked for."""
     system = System(world, reading or Reading())
     flavors = system.flavors
     if world.kernel:

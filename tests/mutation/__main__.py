@@ -1,0 +1,152 @@
+"""Mutation testing: ``python -m tests.mutation [FILE...]``, by default all of compat, planner and solver.
+
+Each mutant runs in a forked process, which imports the changed module and then runs the quick tests until one
+fails. The check that killed the last mutant is tried first on the next. Survivors that are argued in
+docs/verification.md are counted; any other one makes this exit with 1.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import importlib.abc
+import importlib.util
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
+
+from tests.mutation import quick
+from tests.mutation.mutants import Mutant, mutants
+
+ROOMS = ("compat", "planner", "solver")
+ARGUED = Path("docs/verification.md")
+_AT_ONCE = 2
+_SECONDS = 120
+
+
+class _Changed(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Imports a module from the mutant's tree."""
+
+    def __init__(self, mutant: Mutant) -> None:
+        self._name = ".".join(mutant.path.with_suffix("").parts)
+        self._mutant = mutant
+
+    def find_spec(
+        self, name: str, path: object = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if name != self._name:
+            return None
+        return importlib.util.spec_from_loader(name, self, origin=str(self._mutant.path))
+
+    def exec_module(self, module: ModuleType) -> None:
+        exec(compile(self._mutant.tree, str(self._mutant.path), "exec"), module.__dict__)  # noqa: S102
+
+
+def _fork(mutant: Mutant, checks: dict[str, quick.Check], order: list[str], verdict: Path) -> int:
+    """Start a process that writes to `verdict` which check failed, or nothing."""
+    child = os.fork()
+    if child:
+        return child
+    signal.alarm(_SECONDS)
+    null = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(null, descriptor)
+    sys.meta_path.insert(0, _Changed(mutant))
+    for name in order:
+        try:
+            fine = checks[name]()
+        except BaseException:  # a mutant may do anything
+            fine = False
+        if not fine:
+            verdict.write_text(name)
+            break
+    os._exit(0)
+
+
+def _run(found: list[Mutant], checks: dict[str, quick.Check]) -> dict[int, str]:
+    """Run the mutants; returns for each what killed it, ``""`` if nothing did."""
+    order = list(checks)
+    killed: dict[int, str] = {}
+    running: dict[int, int] = {}
+    with tempfile.TemporaryDirectory(prefix="kmpsolve-mutation-") as name:
+        waiting = list(range(len(found)))
+        while waiting or running:
+            while waiting and len(running) < _AT_ONCE:
+                number = waiting.pop(0)
+                running[_fork(found[number], checks, order, Path(name) / str(number))] = number
+            child, status = os.wait()
+            number = running.pop(child)
+            killer = ""
+            with contextlib.suppress(FileNotFoundError):
+                killer = (Path(name) / str(number)).read_text()
+            if status:
+                killer = killer or "crash or endless loop"
+            killed[number] = killer
+            if killer in order:
+                order.remove(killer)
+                order.insert(0, killer)
+    return killed
+
+
+def _reached(checks: dict[str, quick.Check], paths: list[Path]) -> dict[Path, set[int]]:
+    """In a process of its own, so that the mutants' processes import everything afresh."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        os.close(reader)
+        try:
+            lines = {str(path): sorted(found) for path, found in quick.reached(checks, paths)}
+            os.write(writer, repr(lines).encode())
+        except BaseException as error:
+            os.write(2, f"{type(error).__name__}: {error}\n".encode())
+            os._exit(1)
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as pipe:
+        text = pipe.read()
+    _, status = os.waitpid(child, 0)
+    if status:
+        sys.exit("the quick tests fail without any mutant")
+    return {Path(path): set(found) for path, found in ast.literal_eval(text).items()}
+
+
+def main() -> None:
+    """Run the mutants of the files on the command line, or of all three rooms."""
+    paths = [Path(word) for word in sys.argv[1:]]
+    paths = paths or sorted(path for room in ROOMS for path in Path("kmpsolve", room).glob("[!_]*.py"))
+    argued = ARGUED.read_text(encoding="utf-8") if ARGUED.is_file() else ""
+    counts: Counter[str] = Counter()
+    left = 0
+    for path in paths:
+        begin = time.monotonic()
+        checks = quick.checks(str(path))
+        lines = _reached(checks, [path])[path]
+        found = list(mutants(path))
+        tried = [mutant for mutant in found if mutant.line in lines]
+        killed = _run(tried, checks)
+        survivors = [mutant for number, mutant in enumerate(tried) if not killed[number]]
+        unreached = [mutant for mutant in found if mutant.line not in lines]
+        for kind, group in (("survives", survivors), ("is not reached", unreached)):
+            for mutant in group:
+                known = f"`{mutant}`" in argued
+                left += not known
+                counts["argued"] += known
+                print(f"{'argued: ' if known else ''}{kind}: {mutant} (line {mutant.line})")
+        counts.update(killed=len(tried) - len(survivors), survived=len(survivors), unreached=len(unreached))
+        print(
+            f"{path}: {len(found)} mutants, {len(tried) - len(survivors)} killed, {len(survivors)} survive, "
+            f"{len(unreached)} not reached, {time.monotonic() - begin:.0f} s",
+            flush=True,
+        )
+    print(", ".join(f"{count} {kind}" for kind, count in counts.items()))
+    sys.exit(left > 0)
+
+
+if __name__ == "__main__":
+    main()

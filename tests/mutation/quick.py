@@ -1,0 +1,113 @@
+"""The tests that a mutant has to survive: seconds in one process, no RPM built, no zypper.
+
+Fixtures against the plans that were worked out by hand, random universes against the oracle, whose answers
+are computed once, and folders of unit tests.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from kmpsolve.errors import RequestError
+from tests.executed.universes import universe
+from tests.property import acceptance, bootmatrix
+from tests.property.test_oracle import FAMILIES
+from tests.scenarios import runner
+from tests.support import fixture
+from tests.support.fixture import Scenario
+from tests.support.oracle import Answer, Reading, UndeterminedError, answers
+from tests.support.worlds import World
+
+Check = Callable[[], bool]
+"""Whether all is well; raising is not."""
+
+WORLDS = 12  # of each family
+FOLDERS = ("tests/unit/compat", "tests/unit/planner")
+MORE = {
+    "kmpsolve/compat/kabi.py": ("tests/unit/explain/test_kabi.py",),
+    "kmpsolve/compat/matrix.py": ("tests/unit/explain/test_kabi.py",),
+    "kmpsolve/compat/severities.py": ("tests/unit/explain/test_kabi.py",),
+    "kmpsolve/planner/onhost.py": ("tests/disk/test_plan_on_host.py",),
+    "kmpsolve/planner/suggestion.py": ("tests/disk/test_suggest.py",),
+    "kmpsolve/solver/hardware.py": ("tests/disk/test_suggest.py",),
+    "kmpsolve/solver/trial.py": ("tests/unit/metadata_sources/test_trial.py",),
+}
+"""Tests that only some modules have; they take longer."""
+
+
+def checks(path: str) -> dict[str, Check]:
+    """The checks for a module, by name, in the order in which they are cheapest."""
+    found: dict[str, Check] = {
+        f"fixture {name}": partial(_fixture, fixture.load(name)) for name in fixture.names()
+    }
+    _remember_answers()
+    for family in FAMILIES:
+        for number in range(WORLDS):
+            of = universe(family, number)
+            with contextlib.suppress(UndeterminedError):
+                answers_of(of)
+                found[f"universe {family} {number}"] = partial(_universe, of)
+    for folder in (*FOLDERS, *MORE.get(path, ())):
+        if any(Path(folder).rglob("test_*.py")) or Path(folder).is_file():
+            found[folder] = partial(_pytest, folder)
+    return found
+
+
+def _fixture(scenario: Scenario) -> bool:
+    with tempfile.TemporaryDirectory(prefix="kmpsolve-mutant-") as work:
+        answer = runner.ask(scenario, scenario.sources[0], Path(work))
+    expected = runner.plan_file(scenario.name).read_text(encoding="utf-8")
+    return not runner.disagreements(scenario, answer) and runner.text(answer.plan) == expected
+
+
+_known: dict[tuple[str, Reading], dict[str, list[Answer]]] = {}
+
+
+def answers_of(of: World, reading: Reading | None = None) -> dict[str, list[Answer]]:
+    """The oracle's answers, computed once."""
+    key = (of.text(), reading or Reading())
+    if key not in _known:
+        _known[key] = answers(of, reading)
+    return _known[key]
+
+
+def _remember_answers() -> None:
+    acceptance.answers = answers_of  # type: ignore[assignment]
+
+
+def _universe(of: World) -> bool:
+    expected = answers_of(of)
+    try:
+        plan = acceptance.plan_of(of)
+    except RequestError:
+        return not expected
+    return (
+        bool(expected) and not acceptance.disagreements(plan, of) and not bootmatrix.disagreements(plan, of)
+    )
+
+
+def _pytest(folder: str) -> bool:
+    silence = io.StringIO()
+    with contextlib.redirect_stdout(silence), contextlib.redirect_stderr(silence):
+        code = pytest.main(["-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:cov", folder])
+    return code == pytest.ExitCode.OK
+
+
+def reached(run: dict[str, Check], paths: list[Path]) -> Iterator[tuple[Path, set[int]]]:
+    """The lines of `paths` that the checks execute, with every check in place."""
+    import coverage
+
+    measuring = coverage.Coverage(data_file=None, include=[str(path) for path in paths], config_file=False)
+    measuring.start()
+    wrong = [name for name, check in run.items() if not check()]
+    measuring.stop()
+    assert wrong == [], f"fails without any mutant: {wrong}"
+    for path in paths:
+        yield path, set(measuring.get_data().lines(str(path.resolve())) or ())

@@ -1,0 +1,104 @@
+"""A plan made from a cache is the plan made without one, byte by byte: over all fixtures and random worlds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+import kmpsolve
+from kmpsolve import session
+from kmpsolve.errors import KmpsolveError
+from kmpsolve.metadata.content import Content
+from kmpsolve.solver.universe import Universe
+from kmpsolve.solver.view import open_view, save_view
+from tests.property.strategies import FEATURES, worlds
+from tests.property.test_oracle import FAMILIES
+from tests.scenarios import runner
+from tests.support import fixture
+from tests.support.worlds import World, lay_out
+
+FIXTURES = [name for name in fixture.names() if "rpm-md" in fixture.load(name).sources]
+
+
+class Recording(Universe):
+    """A universe that knows what was loaded into it."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.args = args
+        self.loaded: list[tuple[Content, int]] = []
+
+    def load(self, content: Content) -> int:
+        packages = super().load(content)
+        self.loaded.append((content, packages))
+        return packages
+
+
+def through_a_cache(loaded: session.Loaded) -> session.Loaded:
+    """The same, read back from a cache of it."""
+    full = loaded.universe
+    assert isinstance(full, Recording)
+    assert save_view("test", full, full.loaded)
+    view = open_view("test")
+    assert view is not None
+    universe = Universe(*full.args)
+    view.load_into(universe)
+    universe.seal()
+    return replace(loaded, universe=universe)
+
+
+@pytest.fixture
+def cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """Within it, every plan is made from a cache."""
+    monkeypatch.setenv("KMPSOLVE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(session, "Universe", Recording)
+    load = session.load
+    with monkeypatch.context() as patched:
+        patched.setattr(session, "load", lambda *a, **k: through_a_cache(load(*a, **k)))
+        yield patched
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+@pytest.mark.parametrize("name", FIXTURES)
+def test_fixture(name: str, form: str, tmp_path: Path, cached: pytest.MonkeyPatch) -> None:
+    scenario = fixture.load(name)
+    (tmp_path / "a").mkdir()
+    with_cache = runner.ask(scenario, "rpm-md", tmp_path / "a", "plan", "--format", form)
+    cached.undo()
+    (tmp_path / "a").rename(tmp_path / "b")
+    (tmp_path / "a").mkdir()
+    assert with_cache == runner.ask(scenario, "rpm-md", tmp_path / "a", "plan", "--format", form)
+
+
+def answer(of: World, folder: Path) -> str:
+    try:
+        return kmpsolve.plan(**lay_out(of, folder)).to_json()
+    except KmpsolveError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("family", [*FAMILIES, "all"])
+def test_random_worlds(
+    family: str, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KMPSOLVE_CACHE", str(tmp_path_factory.mktemp("cache")))
+    monkeypatch.setattr(session, "Universe", Recording)
+    load = session.load
+
+    @settings(
+        max_examples=40, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+    )
+    @given(worlds(*FAMILIES.get(family, FEATURES)))
+    def same(of: World) -> None:
+        folder = tmp_path_factory.mktemp("world")
+        plain = answer(of, folder)
+        with monkeypatch.context() as patched:
+            patched.setattr(session, "load", lambda *a, **k: through_a_cache(load(*a, **k)))
+            assert answer(of, folder) == plain
+
+    same()
