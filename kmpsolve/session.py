@@ -318,13 +318,15 @@ def openers(
     sources: Sources, system: System | None, skipped: list[SkippedInput]
 ) -> list[tuple[str, Callable[[], Content]]]:
     """What opens each repository, by alias; adds to `skipped` what cannot even be tried."""
-    extra = [(alias, partial(open_source, source, alias=alias)) for alias, source in sorted(sources.extra)]
+    extra: list[tuple[str, Callable[[], Content]]] = [
+        (alias, partial(open_source, source, alias=alias)) for alias, source in sorted(sources.extra)
+    ]
     if sources.repositories is not None:
         given = sorted(sources.repositories)
-        return [(alias, partial(open_source, source, alias=alias)) for alias, source in given] + extra
+        return [*((alias, partial(open_source, source, alias=alias)) for alias, source in given), *extra]
     assert system is not None
     skipped += [SkippedInput(alias=one.alias, reason=one.reason) for one in system.skipped]
-    return [(one.alias, one.open) for one in system.readable()] + extra
+    return [*((one.alias, one.open) for one in system.readable()), *extra]
 
 
 def _repository_input(content: Content, packages: int) -> RepositoryInput:

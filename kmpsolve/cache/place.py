@@ -129,6 +129,10 @@ def write(name: str, files: Mapping[str, bytes]) -> bool:
         place.mkdir(mode=0o755, parents=True, exist_ok=True)
         if not _only_ours(os.lstat(place)):
             return False
+        present = _read(place, name)
+        if present is not None:
+            present.close()
+            return True
         draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=place))
         checksums = {file: zlib.crc32(content) for file, content in files.items()}
         listed = json.dumps({"format": FORMAT, "files": checksums}).encode()
@@ -137,8 +141,7 @@ def write(name: str, files: Mapping[str, bytes]) -> bool:
             path.write_bytes(content)
             path.chmod(0o644)
         draft.chmod(0o755)
-        if _read(place, name) is None:
-            shutil.rmtree(place / name, ignore_errors=True)
+        shutil.rmtree(place / name, ignore_errors=True)
         draft.rename(place / name)
         _forget_old(place)
     except OSError:

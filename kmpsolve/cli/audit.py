@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kmpsolve.cli.options import EXIT_CODES, add_output, add_system, configuration, sources, write_result
-from kmpsolve.errors import KmpsolveError, MetadataError, UsageError
+from kmpsolve.errors import ConfigError, KmpsolveError, MetadataError, UsageError
 
 if TYPE_CHECKING:
     from kmpsolve.fleet.audit import Audit
+    from kmpsolve.fleet.dask import Cluster
 
 __all__ = ["add_arguments", "run"]
 
@@ -34,21 +35,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "inventory",
         metavar="INVENTORY",
         nargs="*",
-        help="lines of `kmpsolve collect`, lists of rpm -qa, Ansible, Salt or Uyuni, a supportconfig, a folder of"
-        " any of these or of system roots, - for standard input, an address that fsspec knows",
+        help="lines of `kmpsolve collect`, lists of rpm -qa, Ansible, Salt or Uyuni, a supportconfig, a folder"
+        " of any of these or of system roots, - for standard input, an address that fsspec knows",
     )
     add_system(parser)
     parser.add_argument(
         "--kernel",
         metavar="V",
-        help="latest, newest-safe, VERSION-RELEASE or UNAME-R (default: what zypper up would pick on each host)",
+        help="latest, newest-safe, VERSION-RELEASE or UNAME-R (default: what zypper up would pick)",
     )
     group = parser.add_argument_group("audit")
-    group.add_argument("--group-by", metavar="KEY", help="arch, running, kernel, flavor, or a label of the hosts")
     group.add_argument(
-        "--with-repo", metavar="[ALIAS=]SRC", action="append", help="also tell what this repository would change"
+        "--group-by", metavar="KEY", help="arch, running, kernel, flavor, or a label of the hosts"
     )
-    group.add_argument("--baseline", metavar="FILE", help="an earlier audit (--format json): tell what changed since")
+    group.add_argument(
+        "--with-repo",
+        metavar="[ALIAS=]SRC",
+        action="append",
+        help="tell what this repository would change",
+    )
+    group.add_argument("--baseline", metavar="FILE", help="an earlier audit (JSON): tell what changed since")
     group.add_argument(
         "--fail-on",
         choices=("blocked", "unverified", "never"),
@@ -57,7 +63,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--exit-style", choices=("zypper", "nagios"), default="zypper", help="default: zypper")
     group.add_argument("--jobs", metavar="N", type=int, help="processes to work with (default: all cores)")
     group.add_argument("--scheduler", metavar="ADDRESS", help="of a Dask cluster that does the work")
-    group.add_argument("--schema", action="store_true", help="print the JSON schema of --format json and stop")
+    group.add_argument(
+        "--schema", action="store_true", help="print the JSON schema of --format json and stop"
+    )
     add_output(parser, _FORMATS)
 
 
@@ -93,7 +101,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _audited(options: argparse.Namespace) -> Audit:
-    from kmpsolve.fleet.engine import Engine, cluster, machine
+    from kmpsolve.fleet.engine import Engine, machine
     from kmpsolve.fleet.progress import Bar
 
     options.installed = "the inventory"
@@ -106,7 +114,7 @@ def _audited(options: argparse.Namespace) -> Audit:
     with Bar(options.quiet) as bar:
         engine: Engine
         if options.scheduler:
-            engine = cluster(options.scheduler, where, request, config)
+            engine = _cluster()(options.scheduler, where, request, config)
         else:
             engine = machine(where, request, config, options.jobs)
         with engine:
@@ -114,6 +122,19 @@ def _audited(options: argparse.Namespace) -> Audit:
             if options.with_repo:
                 audit = engine.with_repositories(audit, _more(options), bar)
     return audit if baseline is None else audit.since(baseline)
+
+
+def _cluster() -> type[Cluster]:
+    try:
+        from kmpsolve.fleet.dask import Cluster
+    except ImportError as error:
+        raise ConfigError(
+            f"a cluster needs Dask ({error})",
+            reference="dask-missing",
+            where="--scheduler",
+            hint="pip install 'kmpsolve[cluster]'",
+        ) from error
+    return Cluster
 
 
 def _more(options: argparse.Namespace) -> list[tuple[str, str]]:
@@ -160,7 +181,9 @@ def _write(audit: Audit, options: argparse.Namespace, code: int) -> None:
         from kmpsolve.report.terminal import Terminal
 
         text = render_text(audit, Terminal.of(options.color, to_file=options.output is not None))
-        write_result(formats.nagios_line(audit, code) + text if options.exit_style == "nagios" else text, options)
+        write_result(
+            formats.nagios_line(audit, code) + text if options.exit_style == "nagios" else text, options
+        )
     elif options.format == "html":
         from kmpsolve.fleet.html import render_html
 
@@ -187,4 +210,3 @@ def _stream(pieces: Iterable[str], options: argparse.Namespace) -> None:
     from kmpsolve.report.files import write_whole
 
     write_whole(Path(options.output), pieces)
-

@@ -162,7 +162,9 @@ class Audit:
     def results(self) -> Iterator[tuple[str, Decided]]:
         """Each host with what was decided, in input order."""
         decided = self.decided
-        return ((host, decided[state]) for host, state in zip(self.fleet.hosts, self.fleet.states, strict=True))
+        return (
+            (host, decided[state]) for host, state in zip(self.fleet.hosts, self.fleet.states, strict=True)
+        )
 
     def with_repositories(self, names: Sequence[str], other: Sequence[Decided]) -> Audit:
         """The same audit, with what it would be if these repositories were there."""
@@ -395,7 +397,9 @@ def _rebuilds(decided: Sequence[Decided], counts: Mapping[int, int]) -> tuple[Re
 def _risks(decided: Sequence[Decided], counts: Mapping[int, int]) -> tuple[Risk, ...]:
     hosts: Counter[tuple[str, str]] = Counter()
     for state, count in counts.items():
-        hosts.update(dict.fromkeys({risk for flavor in decided[state].flavors for risk in flavor.risks}, count))
+        hosts.update(
+            dict.fromkeys({risk for flavor in decided[state].flavors for risk in flavor.risks}, count)
+        )
     return tuple(
         Risk(reference=reference, message=message, hosts=hosts[reference, message])
         for reference, message in sorted(hosts, key=lambda key: (-hosts[key], key))

@@ -117,7 +117,7 @@ def _start(number: int, task: Task, work: Callable[[Task], Any]) -> _Child[Task]
             answer = ("error", (type(error), error.message, error.reference, error.where, error.hint))
         except Exception as error:
             answer = ("bug", f"{type(error).__name__}: {error}")
-        with open(writing, "wb") as stream:
+        with os.fdopen(writing, "wb") as stream:
             pickle.dump(answer, stream, protocol=pickle.HIGHEST_PROTOCOL)
         code = 0
     finally:

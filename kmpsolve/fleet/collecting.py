@@ -1,4 +1,4 @@
-"""What a host tells of itself: one line, read from its rpmdb, zypp's files and /sys, without changing anything."""
+"""What a host tells of itself: one line, from its rpmdb, zypp's files and /sys, without changing anything."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import msgspec
 
 from kmpsolve.errors import KmpsolveError, MetadataError, UsageError
 from kmpsolve.metadata.collecting import Seen, installed_packages, state_of
-from kmpsolve.metadata.inventory import SCHEMA_VERSION, LooseModule, State, check_host, encode_state
+from kmpsolve.metadata.inventory import SCHEMA_VERSION, LooseModule, check_host, encode_state
 from kmpsolve.metadata.root import System, read_root
 from kmpsolve.metadata.rootpath import Root
 from kmpsolve.metadata.vendors import VendorClasses
@@ -119,7 +119,9 @@ def _settings(system: System) -> dict[str, Any]:
         "keep": system.keep,
         "multiversion": tuple(system.multiversion),
         "allow_vendor_change": system.allow_vendor_change,
-        "locks": tuple(b.raw.strip() for b in system.locks_file.blocks if b.lock is not None) if applies else (),
+        "locks": tuple(b.raw.strip() for b in system.locks_file.blocks if b.lock is not None)
+        if applies
+        else (),
         "vendors": tuple(tuple(sorted(names)) for _, names in sorted(lists.items()) if names != built_in),
     }
 
@@ -136,17 +138,19 @@ def _known(where: Sources, system: System | None) -> Callable[[Seen], bool]:
     if where.repositories is not None:
         named = frozenset(_in_repositories(where))
         return lambda seen: str(seen.nevra) in named
-    found: set[tuple[str, str, str]] = set()
+    found: set[str] = set()
     for repository in system.repositories if system is not None else ():
         if repository.location is None or system is None:
             continue
         folder = repository.alias.replace("/", "_")
         try:
-            index = system.root.path(f"{system.conf.solv_folder}/{folder}/solv.idx").read_text("utf-8", "replace")
+            index = system.root.path(f"{system.conf.solv_folder}/{folder}/solv.idx").read_text(
+                "utf-8", "replace"
+            )
         except (OSError, KmpsolveError):
             continue
-        found.update(tuple(words) for line in index.splitlines() if len(words := line.split("\t")) == 3)  # type: ignore[misc]
-    return lambda seen: (seen.nevra.name, str(seen.nevra.evr), seen.nevra.arch) in found
+        found.update(index.splitlines())
+    return lambda seen: f"{seen.nevra.name}\t{seen.nevra.evr}\t{seen.nevra.arch}" in found
 
 
 def _in_repositories(where: Sources) -> Iterator[str]:
@@ -208,7 +212,11 @@ def _loose_modules(root: Root, installed: Iterable[Seen]) -> Iterator[LooseModul
                     continue
                 for path in sorted(top.rglob("*.ko*")):
                     inside = f"{tree}/{uname_r}/{folder}/{path.relative_to(top)}"
-                    if path.is_symlink() or not MODULE_FILE.search(path.name) or _one_spelling(inside) in owned:
+                    if (
+                        path.is_symlink()
+                        or not MODULE_FILE.search(path.name)
+                        or _one_spelling(inside) in owned
+                    ):
                         continue
                     try:
                         needs: dict[str, str] | None = dict(sorted(read_module(path).versions.items()))

@@ -81,7 +81,9 @@ class Cluster(Engine):
         super().__init__(where, request, config)
         self._address = address
         try:
-            self._client = Client(address, timeout=_PATIENCE, set_as_default=False)
+            self._client = Client(  # type: ignore[no-untyped-call]
+                address, timeout=_PATIENCE, set_as_default=False
+            )
         except (OSError, TimeoutError, ValueError) as error:
             raise ConfigError(
                 f"the scheduler does not answer: {error}",
@@ -93,9 +95,11 @@ class Cluster(Engine):
         self._shipped = self._client.submit(_received, self.shipment, pure=False)
 
     def close(self) -> None:
-        self._client.close()
+        """Disconnect; the cluster stays."""
+        self._client.close()  # type: ignore[no-untyped-call]
 
     def read(self, reader: Reader, cut: Iterable[Piece]) -> Iterator[tuple[int, Batch]]:
+        """Have workers read what they can reach themselves."""
         futures = {}
         for number, piece in enumerate(cut):
             if isinstance(piece, Block):  # standard input is only here
@@ -105,26 +109,31 @@ class Cluster(Engine):
         yield from self._done(futures)
 
     def decide(self, states: Sequence[bytes]) -> Iterator[tuple[int, Decided]]:
+        """Decide states on workers."""
         return self._some(_decide, states)
 
     def probe(self, probes: Sequence[Probe]) -> Iterator[tuple[int, tuple[bool, ...]]]:
+        """Answer probes on workers."""
         return self._some(_probe, probes)
 
     def other(self, where: Sources) -> Engine:
+        """The same cluster with other repositories."""
         return Cluster(self._address, where, self.request, self.config)
 
     def _some(
         self, work: Callable[[Bench, Sequence[Any]], list[Answer]], tasks: Sequence[Task]
     ) -> Iterator[tuple[int, Answer]]:
         futures = {
-            self._client.submit(_on_worker, work, tasks[start : start + _TOGETHER], self._key, self._shipped, pure=False): start
+            self._client.submit(
+                _on_worker, work, tasks[start : start + _TOGETHER], self._key, self._shipped, pure=False
+            ): start
             for start in range(0, len(tasks), _TOGETHER)
         }
         for start, answers in self._done(futures):
             yield from enumerate(answers, start)
 
     def _done(self, futures: dict[Any, int]) -> Iterator[tuple[int, Any]]:
-        for future in as_completed(list(futures), loop=self._client.loop):
+        for future in as_completed(list(futures), loop=self._client.loop):  # type: ignore[no-untyped-call]
             try:
                 yield futures[future], future.result()
             except Exception as error:

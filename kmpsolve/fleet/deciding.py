@@ -278,7 +278,9 @@ class Bench:
 
     def decide(self, states: Sequence[bytes], at_once: int) -> Iterator[tuple[int, Decided]]:
         """Decide all states in children; a state that kills its child is unverified."""
-        yield from _shared(states, self.decide_all, at_once, lambda state, why: undecided(state, self.inputs, why))
+        yield from _shared(
+            states, self.decide_all, at_once, lambda state, why: undecided(state, self.inputs, why)
+        )
 
     def probe(self, probes: Sequence[Probe], at_once: int) -> Iterator[tuple[int, tuple[bool, ...]]]:
         """Answer all probes in children; a kernel on which a child dies is not safe."""
@@ -341,7 +343,9 @@ def _safe(universe: Universe, request: Request, flavor: str, kernels: Iterable[s
     return {k: k in units and safe_on(system, units[k]) is not None for k in kernels}
 
 
-def _flavor(universe: Universe, request: Request, flavor: FlavorPlan, vendors: Mapping[str, str]) -> FlavorDecided:
+def _flavor(
+    universe: Universe, request: Request, flavor: FlavorPlan, vendors: Mapping[str, str]
+) -> FlavorDecided:
     judged = flavor.target.nevra if flavor.target is not None else flavor.current[0].nevra
     counted = [
         kmp
@@ -356,7 +360,9 @@ def _flavor(universe: Universe, request: Request, flavor: FlavorPlan, vendors: M
         if k.flavor == flavor.flavor and k.package.nevra.arch == flavor.arch and k.part in ("", "base")
     }
     newest_first = sorted(kernels, key=lambda nevra: (kernels[nevra], nevra), reverse=True)
-    older = newest_first[newest_first.index(flavor.newest_safe) + 1 :] if flavor.newest_safe in kernels else []
+    older = (
+        newest_first[newest_first.index(flavor.newest_safe) + 1 :] if flavor.newest_safe in kernels else []
+    )
     # Cheaper now than in another child, since most fleets ask for one of them.
     safe = _safe(universe, request, flavor.flavor, older) if len(older) <= _LOOKED_AT else {}
     return FlavorDecided(

@@ -1,4 +1,4 @@
-"""What does the work of an audit: this machine's cores, or a Dask cluster. The answer is the same."""
+"""What does the work of an audit: this machine's cores, or something else that gives the same answer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from kmpsolve.config import Config
-from kmpsolve.errors import ConfigError, MetadataError, RequestError
+from kmpsolve.errors import MetadataError, RequestError
 from kmpsolve.fleet.audit import STATE_KEYS, Audit, Prober, conclude
 from kmpsolve.fleet.children import Died, cores, in_children
 from kmpsolve.fleet.deciding import Bench, Decided, Probe, load_shipment
@@ -20,7 +20,7 @@ from kmpsolve.fleet.reading import Batch, Piece, Reader, pieces
 from kmpsolve.request import Request
 from kmpsolve.session import Sources, now
 
-__all__ = ["Engine", "cluster", "machine"]
+__all__ = ["Engine", "machine"]
 
 
 class Engine(ABC):
@@ -46,6 +46,7 @@ class Engine(ABC):
     ) -> None:
         self.close()
 
+    @abstractmethod
     def close(self) -> None:
         """Let go of whatever did the work."""
 
@@ -86,7 +87,9 @@ class Engine(ABC):
         fleet = gather(batches.pop(number) for number in sorted(batches))
         if not fleet.hosts:
             first = fleet.damaged[0] if fleet.damaged else None
-            where = f"{first.source}:{first.line}" if first and first.line else first.source if first else None
+            where = (
+                f"{first.source}:{first.line}" if first and first.line else first.source if first else None
+            )
             raise MetadataError(
                 f"nothing in the inventory can be read: {first.reason if first else 'it is empty'}",
                 reference="no-inventory",
@@ -143,7 +146,9 @@ class _Machine(Engine):
             return
         for number, batch in in_children(chain(some, ahead), reader.read, self._at_once):
             if isinstance(batch, Died):
-                raise MetadataError(f"the inventory cannot be read: a process {batch.reason}", reference="child-died")
+                raise MetadataError(
+                    f"the inventory cannot be read: a process {batch.reason}", reference="child-died"
+                )
             yield number, batch
 
     def decide(self, states: Sequence[bytes]) -> Iterator[tuple[int, Decided]]:
@@ -165,22 +170,3 @@ def machine(where: Sources, request: Request, config: Config, jobs: int | None =
         If no repository can be read.
     """
     return _Machine(where, request, config, max(1, jobs or cores()))
-
-
-def cluster(address: str, where: Sources, request: Request, config: Config) -> Engine:
-    """A Dask cluster.
-
-    Raises
-    ------
-    ConfigError
-        If Dask is not installed, or the scheduler does not answer.
-    KmpsolveError
-        If no repository can be read.
-    """
-    try:
-        from kmpsolve.fleet.dask import Cluster
-    except ImportError as error:
-        raise ConfigError(
-            f"--scheduler needs Dask ({error})", reference="dask-missing", hint="pip install 'kmpsolve[cluster]'"
-        ) from error
-    return Cluster(address, where, request, config)

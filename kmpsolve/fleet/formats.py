@@ -1,4 +1,4 @@
-"""An audit for other programs: JSON, JSON lines, CSV, Prometheus, JUnit; in pieces, since fleets are large."""
+"""An audit for other programs: JSON, JSON lines, CSV, Prometheus, JUnit; large fleets in pieces."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
-from xml.sax.saxutils import escape, quoteattr
+from xml.sax.saxutils import quoteattr
 
 from kmpsolve.fleet.audit import VERDICTS, Audit
 from kmpsolve.fleet.deciding import Decided
@@ -75,7 +75,10 @@ def as_json(audit: Audit) -> Iterator[str]:
     tails = _tails(audit.decided)
     states = audit.fleet.states
     yield from _in_pieces(
-        (f'{{"host": {_text(host)}{tails[state]}}}' for host, state in zip(audit.fleet.hosts, states, strict=True)),
+        (
+            f'{{"host": {_text(host)}{tails[state]}}}'
+            for host, state in zip(audit.fleet.hosts, states, strict=True)
+        ),
         ",\n",
     )
     yield '\n],\n"states": {\n'
@@ -109,7 +112,7 @@ def as_json_lines(audit: Audit) -> Iterator[str]:
 
 
 def _safe_cell(text: str) -> str:
-    """A cell that no spreadsheet takes for a formula (OWASP: CSV injection), and no terminal for a command."""
+    """A cell that no spreadsheet takes for a formula (OWASP: CSV injection)."""
     text = "".join(c if c.isprintable() else "\ufffd" for c in text)
     return f"'{text}" if _FORMULA.match(text) else text
 
@@ -161,9 +164,13 @@ def as_prometheus(audit: Audit, now: int) -> str:
             lines.append(f"kmpsolve_{name}{{{inside}}} {value}" if inside else f"kmpsolve_{name} {value}")
 
     metric("fleet_hosts", "Hosts by verdict.", (({"verdict": v}, audit.verdicts[v]) for v in VERDICTS))
-    metric("fleet_damaged_records", "Inventory records that could not be read.", [({}, len(audit.fleet.damaged))])
+    metric(
+        "fleet_damaged_records", "Inventory records that could not be read.", [({}, len(audit.fleet.damaged))]
+    )
     metric("fleet_states", "Distinct states among the hosts.", [({}, len(audit.counts))])
-    metric("fleet_stale_hosts", "Hosts whose repositories were not refreshed lately.", [({}, len(audit.stale))])
+    metric(
+        "fleet_stale_hosts", "Hosts whose repositories were not refreshed lately.", [({}, len(audit.stale))]
+    )
     by_kmp: dict[str, int] = {}
     for one in audit.blocking:
         by_kmp[one.kmp] = by_kmp.get(one.kmp, 0) + one.hosts
@@ -204,17 +211,17 @@ def as_junit(audit: Audit) -> Iterator[str]:
     failures = audit.verdicts["blocked"]
     errors = audit.verdicts["unverified"] + len(damaged)
     counts = f'tests="{total}" failures="{failures}" errors="{errors}"'
-    yield f'<?xml version="1.0" encoding="UTF-8"?>\n<testsuites {counts}>\n<testsuite name="kmpsolve audit" {counts}>\n'
+    yield f'<?xml version="1.0" encoding="UTF-8"?>\n<testsuites {counts}>\n'
+    yield f'<testsuite name="kmpsolve audit" {counts}>\n'
     hosts = zip(audit.fleet.hosts, audit.fleet.states, strict=True)
     yield from _in_pieces(
         f'<testcase classname="fleet" name={_attribute(host)}{tails[state]}' for host, state in hosts
     )
-    for one in damaged:
-        place = f"{one.source}:{one.line}" if one.line else one.source
-        yield (
-            f'<testcase classname="inventory" name={_attribute(place)}>'
-            f'<error type="damaged" message={_attribute(one.reason)}>{escape(_legal(one.reason))}</error></testcase>\n'
-        )
+    for damage in damaged:
+        place = f"{damage.source}:{damage.line}" if damage.line else damage.source
+        why = _attribute(damage.reason)
+        yield f'<testcase classname="inventory" name={_attribute(place)}>'
+        yield f'<error type="damaged" message={why}/></testcase>\n'
     yield "</testsuite>\n</testsuites>\n"
 
 

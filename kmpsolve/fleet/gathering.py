@@ -42,9 +42,9 @@ class Fleet:
 def gather(batches: Iterable[Batch]) -> Fleet:
     """Join batches, given in input order.
 
-    In a folder whose files hold one host each, a host is called by its file; elsewhere by what it says itself.
-    Of a host that is there twice the newer record counts; where neither is known to be newer, the later one is
-    damaged.
+    In a folder whose files hold one host each, a host is called by its file; elsewhere by what it says
+    itself. Of a host that is there twice the newer record counts; where neither is known to be newer, the
+    later one is damaged.
     """
     batches = list(batches)
     counts = Counter(
@@ -100,7 +100,9 @@ class _Gathering:
                 new, old = batch.collected[i], collected[before]
                 if not new > old:
                     if not new < old:  # equal, or one of them is not known
-                        damaged.append((at, batch.lines[i], f"host {name} is there twice, and neither is newer"))
+                        damaged.append(
+                            (at, batch.lines[i], f"host {name} is there twice, and neither is newer")
+                        )
                     continue
                 self._superseded.add(before)
                 index[name] = len(fleet.hosts)
@@ -130,7 +132,9 @@ class _Gathering:
     def _fallback(self, source: Source) -> tuple[str, str]:
         if source.host is None or self._counts[source.folder, source.name] > 1:
             return "", "names no host"
-        return (source.host, "") if _usable(source.host) else ("", "names no host, and its file's name is none")
+        return (
+            (source.host, "") if _usable(source.host) else ("", "names no host, and its file's name is none")
+        )
 
 
 def _usable(host: str) -> bool:

@@ -40,7 +40,9 @@ def render_html(audit: Audit) -> str:
         if one.nevra is None:
             lead.append(f"kernel-{one.flavor}: no kernel is safe for any host.")
         else:
-            whom = "all" if one.hosts_safe == one.hosts_total else f"{one.hosts_safe:,} of {one.hosts_total:,}"
+            whom = (
+                "all" if one.hosts_safe == one.hosts_total else f"{one.hosts_safe:,} of {one.hosts_total:,}"
+            )
             lead.append(f"kernel-{one.flavor}: {evr(one.nevra)} is the newest kernel safe for {whom} hosts.")
     if audit.stale:
         lead.append(f"{plural(len(audit.stale), 'host')} with metadata that was not refreshed lately.")
@@ -114,7 +116,11 @@ def _bar(count: int, most: int) -> Markup:
 def _by_verdict(audit: Audit) -> Section | None:
     most = max(audit.verdicts.values())
     rows = [
-        [v.replace("-", " "), {"badge": _BADGES[v], "text": f"{audit.verdicts[v]:,}"}, _bar(audit.verdicts[v], most)]
+        [
+            v.replace("-", " "),
+            {"badge": _BADGES[v], "text": f"{audit.verdicts[v]:,}"},
+            _bar(audit.verdicts[v], most),
+        ]
         for v in _ORDER
     ]
     return _table("verdicts", "Hosts by verdict", "Hosts by verdict", ["verdict", "hosts", "share"], rows)
@@ -123,7 +129,14 @@ def _by_verdict(audit: Audit) -> Section | None:
 def _blocking(audit: Audit) -> Section | None:
     most = max((one.hosts for one in audit.blocking), default=0)
     rows = [
-        [one.kmp, one.kernel, f"{one.hosts}", _bar(one.hosts, most), f"{one.mismatches}", few(one.symbols, 20)]
+        [
+            one.kmp,
+            one.kernel,
+            f"{one.hosts}",
+            _bar(one.hosts, most),
+            f"{one.mismatches}",
+            few(one.symbols, 20),
+        ]
         for one in audit.blocking
     ]
     heads = ["KMP", "on kernel", "hosts", "share", "symbols", "which"]
@@ -165,7 +178,10 @@ def _groups(audit: Audit) -> Section | None:
     rows = [
         [
             group.key or "(none)",
-            *({"badge": _BADGES[v] if group.verdicts[v] else "plain", "text": f"{group.verdicts[v]}"} for v in _ORDER),
+            *(
+                {"badge": _BADGES[v] if group.verdicts[v] else "plain", "text": f"{group.verdicts[v]}"}
+                for v in _ORDER
+            ),
             ", ".join(f"{s.nevra or 'none'} ({s.hosts_safe} of {s.hosts_total})" for s in group.newest_safe),
         ]
         for group in audit.groups
@@ -191,8 +207,14 @@ def _hosts(audit: Audit) -> Section | None:
         for one in (audit.decided[states[i]],)
     ]
     left = len(states) - len(rows)
-    caption = f"The first {len(rows):,} hosts, worst first; {left:,} more are in --format csv" if left else "Every host"
-    return _table("hosts", "Hosts", caption, ["host", "verdict", "blocked by", "newest kernel", "state"], rows)
+    caption = (
+        f"The first {len(rows):,} hosts, worst first; {left:,} more are in --format csv"
+        if left
+        else "Every host"
+    )
+    return _table(
+        "hosts", "Hosts", caption, ["host", "verdict", "blocked by", "newest kernel", "state"], rows
+    )
 
 
 def _states(audit: Audit) -> Section | None:
@@ -216,8 +238,13 @@ def _state(one: Decided, count: int, hosts: Sequence[str]) -> Markup:
     for flavor in one.flavors:
         facts.append((f"kernel-{flavor.flavor}", flavor.target or "nothing new"))
         facts.append(("newest safe kernel", flavor.newest_safe or "none"))
-        facts += [(b.kmp, f"blocked on {b.kernel}: {few(b.symbols, 20) or 'not for its symbols'}") for b in flavor.blocked]
+        facts += [
+            (b.kmp, f"blocked on {b.kernel}: {few(b.symbols, 20) or 'not for its symbols'}")
+            for b in flavor.blocked
+        ]
         facts += [(name, "cannot be verified") for name in flavor.unverified]
         facts += [(reference, message) for reference, message in flavor.risks]
-    body = render_part("prose", title=f"State {one.fingerprint}", paragraphs=[]) + render_part("facts", entries=facts)
+    body = render_part("prose", title=f"State {one.fingerprint}", paragraphs=[]) + render_part(
+        "facts", entries=facts
+    )
     return render_part("article", body=body)

@@ -46,13 +46,27 @@ def audit_schema() -> dict[str, Any]:
                 "verdicts": tally,
                 "blocking": _list(
                     _object(
-                        {"kmp": text, "kernel": text, "hosts": number, "mismatches": number, "symbols": _list(text)}
+                        {
+                            "kmp": text,
+                            "kernel": text,
+                            "hosts": number,
+                            "mismatches": number,
+                            "symbols": _list(text),
+                        }
                     )
                 ),
                 "newest_safe": newest,
                 "groups": _list(_object({"key": text, "verdicts": tally, "newest_safe": newest})),
                 "rebuilds": _list(
-                    _object({"vendor": text, "kmp": text, "kernel": text, "hosts": number, "hosts_unblocked": number})
+                    _object(
+                        {
+                            "vendor": text,
+                            "kmp": text,
+                            "kernel": text,
+                            "hosts": number,
+                            "hosts_unblocked": number,
+                        }
+                    )
                 ),
                 "risks": _list(_object({"reference": text, "message": text, "hosts": number})),
                 "stale": _list(text),

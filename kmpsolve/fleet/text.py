@@ -12,7 +12,12 @@ from kmpsolve.report.words import evr, few, plural
 
 __all__ = ["render_text"]
 
-_TONES: dict[Verdict, Tone] = {"safe": "good", "blocked": "bad", "unverified": "doubt", "nothing-to-do": "plain"}
+_TONES: dict[Verdict, Tone] = {
+    "safe": "good",
+    "blocked": "bad",
+    "unverified": "doubt",
+    "nothing-to-do": "plain",
+}
 _ORDER: tuple[Verdict, ...] = ("blocked", "unverified", "safe", "nothing-to-do")
 _MOST = 10
 """Lines of each list; JSON and HTML have all."""
@@ -33,9 +38,9 @@ def _lines(audit: Audit, terminal: Terminal) -> Iterator[str]:
     if audit.fleet.damaged:
         yield ""
         yield from terminal.wrapped("", f"{plural(len(audit.fleet.damaged), 'record')} could not be read:")
-        for one in audit.fleet.damaged[:_MOST]:
-            place = f"{one.source}:{one.line}" if one.line else one.source
-            yield from terminal.wrapped("  ", f"{place}: {one.reason}", hang=4)
+        for damage in audit.fleet.damaged[:_MOST]:
+            place = f"{damage.source}:{damage.line}" if damage.line else damage.source
+            yield from terminal.wrapped("  ", f"{place}: {damage.reason}", hang=4)
         yield from _more(len(audit.fleet.damaged))
     if audit.blocking:
         yield ""
@@ -49,13 +54,15 @@ def _lines(audit: Audit, terminal: Terminal) -> Iterator[str]:
             ]
             for one in audit.blocking[:_MOST]
         ]
-        yield from table([_head("hosts", "KMP", "on kernel", "symbols that do not fit"), *rows], terminal, fixed=2)
+        yield from table(
+            [_head("hosts", "KMP", "on kernel", "symbols that do not fit"), *rows], terminal, fixed=2
+        )
         yield from _more(len(audit.blocking))
     if audit.newest_safe:
         yield ""
         yield "The newest kernel that is safe for all, or for most"
-        for one in audit.newest_safe:
-            yield from terminal.wrapped(f"  {one.flavor}  ", _newest(one), hang=4)
+        for kernel in audit.newest_safe:
+            yield from terminal.wrapped(f"  {kernel.flavor}  ", _newest(kernel), hang=4)
     if audit.groups:
         yield ""
         rows = [_group(group) for group in audit.groups]
@@ -64,23 +71,25 @@ def _lines(audit: Audit, terminal: Terminal) -> Iterator[str]:
     if audit.rebuilds:
         yield ""
         yield "Rebuilds to ask for, by hosts that they free"
-        for one in audit.rebuilds[:_MOST]:
-            vendor = one.vendor or "an unknown vendor"
+        for rebuild in audit.rebuilds[:_MOST]:
+            vendor = rebuild.vendor or "an unknown vendor"
             yield from terminal.wrapped(
-                f"  {one.hosts_unblocked:>7,}  ",
-                f"{vendor}: {one.kmp} for {evr(one.kernel)} (blocks {plural(one.hosts, 'host')} in all)",
+                f"  {rebuild.hosts_unblocked:>7,}  ",
+                f"{vendor}: {rebuild.kmp} for {evr(rebuild.kernel)} (blocks {plural(rebuild.hosts, 'host')} in all)",
             )
         yield from _more(len(audit.rebuilds))
     if audit.risks:
         yield ""
         yield "After the update"
-        for one in audit.risks[:_MOST]:
-            yield from terminal.wrapped(f"  {plural(one.hosts, 'host')}: ", one.message, hang=4)
+        for risk in audit.risks[:_MOST]:
+            yield from terminal.wrapped(f"  {plural(risk.hosts, 'host')}: ", risk.message, hang=4)
         yield from _more(len(audit.risks))
     if audit.stale:
         yield ""
         yield from terminal.wrapped(
-            "", f"{plural(len(audit.stale), 'host')} with repositories that were not refreshed lately: {few(audit.stale)}"
+            "",
+            f"{plural(len(audit.stale), 'host')} with repositories that were not refreshed lately: "
+            + few(audit.stale),
         )
     yield from _what_if(audit, terminal)
     yield from _changes(audit, terminal)
@@ -107,20 +116,28 @@ def _newest(one: NewestSafe) -> str:
 
 
 def _group(group: Group) -> list[TextCell]:
-    safe = ", ".join(f"{one.nevra or 'none'} ({one.hosts_safe:,}/{one.hosts_total:,})" for one in group.newest_safe)
-    counts = [TextCell(f"{group.verdicts[v]:,}", _TONES[v] if group.verdicts[v] else "plain", number=True) for v in _ORDER]
+    safe = ", ".join(
+        f"{one.nevra or 'none'} ({one.hosts_safe:,}/{one.hosts_total:,})" for one in group.newest_safe
+    )
+    counts = [
+        TextCell(f"{group.verdicts[v]:,}", _TONES[v] if group.verdicts[v] else "plain", number=True)
+        for v in _ORDER
+    ]
     return [TextCell(group.key or "(none)", "strong"), *counts, TextCell(safe)]
 
 
 def _what_if(audit: Audit, terminal: Terminal) -> Iterator[str]:
     what_if = audit.what_if
     if what_if is not None:
-        told = ", ".join(f"{what_if.verdicts[v]:,} {v.replace('-', ' ')}" for v in _ORDER if what_if.verdicts[v])
+        told = ", ".join(
+            f"{what_if.verdicts[v]:,} {v.replace('-', ' ')}" for v in _ORDER if what_if.verdicts[v]
+        )
         yield ""
         yield from terminal.wrapped(
             "",
             f"With {', '.join(what_if.repositories)}: {told}; "
-            f"it frees {plural(len(what_if.freed), 'host')}{': ' if what_if.freed else ''}{few(what_if.freed)}",
+            f"it frees {plural(len(what_if.freed), 'host')}"
+            + (f": {few(what_if.freed)}" if what_if.freed else ""),
         )
 
 

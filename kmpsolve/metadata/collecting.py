@@ -265,7 +265,7 @@ def _kmp(kmp: Seen, known: bool) -> ListedPackage:
 
 
 def _user_space(kmps: list[Seen], others: list[Seen]) -> Iterator[ListedPackage]:
-    """The packages that KMPs require, that require KMPs, or that exclude each other, with no more than that."""
+    """The packages that KMPs require, that require KMPs, or that exclude them, with no more than that."""
     required = {n for kmp in kmps for c in kmp.requires if not c.startswith(_SYMBOLS) for n in _names(c)}
     paths = sorted(name for name in required if name.startswith("/"))
     excluded = {n for kmp in kmps for c in (*kmp.conflicts, *kmp.obsoletes) for n in _names(c)}

@@ -92,7 +92,8 @@ class Census:
 
 
 _MATTERS = re.compile(
-    r"kernel-(?!firmware|source|syms|macros|docs|devel|obs)[A-Za-z0-9_]+(?:-base|-extra|-optional|-devel|-livepatch.*)?"
+    r"kernel-(?!firmware|source|syms|macros|docs|devel|obs)[A-Za-z0-9_]+"
+    r"(?:-base|-extra|-optional|-devel|-livepatch.*)?"
     r"|kernel-livepatch-.*|kgraft-patch-.*|.+-kmp(?:-.*)?"
 )
 
@@ -105,7 +106,7 @@ def _shown(text: str) -> str:
 
 
 def listed_package(line: str) -> str | None:
-    """The NEVRA in a line of ``rpm -qa``; ``""`` for a public key or nothing at all, ``None`` if it is neither."""
+    """The NEVRA in a line of ``rpm -qa``; ``""`` for a public key or nothing, ``None`` if it is neither."""
     text = line.strip()
     if not text or text.startswith("#") or _NOT_PACKAGES.fullmatch(text):
         return ""

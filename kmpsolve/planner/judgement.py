@@ -311,7 +311,8 @@ class _Judge:
             return Warned(reference="removed", message=f"{name} is removed, as asked for")
         return Warned(
             reference="newest-installed-breaks",
-            message=f"{name} does not work on {self.system.newest.nevra}, which boots next; this changes nothing about it",
+            message=f"{name} does not work on {self.system.newest.nevra}, which boots next; "
+            "this changes nothing about it",
         )
 
     def _decision(self, subject: _Subject) -> Decision:
@@ -348,7 +349,7 @@ class _Judge:
         )
 
     def _another_flavor_serves(self, kmp: Kmp) -> bool:
-        """Whether the flavor ends here and a kernel of another one takes over, with every module of the KMP."""
+        """Whether the flavor ends here and another one takes over, with every module of the KMP."""
         if self.next is not None or not kmp.modules:
             return False
         arrived = {package.handle for package in self.transition.arrived}
@@ -447,7 +448,7 @@ class _Judge:
 
     @cached_property
     def _providers(self) -> list[tuple[str, tuple[KmpBuild, bool]]]:
-        """For each KMP by name the build that serves the next kernel and True, else its best one and False."""
+        """For each KMP the build that serves the next kernel and True, else its best one and False."""
         assert self.fit is not None
         found: list[tuple[str, tuple[KmpBuild, bool]]] = []
         for kmp in self.kmps:
@@ -526,7 +527,8 @@ class _Judge:
             causes.append(
                 Cause(
                     "falls-back-to-in-tree",
-                    f"without {kmp.name} the kernel's own modules would load, which it was installed to replace",
+                    f"without {kmp.name} the kernel's own modules would load, "
+                    "which it was installed to replace",
                     tuple(sorted(kmp.modules.values())),
                 )
             )

@@ -412,11 +412,14 @@ class _Descending:
 
 
 def _serves(part: KernelPackage, main: KernelPackage) -> bool:
-    """Whether an -extra or -optional belongs to exactly this kernel."""
-    exact = [text.partition(" = ")[2] for text in part.requires if " = " in text]
-    if exact:
-        return any(Evr.parse(evr) == main.package.nevra.evr for evr in exact)
-    return part.package.nevra.evr == main.package.nevra.evr
+    """Whether an -extra or -optional belongs to exactly this kernel, by what it requires of it."""
+    exact = [text.partition(" = ") for text in part.requires if " = " in text]
+    if not exact:
+        return part.package.nevra.evr == main.package.nevra.evr
+    own = any(
+        name == main.package.name and Evr.parse(evr) == main.package.nevra.evr for name, _, evr in exact
+    )
+    return own or bool(part.wanted & main.capabilities)
 
 
 def requires_base(main: KernelPackage, base: KernelPackage) -> bool:

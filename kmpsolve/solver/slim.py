@@ -250,8 +250,10 @@ class _Slimming:
             copy.name, copy.evr, copy.arch = origin.name, origin.evr, origin.arch
             if vendor := self.universe.vendor_of(origin):
                 copy.vendor = vendor
-            packed = handle in self.builds or handle in kernels
             for key in _KEYS:
+                packed = (key == solv.SOLVABLE_PROVIDES and handle in kernels) or (
+                    key == solv.SOLVABLE_REQUIRES and handle in self.builds
+                )
                 self._copy(copy, key, self.list_of(handle, key), number if packed else {}, names)
         with tempfile.TemporaryDirectory(prefix="kmpsolve-slim-") as folder:
             path = Path(folder) / "slim.solv"
@@ -274,7 +276,7 @@ class _Slimming:
         for capability in capabilities:
             if marker and capability == marker:
                 side = 1
-            elif key in _MARKED and (klass := number.get(capability)) is not None:
+            elif (klass := number.get(capability)) is not None:
                 classes.add(klass)
             else:
                 copy.add_deparray(key, capability, side)

@@ -79,12 +79,12 @@ class Caller:
 
     @property
     def is_zypper(self) -> bool:
-        """Whether it is zypper, the only program that may be signalled and whose terminal may be written to."""
+        """Whether it is zypper: nobody else is signalled, or told something on its terminal."""
         return self.name == "zypper"
 
     @property
     def lives(self) -> bool:
-        """Whether it is still this process's parent; its process id cannot mean another process until then."""
+        """Whether it is still this process's parent, so that its process id is its own."""
         return os.getppid() == self.pid
 
     def tell(self, lines: "list[str]") -> None:

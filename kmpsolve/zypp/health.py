@@ -74,7 +74,7 @@ def _libzypp() -> str | None:
 
 
 def _loads_below_a_root() -> bool:
-    """Whether libzypp runs commit plugins when TRANSACTIONAL_UPDATE is set: the word is in the library then."""
+    """Whether libzypp runs plugins when TRANSACTIONAL_UPDATE is set: the word is in it then."""
     for folder in ("/usr/lib64", "/usr/lib", "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu"):
         for library in sorted(Path(folder).glob("libzypp.so.*"))[:1]:
             return b"TRANSACTIONAL_UPDATE" in library.read_bytes()

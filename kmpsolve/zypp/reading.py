@@ -32,8 +32,12 @@ _VALUED_OPTIONS = frozenset(
         "--cache-dir",
         "--raw-cache-dir",
         "--solv-cache-dir",
+        "--pkg-cache-dir",
+        "-p",
+        "--plus-repo",
+        "--plus-content",
+        "--releasever",
     )
-    + ("--pkg-cache-dir", "-p", "--plus-repo", "--plus-content", "--releasever")
 )
 """zypper's global options whose value may be the next word."""
 

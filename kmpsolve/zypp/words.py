@@ -89,7 +89,7 @@ def warned(plan: Plan) -> list[str]:
 
 
 def held(guarded: Guarded) -> list[str]:
-    """A line for each flavor that has held kernels: the newest of them, why, and what zypper takes instead."""
+    """A line for each flavor with held kernels: the newest, why, and what zypper takes instead."""
     newest: dict[str, Held] = {}
     for one in guarded.held:
         name = one.kernel.name
@@ -177,7 +177,8 @@ def _reason(plan: Plan) -> str:
         elif flavor.verdict == "unverified":
             doubtful = ", ".join(kmp.name for kmp in flavor.kmps if kmp.decision == "unverified")
             sentences.append(
-                f"nobody can tell whether {doubtful} works on {_kernel(flavor)}: built without symbol versions."
+                f"nobody can tell whether {doubtful} works on {_kernel(flavor)}: "
+                "built without symbol versions."
             )
     return " ".join(sentences)
 

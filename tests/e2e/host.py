@@ -39,9 +39,19 @@ vmalloc = "d6ee688f"
 old = { kernel = "default 6.4.0-150600.23.25.1" }
 middle = { kernel = "default 6.4.0-150600.23.27.1" }
 new = { kernel = "default 6.4.0-150600.23.30.1", changes = { kmalloc = "9f00aa11" } }
-driver = { kmp = "acme 2.1-1", built_for = "default 6.4.0-150600.23.25", uses = ["kfree", "kmalloc",
-"vmalloc"] } rebuild = { kmp = "acme 2.2-1", built_for = "default 6.4.0-150600.23.30", uses = ["kfree"],
-uses_also = { kmalloc = "9f00aa11" } } tool = { package = "tool 1-1" } newer-tool = { package = "tool 2-1" }
+tool = { package = "tool 1-1" }
+newer-tool = { package = "tool 2-1" }
+
+[packages.driver]
+kmp = "acme 2.1-1"
+built_for = "default 6.4.0-150600.23.25"
+uses = ["kfree", "kmalloc", "vmalloc"]
+
+[packages.rebuild]
+kmp = "acme 2.2-1"
+built_for = "default 6.4.0-150600.23.30"
+uses = ["kfree"]
+uses_also = { kmalloc = "9f00aa11" }
 
 [repositories]
 all = { packages = ["middle", "new", "rebuild", "newer-tool"] }

@@ -110,7 +110,8 @@ def _speak(host: Host, *pieces: bytes, pause: float = 0.0) -> bytes:
 
 
 ACK = b"ACK\n\n\0"
-BEGIN = b'COMMITBEGIN\n\n{"TransactionStepList":[{"type":"-","solvable":{"n":"tool","v":"1","r":"1","a":"x86_64"}}]}\0'
+STEP = b'{"type":"-","solvable":{"n":"tool","v":"1","r":"1","a":"x86_64"}}'
+BEGIN = b'COMMITBEGIN\n\n{"TransactionStepList":[' + STEP + b"]}\0"
 
 
 def test_frames_in_pieces() -> None:
@@ -144,7 +145,7 @@ def test_garbage_frames() -> None:
         b'{"TransactionStepList": 1}',
         b'{"TransactionStepList": [{"type": "M"}]}',
         b'{"TransactionStepList": [{"type": "M", "solvable": {"n": 1}}]}',
-        b'{"TransactionStepList": [{"type": "X", "solvable": {"n": "kernel-default", "v": "1", "r": "1", "a": "x"}}]}',
+        b'{"TransactionStepList": [{"type": "X", "solvable": {"n": "kernel-rt", "v": "1", "r": "1", "a": "x"}}]}',
         b'{"TransactionStepList": [{"type": "M", "solvable": {"n": "kernel-default"}}]}',
         b"\xff",
     ],
@@ -178,7 +179,7 @@ def test_no_library() -> None:
 
 
 def test_a_full_disk() -> None:
-    """The rpmdb cannot be copied, but zypper has just read it itself, and its copy is as good at this moment."""
+    """The rpmdb cannot be copied, but zypper has just read it, and its copy is as good now."""
     small = [f"mount -t tmpfs -o size=4k none {folder}" for folder in ("/var/tmp", "/tmp")]
     with _host(ABORT) as host:
         host.add("updates", specs(NEW))

@@ -1,4 +1,4 @@
-"""Transactions that are more than a new kernel: what goes, what changes under a KMP, what comes from nowhere."""
+"""Transactions that are more than a new kernel: what goes, what changes under a KMP, what is from nowhere."""
 
 from __future__ import annotations
 
@@ -286,7 +286,7 @@ def test_what_the_configuration_says(configuration: str, code: int) -> None:
 
 
 def test_protect_fallback() -> None:
-    """Without multiversion for the KMP, its rebuild takes the driver from the kernel that stays as fallback."""
+    """Where the KMP is not multiversion, its rebuild takes the driver from the fallback kernel."""
     plain = {
         name: dataclasses.replace(
             specs(name)[0], provides=tuple(p for p in specs(name)[0].provides if "multiv" not in p)
@@ -350,7 +350,8 @@ def test_as_transactional_update_calls_it() -> None:
                 "sh",
                 "-c",
                 f"mkdir -p {snapshot}/var/lib {snapshot}/etc && cp -a /var/lib/rpm {snapshot}/var/lib && "
-                f"cp -a /etc/zypp /etc/rpm {snapshot}/etc && rm -r /var/lib/rpm && mkdir /var/lib/rpm && rpm --initdb",
+                f"cp -a /etc/zypp /etc/rpm {snapshot}/etc && rm -r /var/lib/rpm && "
+                "mkdir /var/lib/rpm && rpm --initdb",
             ]
         )
         folder = repository.rpm_md(specs(NEW))

@@ -1,4 +1,4 @@
-"""Fleets as they are: a few thousand hosts like each other, some dozens of odd ones; seeded, so always the same."""
+"""Fleets as they are: thousands of hosts like each other, dozens of odd ones; seeded, so always the same."""
 
 from __future__ import annotations
 
@@ -85,19 +85,30 @@ def offer(chance: random.Random, *, kernels: int = 5, kmps: int = 8, symbols: in
         vendor = VENDORS[number % len(VENDORS)]
         made = [
             _kmp(number, version, kernel + 1, mine, history[kernel], vendor, versioned=number != kmps - 2)
-            for version, kernel in enumerate(sorted(chance.sample(range(kernels), chance.randint(1, kernels - 1))))
+            for version, kernel in enumerate(
+                sorted(chance.sample(range(kernels), chance.randint(1, kernels - 1)))
+            )
         ]
         builds.append(tuple(made))
         unknown.append(_kmp(number + 100, 1, 1, mine, history[0], vendor, versioned=True))
     tools = (
-        PackageSpec(name="kmp0-tools", version="1", release="1", vendor=VENDORS[0], requires=("kmp0-kmp = 0",)),
+        PackageSpec(
+            name="kmp0-tools", version="1", release="1", vendor=VENDORS[0], requires=("kmp0-kmp = 0",)
+        ),
         PackageSpec(name="coreutils", version="9", release="1"),
     )
     return Offer(tuple(units), tuple(builds), tools, tuple(unknown))
 
 
 def _kmp(
-    number: int, version: int, kernel: int, mine: Sequence[str], crcs: dict[str, str], vendor: str, *, versioned: bool
+    number: int,
+    version: int,
+    kernel: int,
+    mine: Sequence[str],
+    crcs: dict[str, str],
+    vendor: str,
+    *,
+    versioned: bool,
 ) -> PackageSpec:
     krel = f"6.4.0_150600.23.{kernel}"
     needs = tuple(f"ksym(default:{name}) = {crcs[name]}" for name in mine) if versioned else ()

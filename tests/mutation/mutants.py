@@ -91,7 +91,8 @@ class _Changer(ast.NodeTransformer):
             if len(before) + len(after) < 160
             else f"{before[:90]}... -> {after[:90]}..."
         )
-        self.change = (".".join(self._place) or "module", node.lineno, said)  # type: ignore[attr-defined]
+        placed = node.target if isinstance(node, ast.comprehension) else node
+        self.change = (".".join(self._place) or "module", placed.lineno, said)  # type: ignore[attr-defined]
         return True
 
     def visit(self, node: ast.AST) -> ast.AST:

@@ -1,0 +1,249 @@
+"""What admins have already: every kind of inventory, told by its content."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import json
+import lzma
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from tests.fleet.conftest import World, run
+from tests.support import repository
+from tests.support.packages import PackageSpec
+
+
+def nevras(world: World, state: int) -> list[str]:
+    """The names of a state's packages."""
+    told = json.loads(world.states[state])
+    packages = [p for kind in ("kernels", "kmps", "user_space") for p in told.get(kind, ())]
+    return sorted(p if isinstance(p, str) else p["nevra"] for p in packages)
+
+
+def known(world: World, verdict: str) -> int:
+    """A state with this verdict whose packages the repositories know."""
+    for number, state in enumerate(world.states):
+        if b"kmp10" not in state and b"kmp6-" not in state and verdict == _verdict(world, number):
+            return number
+    raise AssertionError(f"no state is {verdict}")
+
+
+_verdicts: dict[int, str] = {}
+
+
+def _verdict(world: World, number: int) -> str:
+    if not _verdicts:
+        given = b"".join(world.line(f"h{i:03}", i) for i in range(len(world.states)))
+        _verdicts.update(enumerate(r["verdict"] for r in world.audit("-", given=given)["results"]))
+    return _verdicts[number]
+
+
+def results(document: dict[str, object]) -> dict[str, str]:
+    found = document["results"]
+    assert isinstance(found, list)
+    return {one["host"]: one["verdict"] for one in found}
+
+
+# lists of names
+
+
+@pytest.mark.parametrize("verdict", ["safe", "blocked", "nothing-to-do"])
+def test_rpm_qa_is_joined_to_the_repositories(world: World, tmp_path: Path, verdict: str) -> None:
+    listing = "gpg-pubkey-39db7c82-5f68629b\n" + "".join(f"{n}\n" for n in nevras(world, known(world, verdict)))
+    (tmp_path / "db-1.txt").write_text(listing + "vim-9.1-1.x86_64\n")
+    document = world.audit(tmp_path / "db-1.txt")
+    assert results(document) == {"db-1": verdict}
+    assert document["damaged"] == []
+
+
+def test_a_kmp_that_no_repository_knows_is_unverified(world: World, tmp_path: Path) -> None:
+    listing = [*nevras(world, known(world, "safe")), "stranger-kmp-default-1_k6.4.0_1-1.x86_64"]
+    (tmp_path / "db-1.txt").write_text("\n".join(listing))
+    document = world.audit(tmp_path)
+    assert results(document) == {"db-1": "unverified"}
+    assert document["exit"] == 110
+
+
+def test_a_kernel_that_no_repository_knows_is_never_safe_itself(world: World, tmp_path: Path) -> None:
+    newest = "kernel-default-6.4.0-150600.23.99.1.x86_64"
+    kmp = next(n for n in nevras(world, known(world, "safe")) if "-kmp-" in n)
+    (tmp_path / "a.txt").write_text(f"{newest}\n{kmp}\n")
+    (tmp_path / "b.txt").write_text(f"{newest}\n")
+    document = world.audit(tmp_path)
+    assert results(document) == {"a": "unverified", "b": "nothing-to-do"}
+    assert document["newest_safe"][0]["nevra"] != newest
+
+
+def test_a_host_without_a_kernel_is_unverified(world: World, tmp_path: Path) -> None:
+    (tmp_path / "c.txt").write_text("bash-5.2-1.x86_64\n")
+    assert results(world.audit(tmp_path)) == {"c": "unverified"}
+
+
+def test_a_list_with_a_damaged_line_is_incomplete(world: World, tmp_path: Path) -> None:
+    names = nevras(world, known(world, "safe"))
+    (tmp_path / "d.txt").write_text("\n".join([names[0], "what is this", *names[1:]]))
+    document = world.audit(tmp_path)
+    assert document["damaged"] == [
+        {"source": f"{tmp_path}/d.txt", "line": 2, "reason": "is no package name"}
+    ]
+    assert results(document) == {"d": "unverified"}
+
+
+# compression, folders, names
+
+
+@pytest.mark.parametrize(
+    ("ending", "pack"),
+    [
+        ("jsonl", bytes),
+        ("jsonl.gz", gzip.compress),
+        ("jsonl.xz", lzma.compress),
+        ("jsonl.zst", zstandard.ZstdCompressor().compress),
+        ("txt", gzip.compress),
+    ],
+)
+def test_lines_however_they_are_packed(world: World, tmp_path: Path, ending: str, pack: object) -> None:
+    assert callable(pack)
+    (tmp_path / f"f.{ending}").write_bytes(pack(world.line("a", 0) + world.line("b", 1)))
+    assert list(results(world.audit(tmp_path / f"f.{ending}"))) == ["a", "b"]
+
+
+def test_in_a_folder_each_file_is_a_host(world: World, tmp_path: Path) -> None:
+    names = "\n".join(nevras(world, known(world, "safe")))
+    (tmp_path / "b.example.com.txt").write_text(names)
+    (tmp_path / "a.json.gz").write_bytes(gzip.compress(world.line("localhost")))
+    (tmp_path / "c.jsonl").write_bytes(world.line("localhost", 1))
+    (tmp_path / "d.csv").write_text("name,version,release,arch\nkernel-default,6.4.0,150600.23.1.1,x86_64\n")
+    (tmp_path / ".hidden").write_text("no host")
+    below = tmp_path / "site"
+    below.mkdir()
+    (below / "e.txt").write_text(names)
+    assert list(results(world.audit(tmp_path))) == ["a", "b.example.com", "c", "d", "e"]
+
+
+def test_a_folder_of_shards_keeps_the_hosts_own_names(world: World, tmp_path: Path) -> None:
+    (tmp_path / "0.jsonl").write_bytes(world.line("x") + world.line("y"))
+    (tmp_path / "1.jsonl").write_bytes(world.line("z"))
+    assert list(results(world.audit(tmp_path))) == ["x", "y", "z"]
+
+
+def test_of_the_same_host_the_newest_counts(world: World, tmp_path: Path) -> None:
+    safe, blocked = known(world, "safe"), known(world, "blocked")
+    lines = world.line("h", safe, collected="2026-01-02T00:00:00Z") + world.line("i", safe)
+    lines += world.line("h", blocked, collected=1767398400) + world.line("h", safe, collected="2025-12-31")
+    document = world.audit("-", given=lines)
+    assert [(r["host"], r["verdict"]) for r in document["results"]] == [("i", "safe"), ("h", "blocked")]
+    assert document["damaged"] == []
+
+
+def test_the_same_host_twice_and_neither_newer_is_damaged(world: World) -> None:
+    lines = world.line("h", collected=5) + world.line("h", collected=5) + world.line("g") + world.line("g")
+    document = world.audit("-", given=lines)
+    assert [d["line"] for d in document["damaged"]] == [2, 4]
+    assert document["hosts"] == 2
+
+
+def test_damage_turns_exit_0_into_110_and_stops_nothing(world: World, tmp_path: Path) -> None:
+    quiet = known(world, "nothing-to-do")
+    good, bad = tmp_path / "good.jsonl", tmp_path / "bad.jsonl"
+    good.write_bytes(world.line("a", quiet) + b'{"schema_version":1,"host":"b","state":' + b"\n" + world.line("c", quiet))
+    bad.write_bytes(b"nonsense\nmore nonsense\n")
+    document = world.audit(good, bad)
+    assert list(results(document)) == ["a", "c"]
+    assert [(d["source"], d["line"]) for d in document["damaged"]] == [(str(good), 2), (str(bad), 1)]
+    assert document["exit"] == 110
+    assert run("audit", bad, *world.repo).returncode == 3
+    assert run("audit", tmp_path / "missing", *world.repo).returncode == 3
+
+
+# other tools
+
+
+def test_supportconfig(world: World, tmp_path: Path) -> None:
+    names = nevras(world, known(world, "blocked"))
+    last = "".join(f"{n:<60} Sat 21 Nov 2026 10:00:00 AM UTC\n" for n in names)
+    rows = "".join(f"{n.rsplit('-', 2)[0]:<35} SUSE Linux Enterprise 15            x-y\n" for n in names)
+    head = "#==[ Command ]======================================#\n"
+    rpm = (
+        f'{head}# rpm -qa --queryformat "%-35{{NAME}} %-35{{DISTRIBUTION}} %{{VERSION}}-%{{RELEASE}}\\n"\n{rows}\n'
+        f"{head}# rpm -qa --last\n{last}\n"
+    )
+    uname = "Linux web-7 6.4.0-150600.23.1-default #1 SMP Mon Jan 1 (abc) x86_64 x86_64 x86_64 GNU/Linux"
+    basic = f'{head}# /bin/uname -a\n{uname}\n{head}# /etc/os-release\nPRETTY_NAME="SLES 15 SP6"\n'
+    unpacked = tmp_path / "scc_web-7_1"
+    unpacked.mkdir()
+    (unpacked / "rpm.txt").write_text(rpm)
+    (unpacked / "basic-environment.txt").write_text(basic)
+    for ending, pack in (("txz", lzma.compress), ("tbz", bz2.compress)):
+        stream = io.BytesIO()
+        with tarfile.open(fileobj=stream, mode="w") as archive:
+            archive.add(unpacked, "scc_web-7_1")
+        (tmp_path / f"scc_web-7_1.{ending}").write_bytes(pack(stream.getvalue()))
+    for place in (unpacked, tmp_path / "scc_web-7_1.txz", tmp_path / "scc_web-7_1.tbz"):
+        document = world.audit(place, "--group-by", "product")
+        assert results(document) == {"web-7": "blocked"}
+        assert [group["key"] for group in document["groups"]] == ["SLES 15 SP6"]
+
+
+def _parts(nevra: str) -> dict[str, str | int | None]:
+    rest, _, arch = nevra.rpartition(".")
+    name, version, release = rest.rsplit("-", 2)
+    return {"name": name, "version": version, "release": release, "epoch": None, "arch": arch, "source": "rpm"}
+
+
+def test_ansible_package_facts(world: World, tmp_path: Path) -> None:
+    packages: dict[str, list[object]] = {}
+    for one in map(_parts, nevras(world, known(world, "blocked"))):
+        packages.setdefault(str(one["name"]), []).append(one)
+    (tmp_path / "web-1.json").write_text(json.dumps({"ansible_facts": {"packages": packages}, "changed": False}))
+    (tmp_path / "web-2.json").write_text(json.dumps({"packages": packages, "ansible_kernel": "x"}, indent=2))
+    assert results(world.audit(tmp_path)) == {"web-1": "blocked", "web-2": "blocked"}
+    plays = {"plays": [{"tasks": [{"hosts": {"w": {"ansible_facts": {"packages": packages}}}}]}]}
+    (tmp_path / "play.json").write_text(json.dumps(plays))
+    assert results(world.audit(tmp_path / "play.json")) == {"w": "blocked"}
+
+
+def test_salt(world: World, tmp_path: Path) -> None:
+    packages: dict[str, str] = {}
+    for one in map(_parts, nevras(world, known(world, "blocked"))):
+        edition = f"{one['version']}-{one['release']}"
+        packages[str(one["name"])] = ",".join(filter(None, [packages.get(str(one["name"])), edition]))
+    grains = {"id": "m2", "cpuarch": "x86_64", "kernelrelease": "6.4.0-150600.23.1-default"}
+    documents = [{"m1": packages}, {"m2": {"pkg.list_pkgs": packages, "grains.items": grains}}]
+    (tmp_path / "salt.json").write_text("\n".join(json.dumps(one, indent=4) for one in documents))
+    assert results(world.audit(tmp_path / "salt.json")) == {"m1": "blocked", "m2": "blocked"}
+
+
+def test_uyuni(world: World, tmp_path: Path) -> None:
+    rows = [{**_parts(n), "installtime": 5} for n in nevras(world, known(world, "blocked"))]
+    (tmp_path / "uy.json").write_text(json.dumps(rows))
+    assert results(world.audit(tmp_path)) == {"uy": "blocked"}
+    columns = "system_id,organization,package_name,package_epoch,package_version,package_release,package_arch"
+    lines = [
+        f"{host},Org,{r['name']},,{r['version']},{r['release']},{r['arch']}" for host in ("s1", "s2") for r in rows
+    ]
+    (tmp_path / "export.csv").write_text("\n".join([columns, *lines]))
+    assert results(world.audit(tmp_path / "export.csv")) == {"s1": "blocked", "s2": "blocked"}
+
+
+def test_a_folder_of_system_roots(world: World, tmp_path: Path) -> None:
+    kernels = world.offer.kernels
+    for host, specs in (
+        ("alpha", [kernels[0], world.offer.kmps[3][0]]),
+        ("beta", [kernels[-1], PackageSpec(name="coreutils", version="9", release="1")]),
+    ):
+        root = tmp_path / "roots" / host
+        (root / "var/lib/rpm").mkdir(parents=True)
+        rpms = sorted(repository.rpm_folder(specs).glob("*.rpm"))
+        command = ["rpm", f"--root={root}", "--dbpath=/var/lib/rpm", "-i", "--nodeps", "--justdb", *map(str, rpms)]
+        subprocess.run([*command, "--noscripts", "--nosignature", "--ignorearch"], check=True, capture_output=True)
+    document = world.audit(tmp_path / "roots")
+    assert list(results(document)) == ["alpha", "beta"]
+    assert results(document)["beta"] == "nothing-to-do"
+    assert document["damaged"] == []

@@ -1,0 +1,61 @@
+"""An audit says of every host what ``plan`` says of it alone, byte for byte."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+import kmpsolve
+from tests.fleet import fleets
+from tests.fleet.conftest import make, run
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3, 4])
+@pytest.mark.parametrize("kernel", [None, "latest"])
+def test_five_hundred_hosts(tmp_path: Path, seed: int, kernel: str | None) -> None:
+    of = make(tmp_path, seed, 80, kernels=3 + seed, kmps=6 + seed)
+    chance = random.Random(seed)  # noqa: S311
+    inventory = tmp_path / "fleet.jsonl"
+    inventory.write_bytes(b"".join(fleets.lines(chance, of.states, 500)))
+    document = of.audit(inventory, *(["--kernel", kernel] if kernel else []))
+    assert document["hosts"] == len(document["results"]) == 500
+    tally = dict.fromkeys(document["verdicts"], 0)
+    repositories = of.offer.repositories(tmp_path)
+    one = tmp_path / "one.json"
+    planned: dict[str, kmpsolve.Plan] = {}
+    for line, result in zip(inventory.read_bytes().splitlines(), document["results"], strict=True):
+        told = json.loads(line)
+        state = json.dumps(told["state"])
+        if state not in planned:
+            one.write_bytes(line)
+            planned[state] = kmpsolve.plan(installed=one, repositories=repositories, kernel=kernel)
+        assert told["host"] == result["host"]
+        assert planned[state].verdict == result["verdict"]
+        assert planned[state].to_dict() == document["states"][result["state"]]
+        tally[result["verdict"]] += 1
+    assert tally == document["verdicts"]
+    assert len(document["states"]) == len(planned) == 80
+
+
+def test_the_plan_on_the_inventory_is_the_plan_on_the_host(tmp_path: Path) -> None:
+    """What ``collect`` leaves out, the repositories put back."""
+    of = make(tmp_path, 5, 1)
+    chance = random.Random(5)  # noqa: S311
+    from tests.support import rpmmd
+
+    repositories = of.offer.repositories(tmp_path)
+    verdicts = set()
+    for number in range(60):
+        system = rpmmd.write(tmp_path / f"host{number}", fleets.installed(chance, of.offer))
+        line = tmp_path / f"host{number}.json"
+        done = run("collect", "--installed", system, *of.repo)
+        assert done.returncode == 0, done.stderr
+        line.write_bytes(done.stdout)
+        there = kmpsolve.plan(installed=system, repositories=repositories)
+        here = kmpsolve.plan(installed=line, repositories=repositories)
+        verdicts.add(there.verdict)
+        assert here.to_dict() == there.to_dict()
+    assert verdicts >= {"safe", "blocked", "nothing-to-do"}

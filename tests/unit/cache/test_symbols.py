@@ -1,0 +1,33 @@
+"""What is packed is found again, by class, by build and by name."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kmpsolve.cache.symbols import PackedSymbols, Symbols, pack_symbols
+
+TEXTS = st.builds("ksym(default:{}) = {}".format, st.text("abcé", min_size=1, max_size=3), st.text("0f", min_size=1))
+
+
+@given(st.data())
+def test_round_trip(data: st.DataObject) -> None:
+    texts = data.draw(st.lists(TEXTS, unique=True, max_size=20))
+    count = data.draw(st.integers(1, 4))
+    home = {text: data.draw(st.integers(0, count - 1)) for text in texts}
+    classes = [{text for text in texts if home[text] == number} for number in range(count)]
+    needs = {
+        build: set(data.draw(st.lists(st.sampled_from(texts), unique=True))) if texts else set()
+        for build in data.draw(st.sets(st.integers(0, 1 << 25), max_size=4))
+    }
+    packed = PackedSymbols(memoryview(pack_symbols(Symbols(classes=classes, needs=needs))))
+    for number, members in enumerate(classes):
+        assert set(packed.members(number)) == members
+        for build, wanted in needs.items():
+            assert set(packed.needs(build, number)) == wanted & members
+            assert packed.count(build, number) == len(wanted & members)
+        assert packed.count(1 << 26, number) == 0
+    for name in {text.partition(" ")[0] for text in texts}:
+        own = {(home[text], text.partition(" = ")[2]) for text in texts if text.startswith(f"{name} = ")}
+        assert set(packed.versions(name)) == own
+    assert list(packed.versions("ksym(default:absent)")) == []
