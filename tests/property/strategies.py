@@ -136,7 +136,8 @@ class _Maker:
                     self.offered,
                 )
         self.kernels += made
-        if self.has("extras", 2):
+        # An -extra requires the full kernel: a host of -base kernels cannot have one.
+        if not package and self.has("extras", 2):
             for kernel in made:
                 place = self.installed if kernel in self.installed else self.offered
                 crc = dice.pick(CRCS[:2])
