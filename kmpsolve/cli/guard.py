@@ -51,7 +51,7 @@ def _sync(options: argparse.Namespace, root: Path) -> int:
     config = read_config(root, Path(options.config) if options.config else None)
     request = Request(running=os.uname().release)
     loaded = read_caches(root, request, config, without_holds=True, patches=True).loaded
-    guarded = guard.survey(loaded)
+    guarded = guard.survey(loaded, doubtful=config.unverified == "abort")
     guard.write(guarded, root, keep=config.keep_last_good)
     told = words.held(guarded)
     if guarded.held:

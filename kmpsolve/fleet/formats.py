@@ -113,8 +113,8 @@ def as_json_lines(audit: Audit) -> Iterator[str]:
 
 def _safe_cell(text: str) -> str:
     """A cell that no spreadsheet takes for a formula (OWASP: CSV injection)."""
-    text = "".join(c if c.isprintable() else "\ufffd" for c in text)
-    return f"'{text}" if _FORMULA.match(text) else text
+    shown = "".join(c if c.isprintable() else "\ufffd" for c in text)
+    return f"'{shown}" if _FORMULA.match(text) else shown
 
 
 def as_csv(audit: Audit) -> Iterator[str]:

@@ -244,7 +244,7 @@ class _Judge:
         blocked: list[str] = []
         for subject in self.subjects:
             lost = self._modules_lost(subject)
-            kmp_plan = self._plan(subject, lost)
+            kmp_plan = self._left_by(subject, self._plan(subject, lost))
             if kmp_plan.decision == "blocked" and self._excused(subject):
                 warnings.add(self._excuse(subject))
             elif subject.kmp.counts and kmp_plan.decision == "blocked":
@@ -289,6 +289,35 @@ class _Judge:
             ways_out=ways,
             warnings=tuple(sorted(warnings)),
         )
+
+    def _left_by(self, subject: _Subject, kmp_plan: KmpPlan) -> KmpPlan:
+        """The same, or blocked if user space is left with what only a build provides that is no longer in use.
+
+        Where multiversion keeps the old build installed, the package manager holds its provides for good enough.
+        """
+        if kmp_plan.decision not in ("reuse", "fetch") or subject.use.build == subject.used.build:
+            return kmp_plan
+        mine = {b.package.handle: str(b.nevra) for b in (*subject.kmp.installed, *subject.after)}
+        in_use = {
+            build.package.handle
+            for kmp in self.kmps
+            for build in self.builds[kmp.name]
+            if str(build.nevra) == self.rows[0].kmps[kmp.name].build
+        }
+        steps = [(step.action, Nevra.parse(step.nevra).name) for step in self.transition.steps]
+        moved = {name for _, name in steps}
+        left = [
+            (str(package), capability)
+            for package, capability, providers in self.universe.pinned(self.system.flavor)
+            if package.name not in moved and not providers & in_use and providers & mine.keys()
+        ]
+        if not left:
+            return kmp_plan
+        text = "; ".join(
+            f"{who} requires {what}, which {subject.use.build} does not give" for who, what in left
+        )
+        cause = Cause("user-space", text, tuple(sorted({who for who, _ in left})))
+        return replace(kmp_plan, decision="blocked", chosen=None, repository=None, causes=(cause,))
 
     @staticmethod
     def _newest(builds: Sequence[KmpBuild]) -> str | None:

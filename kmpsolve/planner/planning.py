@@ -214,25 +214,16 @@ def _transact(universe: Universe, flavors: Sequence[_Flavor]) -> Transacted:
         wanted |= {p.handle: p for p in flavor.evaluation.wanted}
     if not wanted:
         return Transacted((), (), (), ())
-    transacted = transact(universe, wanted.values())
-    if not transacted.reasons:
-        return transacted
     names = {p.name for p in wanted.values()}
-    in_the_way = {
-        handle
-        for reason in transacted.reasons
-        for handle in (reason.package, reason.other)
-        if handle and universe.is_installed(handle)
-    }
-    movable = [
-        b.package
-        for b in universe.kmps
-        if b.package.installed and b.package.handle in in_the_way and b.name in names
-    ]
-    if not movable:
-        return transacted
-    again = transact(universe, wanted.values(), movable)
-    return transacted if again.reasons else again
+    replaced = [b.package for b in universe.kmps if b.package.installed and b.name in names]
+    removed: list[Package] = []
+    while True:
+        transacted = transact(universe, wanted.values(), removed)
+        concerned = {handle for reason in transacted.reasons for handle in (reason.package, reason.other)}
+        in_the_way = [p for p in replaced if p.handle in concerned and p not in removed]
+        if not in_the_way:
+            return transacted
+        removed += in_the_way
 
 
 def _cannot_be_carried_out(universe: Universe, flavor: _Flavor) -> _Flavor:

@@ -547,6 +547,21 @@ class Universe:
         }
         self._bystanders[flavor] = (tuple(sorted(verify)), frozenset(unmet), frozenset(multiple))
 
+    def pinned(self, flavor: str) -> tuple[tuple[Package, str, frozenset[int]], ...]:
+        """Installed packages that require what only KMPs of this flavor provide: who, what, and all its providers."""
+        self.prepare(flavor)
+        kmps = frozenset(
+            b.package.handle for b in self.kmps if b.package.installed and b.flavor in (flavor, "")
+        )
+        found = []
+        for handle in self._bystanders[flavor][0]:
+            for capability in self.pool.id2solvable(handle).lookup_idarray(solv.SOLVABLE_REQUIRES):
+                if self._met(capability) and not self._met(capability, kmps):
+                    providers = frozenset(s.id for s in self.pool.whatprovides(capability))
+                    package = self.package(self.pool.id2solvable(handle))
+                    found.append((package, self.pool.dep2str(capability), providers))
+        return tuple(found)
+
     def bystanders(
         self, flavor: str, moved: frozenset[int]
     ) -> tuple[tuple[int, ...], frozenset[int], frozenset[int]]:

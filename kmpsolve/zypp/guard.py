@@ -70,13 +70,15 @@ class Guarded:
     keeps: tuple[OwnLock, ...]
 
 
-def survey(loaded: Loaded) -> Guarded:
+def survey(loaded: Loaded, *, doubtful: bool = False) -> Guarded:
     """Find the kernels to hold and the ones to keep.
 
     Parameters
     ----------
     loaded
         Read without the guard's own holds, which must not be a reason for themselves.
+    doubtful
+        Whether the hook would also stop a kernel on which a KMP cannot be verified.
     """
     universe, request = loaded.universe, loaded.request
     flavors = sorted({k.flavor for k in universe.kernels if k.package.installed and k.part in ("", "base")})
@@ -90,7 +92,7 @@ def survey(loaded: Loaded) -> Guarded:
         safe: list[KernelUnit] = []
         for unit in system.candidate_kernels():
             if unit.nevra.evr > system.newest.nevra.evr:
-                lost = _lost(request, evaluate(system, unit))
+                lost = _lost(request, evaluate(system, unit), doubtful)
                 if lost:
                     broken.append((unit, lost))
                 else:
@@ -108,12 +110,14 @@ def survey(loaded: Loaded) -> Guarded:
     return Guarded(held=tuple(held), locks=tuple(sorted(locks)), keeps=tuple(sorted(keeps)))
 
 
-def _lost(request: Request, evaluation: Evaluation) -> tuple[tuple[str, str], ...]:
+def _lost(request: Request, evaluation: Evaluation, doubtful: bool) -> tuple[tuple[str, str], ...]:
     """KMPs for which the hook would stop this kernel, with reasons."""
     found = []
     for kmp in evaluation.kmps:
         rule = request.rule(kmp.name)
         broken = any(cause.kind == "already-broken" for cause in kmp.causes)
+        if doubtful and kmp.decision == "unverified" and kmp.waived is None:
+            found.append((kmp.name, "built without symbol versions"))
         if kmp.decision != "blocked" or kmp.waived is not None or broken:
             continue
         if rule is not None and rule.on_blocked in ("warn", "ignore"):
@@ -179,7 +183,7 @@ def write(guarded: Guarded, root: Path, *, keep: bool) -> bool:
     return rewrite(locks_path(root), wanted, frozenset((HOLD, KEEP)))
 
 
-def hold(loaded: Loaded, root: Path) -> list[str]:
+def hold(loaded: Loaded, root: Path, *, doubtful: bool) -> list[str]:
     """Write locks for a judgement that said ``hold``; returns the kernels, for people.
 
     Raises
@@ -187,7 +191,7 @@ def hold(loaded: Loaded, root: Path) -> list[str]:
     PrivilegeError, ConfigError
         If they cannot be written.
     """
-    guarded = survey(loaded)
+    guarded = survey(loaded, doubtful=doubtful)
     mine = own_locks(_text(root))
     keeps = tuple(lock for lock in mine if lock.comment == KEEP)
     rewrite(locks_path(root), guarded.locks + keeps, frozenset((HOLD, KEEP)))
@@ -250,7 +254,8 @@ def standing(root: Path) -> tuple[OwnLock, ...]:
 
 def installed_service(root: Path) -> bool:
     """Whether the guard is on: zypper finds its service plugin."""
-    return (root / str(_SERVICE).lstrip("/")).exists()
+    service = root / str(_SERVICE).lstrip("/")
+    return service.is_symlink() or service.exists()
 
 
 def switch(root: Path, library: Path, *, on: bool) -> None:

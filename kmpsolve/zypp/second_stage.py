@@ -69,7 +69,8 @@ def answer(question: Mapping[str, Any], arguments: list[str]) -> dict[str, Any]:
     if action == "hold":
         from kmpsolve.zypp.guard import hold
 
-        held = hold(read_caches(root, Request(running=running), config, without_holds=True).loaded, root)
+        fresh = read_caches(root, Request(running=running), config, without_holds=True).loaded
+        held = hold(fresh, root, doubtful=config.unverified == "abort")
     if action == "warn" and config.keep_last_good:
         from kmpsolve.zypp.guard import keep
 

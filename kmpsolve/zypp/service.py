@@ -59,7 +59,7 @@ def main() -> None:
 def _look(root: Path, config: Config, *, patches: bool) -> tuple[guard.Guarded, list[str]]:
     request = Request(running=os.uname().release)
     loaded = read_caches(root, request, config, without_holds=True, patches=patches).loaded
-    guarded = guard.survey(loaded)
+    guarded = guard.survey(loaded, doubtful=config.unverified == "abort")
     return guarded, guard.free_patches(loaded, guarded) if patches and guarded.held else []
 
 

@@ -189,6 +189,8 @@ def _why(kmp: KmpPlan, flavor: FlavorPlan, plan: Plan) -> str:
         return "it would be removed"
     if kind == "missing":
         return f"no kernel-{flavor.flavor} would be left"
+    if kind == "user-space":
+        return kmp.causes[0].message
     if kind == "module-dropped":
         return f"{', '.join(kmp.causes[0].packages)} would be gone"
     if kind == "exact-kernel":
@@ -197,6 +199,10 @@ def _why(kmp: KmpPlan, flavor: FlavorPlan, plan: Plan) -> str:
         found = f"{len(kmp.mismatches)} of {kmp.symbols_required} kernel symbols changed"
     else:
         found = kmp.causes[0].message
+    if any(way.kind == "fetch-with" and kmp.name in way.kmps for way in flavor.ways_out) and not any(
+        a.repository and not a.mismatches and a.cause is None for a in kmp.tried
+    ):
+        return f"{found}; its rebuild is not part of this update"
     fitting = [a for a in kmp.tried if a.repository and not a.mismatches and a.cause is None]
     if fitting:
         best = Nevra.parse(fitting[0].nevra)

@@ -27,7 +27,8 @@ def _second_stage(host: Host, script: str) -> None:
 
 def _hiding(*mounts: str) -> str:
     """The second stage's own Python, in a mount namespace where other things lie over these folders."""
-    steps = " && ".join([f"mount --rbind {sys.prefix} /mnt", *mounts, 'exec /mnt/bin/python "$@"'])
+    place = ["mkdir -p /opt/python", f"mount --rbind {sys.prefix} /opt/python"]
+    steps = " && ".join([*place, *mounts, 'exec /opt/python/bin/python "$@"'])
     return f"exec unshare -m sh -c '{steps}' sh \"$@\""
 
 
@@ -145,7 +146,7 @@ def test_garbage_frames() -> None:
         b'{"TransactionStepList": 1}',
         b'{"TransactionStepList": [{"type": "M"}]}',
         b'{"TransactionStepList": [{"type": "M", "solvable": {"n": 1}}]}',
-        b'{"TransactionStepList": [{"type": "X", "solvable": {"n": "kernel-rt", "v": "1", "r": "1", "a": "x"}}]}',
+        b'{"TransactionStepList":[{"type":"X","solvable":{"n":"kernel-rt","v":"1","r":"1","a":"x"}}]}',
         b'{"TransactionStepList": [{"type": "M", "solvable": {"n": "kernel-default"}}]}',
         b"\xff",
     ],

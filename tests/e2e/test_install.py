@@ -214,7 +214,12 @@ def test_rpms_with_the_real_zypper(built: list[Path], tmp_path: Path) -> None:
         host.add_repository("kmpsolve", f"dir:{folder}")
         host.zypper("ref")
         host.zypper("in", "debs")
-        host.run(["mkdir", "-p", "/usr/share/licenses"])  # the distribution's filesystem package has it
+        # What the distribution's own packages have.
+        for name in (
+            "share/licenses",
+            *(("bin", "lib", "../doc", "../licenses") if host.unprivileged else ()),
+        ):
+            host.path(f"{host.prefix}/{name}").mkdir(parents=True, exist_ok=True)
         before = everything()
         ended = host.zypper("in", "kmpsolve-zypper-plugin")
         assert ended.code == 0, str(ended)

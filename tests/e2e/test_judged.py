@@ -144,6 +144,30 @@ def test_what_was_lost_before_stops_nothing() -> None:
         assert newer.nevra in host.installed()
 
 
+@pytest.mark.parametrize("newer", [False, True])
+def test_user_space_that_is_left_with_the_old_build(newer: bool) -> None:
+    """RPM is content with the old build, which multiversion keeps; the new kernel does not load it."""
+
+    def control(version: str) -> PackageSpec:
+        requires = (f"acme-kmp = {version}",)
+        return PackageSpec(
+            name="acme-control", version=version, release="1", vendor="ACME Inc.", requires=requires
+        )
+
+    with Host(OLD, DRIVER, more=[control("2.1")]) as host:
+        host.add("updates", [*specs(NEW, REBUILD), *([control("2.2")] if newer else [])])
+        before = host.rpmdb()
+        both = ("kernel-default=6.4.0-150600.23.30.1", "acme-kmp-default=2.2_k6.4.0_150600.23.30-1")
+        ended = host.zypper("in", *both)
+        assert stopped(host, ended, before) == [], str(ended)
+        assert "acme-control-2.1-1.x86_64 requires acme-kmp = 2.1" in _said(ended.stderr)
+        if newer:
+            line = next(line for line in ended.stderr.splitlines() if "Do it right:" in line)
+            done = host.zypper(*shlex.split(line.partition("Do it right:")[2])[1:])
+            assert done.code == 0, str(done)
+            assert control("2.2").nevra in host.installed()
+
+
 def test_dup_changes_the_flavor_under_it() -> None:
     rt = _renamed(specs(NEW)[0], "rt", obsoletes=("kernel-default",))
     with Host(OLD, DRIVER) as host:
@@ -375,10 +399,9 @@ def test_as_transactional_update_calls_it() -> None:
 
 
 _STARTER = """\
-import subprocess, sys
-frame = b'COMMITBEGIN\\n\\n{"TransactionStepList":[{"type":"M","solvable":{"n":"kernel-default","v":"6.4.0",'
-\\
-        b'"r":"150600.23.30.1","a":"x86_64"}}]}\\0'
+import subprocess
+kernel = b'{"n":"kernel-default","v":"6.4.0","r":"150600.23.30.1","a":"x86_64"}'
+frame = b'COMMITBEGIN\\n\\n{"TransactionStepList":[{"type":"M","solvable":' + kernel + b'}]}\\0'
 plugin = subprocess.Popen(["/usr/lib/zypp/plugins/commit/kmpsolve"], stdin=-1, stdout=-1)
 plugin.stdin.write(frame)
 plugin.stdin.flush()

@@ -11,12 +11,12 @@ import pytest
 import kmpsolve
 from tests.fleet import fleets
 from tests.fleet.conftest import make, run
+from tests.support import rpmmd
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3, 4])
-@pytest.mark.parametrize("kernel", [None, "latest"])
+@pytest.mark.parametrize(("seed", "kernel"), [(1, None), (2, None), (3, "latest"), (4, "newest-safe")])
 def test_five_hundred_hosts(tmp_path: Path, seed: int, kernel: str | None) -> None:
-    of = make(tmp_path, seed, 80, kernels=3 + seed, kmps=6 + seed)
+    of = make(tmp_path, seed, 40, kernels=3 + seed, kmps=6 + seed)
     chance = random.Random(seed)  # noqa: S311
     inventory = tmp_path / "fleet.jsonl"
     inventory.write_bytes(b"".join(fleets.lines(chance, of.states, 500)))
@@ -37,18 +37,16 @@ def test_five_hundred_hosts(tmp_path: Path, seed: int, kernel: str | None) -> No
         assert planned[state].to_dict() == document["states"][result["state"]]
         tally[result["verdict"]] += 1
     assert tally == document["verdicts"]
-    assert len(document["states"]) == len(planned) == 80
+    assert len(document["states"]) == len(planned) == 40
 
 
 def test_the_plan_on_the_inventory_is_the_plan_on_the_host(tmp_path: Path) -> None:
     """What ``collect`` leaves out, the repositories put back."""
-    of = make(tmp_path, 5, 1)
-    chance = random.Random(5)  # noqa: S311
-    from tests.support import rpmmd
-
+    of = make(tmp_path, 7, 1)
+    chance = random.Random(7)  # noqa: S311
     repositories = of.offer.repositories(tmp_path)
     verdicts = set()
-    for number in range(60):
+    for number in range(25):
         system = rpmmd.write(tmp_path / f"host{number}", fleets.installed(chance, of.offer))
         line = tmp_path / f"host{number}.json"
         done = run("collect", "--installed", system, *of.repo)

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, reject, settings
 from kmpsolve.errors import RequestError
 from tests.property import bootmatrix
 from tests.property.acceptance import disagreements, plan_of
+from tests.property.cases import CASES
 from tests.property.strategies import FEATURES, worlds
 from tests.support.oracle import UndeterminedError, answers
 from tests.support.worlds import World
@@ -46,6 +47,11 @@ def check(of: World) -> None:
     found = disagreements(plan, of) or bootmatrix.disagreements(plan, of)
     if found:
         raise AssertionError("\n".join(["the contract does not allow this plan:", *found, of.text()]))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_plan_is_the_one_worked_out_by_hand(name: str) -> None:
+    check(CASES[name][0])
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -1,0 +1,109 @@
+"""Parts of kmpsolve, timed in a process of their own after all imports: ``python -m benchmarks.inside PART``.
+
+Prints the median of some rounds in seconds; run where the system of a world is ``/``.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from kmpsolve.cache.identity import name_of
+from kmpsolve.compat.judgement import judge
+from kmpsolve.compat.matrix import matrix
+from kmpsolve.config import read_config
+from kmpsolve.metadata.content import Content
+from kmpsolve.metadata.root import read_root
+from kmpsolve.metadata.source import open_source
+from kmpsolve.planner import flavor_systems
+from kmpsolve.planner.evaluation import evaluate
+from kmpsolve.request import Request
+from kmpsolve.session import Loaded, Sources, load, prepare
+from kmpsolve.solver.universe import Universe
+from kmpsolve.solver.view import open_view, save_view, solver_version
+
+_ROOT = Path("/")
+
+
+def _loaded(*, cached: bool) -> Loaded:
+    return load(Sources(root=_ROOT), Request(), read_config(_ROOT, None), cached=cached)
+
+
+def keep() -> None:
+    """Write the cache in the foreground."""
+    loaded = _loaded(cached=True)
+    if loaded.keep is not None and not loaded.keep():
+        raise SystemExit("the cache cannot be written")
+    name = name_of(read_root(_ROOT), solver=solver_version())
+    if name is None or open_view(name) is None:
+        raise SystemExit("there is no cache to read")
+
+
+def make() -> float:
+    """From repodata as it comes to a cache: what zypper does in a refresh."""
+    began = time.perf_counter()
+    system = read_root(_ROOT)
+    universe, _ = prepare(system, Request(), read_config(_ROOT, None))
+    contents: list[tuple[Content, int]] = []
+    installed = system.installed().content
+    contents.append((installed, universe.load(installed)))
+    for repository in system.repositories:
+        folder = repository.definition.urls[0].removeprefix("dir:")
+        content = open_source(folder, alias=repository.alias, priority=repository.priority)
+        contents.append((content, universe.load(content)))
+    universe.seal()
+    if not save_view(f"made-{os.getpid()}", universe, contents):
+        raise SystemExit("the cache cannot be written")
+    return time.perf_counter() - began
+
+
+def _of_kernels(work: Callable[[Universe, Loaded], object], *, cached: bool, rounds: int) -> float:
+    """Time `work` on a universe that is only just loaded, each time."""
+    taken = []
+    for _ in range(rounds):
+        loaded = _loaded(cached=cached)
+        began = time.perf_counter()
+        work(loaded.universe, loaded)
+        taken.append(time.perf_counter() - began)
+    return statistics.median(taken)
+
+
+def whole_matrix(universe: Universe, loaded: Loaded) -> None:
+    units = [u for s in flavor_systems(universe, loaded.request).values() for u in s.every_kernel()]
+    matrix(universe.kmps, units, universe.table)
+
+
+def all_mismatches(universe: Universe, loaded: Loaded) -> None:
+    """Of every KMP build the symbols that the newest kernel lacks, with both CRCs."""
+    system = flavor_systems(universe, loaded.request)["default"]
+    unit = system.every_kernel()[-1]
+    fit = judge(universe.kmps, unit, universe.table)
+    found = {}
+    for build in universe.kmps:
+        for need in fit.open[build.package.handle]:
+            found[build.package.handle, need.name] = (need.value, unit.exports.get(need.key))
+
+
+def solve(universe: Universe, loaded: Loaded) -> None:
+    system = flavor_systems(universe, loaded.request)["default"]
+    unit = system.zypper_up_pick()
+    assert unit is not None
+    evaluate(system, unit)
+
+
+_PARTS: dict[str, Callable[[], float | None]] = {
+    "keep": keep,
+    "make": make,
+    "matrix-solv": lambda: _of_kernels(whole_matrix, cached=False, rounds=3),
+    "matrix-cache": lambda: _of_kernels(whole_matrix, cached=True, rounds=7),
+    "mismatches": lambda: _of_kernels(all_mismatches, cached=True, rounds=7),
+    "solve": lambda: _of_kernels(solve, cached=True, rounds=7),
+    "solve-full": lambda: _of_kernels(solve, cached=False, rounds=3),
+}
+
+if __name__ == "__main__":
+    print(_PARTS[sys.argv[1]]())

@@ -1,0 +1,162 @@
+"""What other programs read: with their own libraries."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+from junitparser import Error, Failure, JUnitXml
+from jsonschema import Draft202012Validator
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.fleet.conftest import World, run
+
+
+@pytest.fixture(scope="module")
+def inventory(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("out") / "fleet.jsonl"
+    lines = [
+        world.line(f"host-{i}", i % len(world.states), labels={"env": "prod" if i % 2 else "test"}, refreshed=1)
+        for i in range(200)
+    ]
+    path.write_bytes(b"".join(lines) + b"damaged\n")
+    return path
+
+
+def test_the_json_is_what_its_schema_says(world: World, inventory: Path) -> None:
+    document = world.audit(inventory, "--group-by", "env")
+    document.pop("exit")
+    schema = json.loads(run("audit", "--schema").stdout)
+    Draft202012Validator.check_schema(schema)
+    Draft202012Validator(schema).validate(document)
+    assert document["hosts"] == 200
+    assert sum(document["verdicts"].values()) == 200
+    assert [group["key"] for group in document["groups"]] == ["prod", "test"]
+    for verdict, count in document["verdicts"].items():
+        assert sum(group["verdicts"][verdict] for group in document["groups"]) == count
+    counts = [one["hosts"] for one in document["blocking"]]
+    assert counts == sorted(counts, reverse=True) and counts
+    assert document["stale"] == [f"host-{i}" for i in range(200)]
+    assert {one["state"] for one in document["results"]} == set(document["states"])
+
+
+def test_blocking_kmps_and_kernels_are_those_of_the_plans(world: World, inventory: Path) -> None:
+    document = world.audit(inventory)
+    hosts: dict[tuple[str, str], int] = {}
+    for one in document["results"]:
+        for flavor in document["states"][one["state"]]["flavors"]:
+            kernel = (flavor["target"] or flavor["current"][0])["nevra"]
+            for kmp in flavor["kmps"]:
+                if kmp["decision"] == "blocked" and "already-broken" not in {c["kind"] for c in kmp["causes"]}:
+                    hosts[kmp["name"], kernel] = hosts.get((kmp["name"], kernel), 0) + 1
+    assert {(one["kmp"], one["kernel"]): one["hosts"] for one in document["blocking"]} == hosts
+
+
+def test_the_newest_safe_kernel_is_safe_for_as_many_as_it_says(world: World, inventory: Path) -> None:
+    document = world.audit(inventory)
+    (newest,) = document["newest_safe"]
+    kernel = newest["nevra"].removeprefix("kernel-default-").removesuffix(".x86_64")
+    # Asked for by name, it is safe (or there already, with every KMP working) on exactly those hosts.
+    asked = world.audit(inventory, "--kernel", kernel)
+    safe = asked["verdicts"]["safe"] + asked["verdicts"]["nothing-to-do"]
+    assert newest["hosts_safe"] == safe
+    assert newest["hosts_total"] == 200
+
+
+def test_json_lines_and_csv_tell_the_same(world: World, inventory: Path) -> None:
+    document = world.audit(inventory)
+    lines = [json.loads(one) for one in run("audit", inventory, *world.repo, "--format", "jsonl").stdout.splitlines()]
+    assert [(o["host"], o["verdict"], o["state"]) for o in lines] == [
+        (o["host"], o["verdict"], o["state"]) for o in document["results"]
+    ]
+    text = run("audit", inventory, *world.repo, "--format", "csv").stdout.decode()
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert [row["host"] for row in rows] == [one["host"] for one in lines]
+    assert [row["blocked"].split() for row in rows] == [one["flavors"][0]["blocked"] for one in lines]
+
+
+def test_prometheus_reads_it(world: World, inventory: Path, tmp_path: Path) -> None:
+    target = tmp_path / "kmpsolve.prom"
+    target.write_text("the old one")
+    document = world.audit(inventory)
+    done = run("audit", inventory, *world.repo, "--format", "prometheus", "-o", target)
+    assert done.returncode == 4
+    assert list(tmp_path.iterdir()) == [target]
+    families = {f.name: f for f in text_string_to_metric_families(target.read_text())}
+    verdicts = {s.labels["verdict"]: s.value for s in families["kmpsolve_fleet_hosts"].samples}
+    assert verdicts == document["verdicts"]
+    assert families["kmpsolve_fleet_damaged_records"].samples[0].value == 1
+    labels = {name for family in families.values() for s in family.samples for name in s.labels}
+    assert labels == {"verdict", "kmp", "flavor", "kernel"}
+    assert not any("sym_" in text for text in target.read_text().split())
+    assert (target.stat().st_mode & 0o777) == 0o644
+
+
+def test_junit_is_read_back(world: World, inventory: Path, tmp_path: Path) -> None:
+    target = tmp_path / "gate.xml"
+    run("audit", inventory, *world.repo, "--format", "junit", "-o", target)
+    document = world.audit(inventory)
+    suites = JUnitXml.fromfile(str(target))
+    assert (suites.tests, suites.failures) == (201, document["verdicts"]["blocked"])
+    assert suites.errors == document["verdicts"]["unverified"] + 1
+    verdicts = {one["host"]: one["verdict"] for one in document["results"]}
+    for case in next(iter(suites)):
+        kinds = {type(result) for result in case.result}
+        if case.classname == "fleet":
+            expected = {"blocked": {Failure}, "unverified": {Error}}.get(verdicts[case.name], set())
+            assert kinds == expected
+        else:
+            assert kinds == {Error}
+
+
+@pytest.mark.parametrize(
+    ("words", "codes"),
+    [
+        ((), (4, 110, 0)),
+        (("--strict",), (4, 4, 0)),
+        (("--fail-on", "blocked"), (4, 0, 0)),
+        (("--fail-on", "unverified"), (4, 4, 0)),
+        (("--fail-on", "never"), (0, 0, 0)),
+        (("--exit-style", "nagios"), (2, 1, 0)),
+    ],
+)
+def test_exit_codes(world: World, tmp_path: Path, words: tuple[str, ...], codes: tuple[int, ...]) -> None:
+    everyone = b"".join(world.line(f"h{i}", i) for i in range(len(world.states)))
+    by_verdict: dict[str, int] = {}
+    for i, one in enumerate(world.audit("-", given=everyone)["results"]):
+        by_verdict.setdefault(one["verdict"], i)
+    found = []
+    for verdict in ("blocked", "unverified", "safe"):
+        done = run("audit", "-", *world.repo, *words, given=world.line("h", by_verdict[verdict]))
+        found.append(done.returncode)
+        if "nagios" in words:
+            assert done.stdout.startswith(b"KMPSOLVE ")
+            assert b" | safe=" in done.stdout.splitlines()[0]
+    assert tuple(found) == codes
+
+
+def test_what_if_and_baseline(world: World, inventory: Path, tmp_path: Path) -> None:
+    sle, vendor = world.repo[1], world.repo[3]
+    done = run("audit", inventory, "--repo", sle, "--format", "json", "-o", tmp_path / "old.json")
+    assert done.returncode == 4, done.stderr
+    words = ("audit", inventory, "--repo", sle, "--with-repo", vendor, "--format", "json")
+    document = json.loads(run(*words).stdout)
+    with_vendor = world.audit(inventory, "--baseline", tmp_path / "old.json")
+    assert document["what_if"]["verdicts"] == with_vendor["verdicts"]
+    before = {one["host"]: one["verdict"] for one in document["results"]}
+    now = {one["host"]: one["verdict"] for one in with_vendor["results"]}
+    bad = ("blocked", "unverified")
+    assert document["what_if"]["freed"] == [h for h in now if before[h] in bad and now[h] not in bad]
+    assert with_vendor["changes"]["changed"] == [
+        {"host": h, "before": before[h], "now": now[h]} for h in now if before[h] != now[h]
+    ]
+    assert document["what_if"]["freed"]
+
+
+def test_the_same_input_gives_the_same_bytes(world: World, inventory: Path) -> None:
+    for form in ("json", "csv", "html", "text", "prometheus", "junit"):
+        words = ("audit", inventory, *world.repo, "--format", form)
+        assert run(*words, "--jobs", "1").stdout == run(*words, "--jobs", "3").stdout
