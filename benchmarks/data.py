@@ -89,9 +89,7 @@ def ready(shape: Shape) -> Path:
     """The folder of a world, made if need be, in a process of its own."""
     if not (shape.folder / "installed.json").is_file():
         arguments = [f"--{key.replace('_', '-')}={int(value)}" for key, value in asdict(shape).items()]
-        subprocess.run(
-            [sys.executable, "-m", "benchmarks.data", *arguments], cwd=CHECKOUT, check=True
-        )
+        subprocess.run([sys.executable, "-m", "benchmarks.data", *arguments], cwd=CHECKOUT, check=True)
     return shape.folder
 
 

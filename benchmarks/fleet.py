@@ -37,5 +37,3 @@ def inventory(shape: Shape, hosts: int) -> Path:
             )
     draft.rename(path)
     return path
-
-

@@ -30,9 +30,7 @@ def once(
     """
     nowhere = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in range(3)]
     began = time.perf_counter()
-    pid = os.posix_spawnp(
-        command[0], list(command), {**os.environ, **(env or {})}, file_actions=nowhere
-    )
+    pid = os.posix_spawnp(command[0], list(command), {**os.environ, **(env or {})}, file_actions=nowhere)
     _, status, usage = os.wait4(pid, 0)
     wall = time.perf_counter() - began
     code = os.waitstatus_to_exitcode(status)

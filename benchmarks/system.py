@@ -14,9 +14,9 @@ from benchmarks.data import CACHE, CHECKOUT, Shape, ready
 
 os.environ.setdefault("KMPSOLVE_TEST_CACHE", str(CACHE / "rpm"))
 
-from tests.sandbox import Sandbox  # noqa: E402 (reads where its cache is)
-from tests.support import rpmbuild  # noqa: E402
-from tests.support.packages import PackageSpec  # noqa: E402
+from tests.sandbox import Sandbox
+from tests.support import rpmbuild
+from tests.support.packages import PackageSpec
 
 __all__ = ["system"]
 

@@ -1,18 +1,18 @@
 """kmpsolve: will every third-party driver load on the kernel you boot next?
 
-``kmpsolve.plan(...)`` is the whole public interface; what it returns is described in `kmpsolve.plan.Plan`.
+``kmpsolve.plan(...)`` is the whole public interface; what it returns is described in `kmpsolve.model.plan.Plan`.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from kmpsolve.version import __version__
+
 if TYPE_CHECKING:
     from kmpsolve.session import plan
 
 __all__ = ["__version__", "plan"]
-
-__version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:

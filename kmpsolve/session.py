@@ -26,7 +26,18 @@ from kmpsolve.request import MachineView, Policy, Request
 from kmpsolve.solver.universe import SYSTEM, Universe
 from kmpsolve.solver.view import View, open_view, save_view, solver_version
 
-__all__ = ["Loaded", "Sources", "load", "load_repositories", "now", "openers", "plan", "policy_of_host", "prepare", "today"]
+__all__ = [
+    "Loaded",
+    "Sources",
+    "load",
+    "load_repositories",
+    "now",
+    "openers",
+    "plan",
+    "policy_of_host",
+    "prepare",
+    "today",
+]
 
 
 _WORTH_A_CACHE = 5000
@@ -175,7 +186,12 @@ def load(sources: Sources, request: Request, config: Config, *, cached: bool = F
 
 
 def _load_view(
-    view: View, system: System, universe: Universe, request: Request, config: Config, skipped: list[SkippedInput]
+    view: View,
+    system: System,
+    universe: Universe,
+    request: Request,
+    config: Config,
+    skipped: list[SkippedInput],
 ) -> Loaded:
     """Load what a cache holds; what is told of the sources is what the full ones would tell."""
     view.load_into(universe)
@@ -189,9 +205,7 @@ def _load_view(
     return Loaded(universe, request, _inputs(system.root.folder, read, skipped))
 
 
-def _inputs(
-    root: Path | None, read: Iterable[RepositoryInput], skipped: Iterable[SkippedInput]
-) -> Inputs:
+def _inputs(root: Path | None, read: Iterable[RepositoryInput], skipped: Iterable[SkippedInput]) -> Inputs:
     return Inputs(
         root=str(root) if root is not None else None,
         repositories=tuple(sorted(read, key=lambda r: r.alias)),
@@ -301,6 +315,7 @@ def _policy(system: System | None, machine: MachineView | None) -> Policy:
 
 
 def policy_of_host(policy: Policy, settings: HostSettings) -> Policy:
+    """zypp's settings as an inventory tells them of its host; `policy` for what it does not tell."""
     if settings.keep is None:
         return policy
     blocks = parse_locks(settings.locks).blocks

@@ -16,8 +16,8 @@ from pathlib import Path
 CHECKOUT = Path(__file__).parents[1]
 sys.path.insert(0, str(CHECKOUT))
 
-from kmpsolve import __version__  # noqa: E402
 from kmpsolve.cli.entry import VERBS  # noqa: E402
+from kmpsolve.version import __version__  # noqa: E402
 
 EXIT_CODES = (
     ("0", "safe, or nothing to do"),

@@ -8,10 +8,10 @@ import os
 import time
 from pathlib import Path
 
-from kmpsolve import __version__
 from kmpsolve.errors import MetadataError
 from kmpsolve.metadata.root import Repository, System
 from kmpsolve.metadata.rpmdb import database_files
+from kmpsolve.version import __version__
 
 __all__ = ["name_of"]
 

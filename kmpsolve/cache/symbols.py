@@ -94,10 +94,19 @@ class PackedSymbols:
         first = bisect_left(self._needed, self._starts[number], low, high)
         return first, bisect_left(self._needed, self._starts[number + 1], first, high)
 
-    def count(self, build: int, number: int) -> int:
-        """How many symbols a build requires of a class."""
-        first, last = self._range(build, number)
-        return last - first
+    def sizes(self, build: int) -> dict[int, int]:
+        """The classes that a build requires something of, and how many symbols of each."""
+        slot = self._builds.get(build)
+        if slot is None:
+            return {}
+        found: dict[int, int] = {}
+        at, high = self._slots[slot], self._slots[slot + 1]
+        while at < high:
+            number = self._class_of(self._needed[at])
+            after = bisect_left(self._needed, self._starts[number + 1], at, high)
+            found[number] = after - at
+            at = after
+        return found
 
     def needs(self, build: int, number: int) -> Iterator[str]:
         """What a build requires of a class."""

@@ -8,8 +8,8 @@ import os
 import sys
 from collections.abc import Sequence
 
-from kmpsolve import __version__
 from kmpsolve.errors import KmpsolveError, UsageError
+from kmpsolve.version import __version__
 
 __all__ = ["main"]
 

@@ -7,6 +7,7 @@ itself fits the kernel provides it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,8 @@ from kmpsolve.model.package import KernelUnit, KmpBuild
 from kmpsolve.model.symbols import Need, SymbolTable
 
 __all__ = ["Cell", "Matrix", "matrix", "offered_by", "shortfall", "unique_builds"]
+
+_USUAL = re.compile(r"ksym\([^()\s]+\) = (?:[1-9a-f][0-9a-f]{0,15}|0)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,21 +93,65 @@ def matrix(builds: Iterable[KmpBuild], units: Sequence[KernelUnit], table: Symbo
     rows = unique_builds(builds)
     kernels = sorted(units, key=lambda unit: unit.nevra.evr, reverse=True)
     kernels.sort(key=lambda unit: unit.flavor)
+    closer = _closer_look(rows, kernels, table)
+    known: dict[tuple[int, bool], Cell] = {}
     columns: list[dict[int, Cell]] = []
     for unit in kernels:
+        provided = unit.exports.capabilities
         mine = [build for build in rows if build.flavor in (unit.flavor, "") and build.versioned]
-        fit = judge(mine, unit, table)
+        missing = {build.package.handle: build.needs - provided for build in mine}
+        plain = {handle: capabilities - closer for handle, capabilities in missing.items()}
+        fit = judge([build for build in mine if not plain[build.package.handle]], unit, table)
         offered = offered_by(build for build in mine if fit.fits(build))
         column = {}
         for build in mine:
-            missing = shortfall(build, fit, offered)
-            count = sum(need.kind != "exact-kernel" for need in missing)
-            column[build.package.handle] = Cell(count, fit.fits(build))
+            handle = build.package.handle
+            count = table.size(handle, plain[handle])
+            if len(plain[handle]) < len(missing[handle]):
+                count += _loosely_missing(build, unit, missing[handle] & closer, offered, table)
+            asked = (count, fit.fits(build))
+            column[handle] = known.get(asked) or known.setdefault(asked, Cell(*asked))
         columns.append(column)
     return Matrix(
         kernels=tuple(kernels),
         builds=rows,
         cells=tuple(tuple(column.get(build.package.handle) for column in columns) for build in rows),
+    )
+
+
+def _closer_look(
+    builds: Iterable[KmpBuild], units: Iterable[KernelUnit], table: SymbolTable
+) -> frozenset[int]:
+    """Needs of which more has to be known than that a kernel does not provide the very same capability.
+
+    These are symbols that some build provides, and those that anybody spells in another way than most: to rpm
+    ``ksym(a:b) = 0abc`` is another capability than ``ksym(a:b) = abc``.
+    """
+    builds = list(builds)
+    needs = frozenset().union(*(build.needs for build in builds))
+    offered = frozenset().union(*(build.exports.capabilities for build in builds))
+    provided = frozenset().union(*(unit.exports.capabilities for unit in units))
+    special = {table.spell(capability).partition(" ")[0] for capability in offered}
+    loose = [c for c in needs if not table.is_class(c)]
+    texts = list(map(table.spell, loose))
+    others = (text for text in map(table.spell, provided - needs) if text.startswith(("ksym(", "kernel")))
+    special.update(text.partition(" ")[0] for text in (*texts, *others) if not _USUAL.fullmatch(text))
+    return frozenset(c for c, text in zip(loose, texts, strict=True) if text.partition(" ")[0] in special)
+
+
+def _loosely_missing(
+    build: KmpBuild,
+    unit: KernelUnit,
+    capabilities: Iterable[int],
+    offered: set[tuple[str, str]],
+    table: SymbolTable,
+) -> int:
+    return sum(
+        need.kind != "exact-kernel"
+        and (need.key, need.value) not in offered
+        and not unit.exports.meets(need)
+        and not build.exports.meets(need)
+        for need in table.needs(build.package.handle, capabilities)
     )
 
 

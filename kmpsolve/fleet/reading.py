@@ -167,7 +167,7 @@ class Reader:
                 batch.damage(0, str(error))
         elif isinstance(piece, Block):
             batch.enter(piece.place, alone=piece.first and piece.last)
-            if piece.first and (not piece.last or sniff(piece.data[:HEAD]) == "lines") or not piece.first:
+            if (piece.first and (not piece.last or sniff(piece.data[:HEAD]) == "lines")) or not piece.first:
                 batch.lines([piece.data], first=piece.first)
             else:
                 batch.records(self._whole(piece))

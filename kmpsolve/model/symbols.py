@@ -13,7 +13,7 @@ A package without any of them was built without symbol versions.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, Protocol
@@ -39,7 +39,9 @@ _SYMBOLS = re.compile(
     r"^ksym\((?:([\w.+-]+):)?[^():\s]+\) = (?:0x)?[0-9a-fA-F]{1,16}$", re.MULTILINE
 )  # fmt: skip
 _EXACT = re.compile(r"kernel-uname-r = (?P<uname>\S+)")
-_LOOKS_LIKE_A_NEED = re.compile(r"ksym\(|kernel\([^()]*:|(?:modversions|retpoline)(?: |$)|kernel\([^()]*\) = 0x")
+_LOOKS_LIKE_A_NEED = re.compile(
+    r"ksym\(|kernel\([^()]*:|(?:modversions|retpoline)(?: |$)|kernel\([^()]*\) = 0x"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +168,16 @@ class SymbolTable:
         capabilities = set(capabilities)
         classes = set(filter(self.is_class, capabilities))
         packed = self.classes.count(handle, classes) if self.classes is not None else 0
-        return packed + sum(need.kind != "exact-kernel" for need in self.needs(handle, capabilities - classes))
+        return packed + sum(
+            need.kind != "exact-kernel" for need in self.needs(handle, capabilities - classes)
+        )
+
+    def size(self, handle: int, needs: Set[int]) -> int:
+        """How many symbols a package needs of these, none of which is an exact kernel."""
+        if self.classes is None:
+            return len(needs)
+        classes = set(filter(self.is_class, needs))
+        return len(needs) - len(classes) + self.classes.count(handle, classes)
 
     def texts(self, capabilities: Iterable[int], start: str = "") -> Iterator[str]:
         """Those capabilities as text that start so, the ones in classes included."""

@@ -291,9 +291,9 @@ class _Judge:
         )
 
     def _left_by(self, subject: _Subject, kmp_plan: KmpPlan) -> KmpPlan:
-        """The same, or blocked if user space is left with what only a build provides that is no longer in use.
+        """The same, or blocked if user space needs what only a build out of use provides.
 
-        Where multiversion keeps the old build installed, the package manager holds its provides for good enough.
+        Where multiversion keeps the old build installed, the package manager is content with its provides.
         """
         if kmp_plan.decision not in ("reuse", "fetch") or subject.use.build == subject.used.build:
             return kmp_plan

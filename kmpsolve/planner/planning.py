@@ -169,10 +169,8 @@ def _decide(system: FlavorSystem, aim: Aim, request: Request) -> _Flavor:
                 + ", ".join(kmp.name for kmp in lost),
             )
         )
-    if safe is not None and unit.main.handle == safe.unit.main.handle:
-        evaluation = safe
-    else:
-        evaluation = evaluate(system, unit)
+    decided = safe is not None and unit.main.handle == safe.unit.main.handle
+    evaluation = safe if safe is not None and decided else evaluate(system, unit)
     return _Flavor(
         system=system,
         evaluation=evaluation,

@@ -18,7 +18,7 @@ from pathlib import Path
 import solv
 
 from kmpsolve.cache.symbols import PREFIX, Symbols, pack_symbols
-from kmpsolve.solver.universe import SYSTEM, Universe
+from kmpsolve.solver.universe import Universe
 
 __all__ = ["slim"]
 
@@ -81,7 +81,7 @@ class _Slimming:
     def reachable(self) -> set[int]:
         """Handles of the packages that a solve may have to do with."""
         pool = self.pool
-        everyone = [s for s in pool.solvables]
+        everyone = list(pool.solvables)
         by_name: dict[str, list[int]] = {}
         offering: list[tuple[int, list[int]]] = []
         replacing: list[tuple[int, list[int]]] = []

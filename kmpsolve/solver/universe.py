@@ -548,7 +548,7 @@ class Universe:
         self._bystanders[flavor] = (tuple(sorted(verify)), frozenset(unmet), frozenset(multiple))
 
     def pinned(self, flavor: str) -> tuple[tuple[Package, str, frozenset[int]], ...]:
-        """Installed packages that require what only KMPs of this flavor provide: who, what, and all its providers."""
+        """Installed packages that need what only KMPs of this flavor provide: who, what, providers."""
         self.prepare(flavor)
         kmps = frozenset(
             b.package.handle for b in self.kmps if b.package.installed and b.flavor in (flavor, "")
@@ -598,7 +598,7 @@ class Universe:
             for capability in frozenset(solvable.lookup_idarray(solv.SOLVABLE_REQUIRES)) - build.needs:
                 providers = self.pool.whatprovides(capability)
                 if build.package.installed:
-                    # rpm's own promises (rpmlib(...)) are the pool's system solvable's, which is in no repository.
+                    # rpm's own promises (rpmlib(...)) are the system solvable's, which is in no repo.
                     if not any(p.repo is None or p.repo.name == SYSTEM for p in providers):
                         kept.add(capability)
                 elif self._kernels_and_kmps_only and not providers and not self._mentioned(capability):

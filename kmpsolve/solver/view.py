@@ -56,6 +56,7 @@ class _Classes(SymbolClasses):
         self._capability = list(number)
         self._names = names
         self._first = first
+        self._counts: dict[int, dict[int, int]] = {}
 
     def __contains__(self, capability: object) -> bool:
         return capability in self._number
@@ -72,8 +73,11 @@ class _Classes(SymbolClasses):
         return self._packed.members(number) if kind.startswith(start.rstrip("(")) else iter(())
 
     def count(self, handle: int, capabilities: Iterable[int]) -> int:
-        build = self._build(handle)
-        return sum(self._packed.count(build, self._number[capability]) for capability in capabilities)
+        counts = self._counts.get(handle)
+        if counts is None:
+            sizes = self._packed.sizes(self._build(handle))
+            counts = self._counts[handle] = {self._capability[number]: size for number, size in sizes.items()}
+        return sum(counts[capability] for capability in capabilities)
 
     def required(self, handle: int, capability: int) -> Iterator[str]:
         return self._packed.needs(self._build(handle), self._number[capability])

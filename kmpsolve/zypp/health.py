@@ -9,8 +9,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from kmpsolve import __version__
 from kmpsolve.errors import KmpsolveError
+from kmpsolve.version import __version__
 from kmpsolve.zypp.second_stage import LAST_VERDICT
 
 __all__ = ["health"]

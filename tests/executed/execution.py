@@ -11,7 +11,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,11 +29,22 @@ _SAVED = "/root/rpmdb"
 _PROBLEM = 4
 
 
-def disagreements(of: World) -> list[str]:
-    """What the real zypper makes of the plan for a world and the plan did not say; [] if all is well."""
+Planned = dict[str, Any]
+"""A plan as the JSON object that the contract describes."""
+
+
+def disagreements(of: World, alter: Callable[[Planned], None] = lambda plan: None) -> list[str]:
+    """What the real zypper makes of the plan for a world and the plan did not say; [] if all is well.
+
+    Parameters
+    ----------
+    alter
+        Changes the plan, to see that a wrong one is found out.
+    """
     with Sandbox(shared=[shim().parent]) as sandbox:
         set_up(sandbox, of)
         plan = plan_in(sandbox, of)
+        alter(plan)
         before = rpmdb.read(sandbox)
         if plan["command"]:
             done = sandbox.run(non_interactive(plan["command"]))
@@ -88,7 +99,7 @@ def _specs(offered: Repository) -> list[PackageSpec]:
     ]
 
 
-def plan_in(sandbox: Sandbox, of: World) -> dict[str, Any]:
+def plan_in(sandbox: Sandbox, of: World) -> Planned:
     """The plan for the sandbox, read from its rpmdb and its repositories as its own zypper sees them."""
     plan = kmpsolve.plan(root=sandbox.root, kernel=of.kernel, running=of.running)
     said = json.loads(plan.to_json())

@@ -40,7 +40,9 @@ class World:
         return document | {"exit": done.returncode}
 
 
-def run(*words: str | Path, given: bytes = b"", cwd: Path | None = None) -> subprocess.CompletedProcess[bytes]:
+def run(
+    *words: str | Path, given: bytes = b"", cwd: Path | None = None
+) -> subprocess.CompletedProcess[bytes]:
     """Run the real command in a process of its own."""
     return subprocess.run(
         [sys.executable, "-m", "kmpsolve", *map(str, words)],

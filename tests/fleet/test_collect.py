@@ -18,12 +18,24 @@ from tests.support import repository
 from tests.support.packages import PackageSpec
 
 
-def build_root(root: Path, specs: list[PackageSpec], repositories: dict[str, str], *, locks: str = "") -> Path:
+def build_root(
+    root: Path, specs: list[PackageSpec], repositories: dict[str, str], *, locks: str = ""
+) -> Path:
     """A system: a real rpmdb and zypp's files."""
     (root / "var/lib/rpm").mkdir(parents=True)
     rpms = sorted(repository.rpm_folder(specs).glob("*.rpm"))
-    command = ["rpm", f"--root={root}", "--dbpath=/var/lib/rpm", "-i", "--nodeps", "--justdb", *map(str, rpms)]
-    subprocess.run([*command, "--noscripts", "--nosignature", "--ignorearch"], check=True, capture_output=True)
+    command = [
+        "rpm",
+        f"--root={root}",
+        "--dbpath=/var/lib/rpm",
+        "-i",
+        "--nodeps",
+        "--justdb",
+        *map(str, rpms),
+    ]
+    subprocess.run(
+        [*command, "--noscripts", "--nosignature", "--ignorearch"], check=True, capture_output=True
+    )
     (root / "etc/zypp/repos.d").mkdir(parents=True)
     conf = "[main]\nmultiversion = provides:multiversion(kernel)\nmultiversion.kernels = latest,running\n"
     (root / "etc/zypp/zypp.conf").write_text(conf)
@@ -87,7 +99,9 @@ def test_a_kmp_that_no_repository_has_brings_its_symbols(world: World, tmp_path:
     assert flavor.kmps[0].symbols_required == len([c for c in stranger.requires if c.startswith("ksym(")])
 
 
-def test_a_build_of_the_same_name_with_other_symbols_is_not_taken_for_it(world: World, tmp_path: Path) -> None:
+def test_a_build_of_the_same_name_with_other_symbols_is_not_taken_for_it(
+    world: World, tmp_path: Path
+) -> None:
     repositories = world.offer.repositories(world.folder)
     real = world.offer.kmps[0][0]
     other = PackageSpec(

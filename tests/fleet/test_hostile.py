@@ -36,7 +36,11 @@ DAMAGED = {
 
 def test_a_damaged_line_is_told_and_the_rest_goes_on(world: World, tmp_path: Path) -> None:
     inventory = tmp_path / "f.jsonl"
-    lines = [part for number, line in enumerate(DAMAGED.values()) for part in (world.line(f"h{number}"), line + b"\n")]
+    lines = [
+        part
+        for number, line in enumerate(DAMAGED.values())
+        for part in (world.line(f"h{number}"), line + b"\n")
+    ]
     inventory.write_bytes(b"".join(lines) + world.line("last"))
     done = run("audit", inventory, *world.repo, "--format", "json")
     document = json.loads(done.stdout)
@@ -50,8 +54,17 @@ def test_a_damaged_line_is_told_and_the_rest_goes_on(world: World, tmp_path: Pat
 
 def test_a_file_without_a_host_is_one_damaged_entry(world: World, tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_bytes(world.line("a") + world.line("b"))
-    contents = [b"", b"\n\n", b"[" * 100_000, b"{" * 1000, b"\x1f\x8b broken", b"\x28\xb5\x2f\xfd broken", b"BZh9"]
-    contents += [b"[]", b"{}", b"bad\nworse\n", *(line + b"\n" for line in DAMAGED.values())]
+    contents = [
+        b"",
+        b"\n\n",
+        b"[" * 100_000,
+        b"{" * 1000,
+        b"\x1f\x8b broken",
+        b"\x28\xb5\x2f\xfd broken",
+        b"BZh9",
+    ]
+    damaged = (line + b"\n" for name, line in DAMAGED.items() if name != "empty host")
+    contents += [b"[]", b"{}", b"bad\nworse\n", *damaged]
     for number, content in enumerate(contents):
         (tmp_path / f"b{number:02}.json").write_bytes(content)
     document = world.audit(tmp_path)
@@ -61,7 +74,16 @@ def test_a_file_without_a_host_is_one_damaged_entry(world: World, tmp_path: Path
 
 
 def test_names_that_would_lead_out_of_a_folder_are_only_names(world: World, tmp_path: Path) -> None:
-    names = ["../../etc/passwd", "/etc/shadow", "a/b", "C:\\x", "`id`", "$(id)", "<script>alert(1)</script>", "=1+1"]
+    names = [
+        "../../etc/passwd",
+        "/etc/shadow",
+        "a/b",
+        "C:\\x",
+        "`id`",
+        "$(id)",
+        "<script>alert(1)</script>",
+        "=1+1",
+    ]
     before = set(tmp_path.rglob("*"))
     given = b"".join(world.line(name) for name in names)
     for form in ("json", "jsonl", "csv", "html", "prometheus", "junit", "text"):
@@ -71,7 +93,9 @@ def test_names_that_would_lead_out_of_a_folder_are_only_names(world: World, tmp_
     assert set(tmp_path.rglob("*")) == before
 
 
-@pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@x", "|cmd", "\t=1", "\r=1", " =1", "'=1", '"=1', "\uff1d1"])
+@pytest.mark.parametrize(
+    "cell", ["=1+1", "+1", "-1", "@x", "|cmd", "\t=1", "\r=1", " =1", "'=1", '"=1', "\uff1d1"]
+)
 def test_no_cell_is_a_formula(cell: str) -> None:
     assert _safe_cell(cell).startswith("'")
 

@@ -55,7 +55,9 @@ def results(document: dict[str, object]) -> dict[str, str]:
 
 @pytest.mark.parametrize("verdict", ["safe", "blocked", "nothing-to-do"])
 def test_rpm_qa_is_joined_to_the_repositories(world: World, tmp_path: Path, verdict: str) -> None:
-    listing = "gpg-pubkey-39db7c82-5f68629b\n" + "".join(f"{n}\n" for n in nevras(world, known(world, verdict)))
+    listing = "gpg-pubkey-39db7c82-5f68629b\n" + "".join(
+        f"{n}\n" for n in nevras(world, known(world, verdict))
+    )
     (tmp_path / "db-1.txt").write_text(listing + "vim-9.1-1.x86_64\n")
     document = world.audit(tmp_path / "db-1.txt")
     assert results(document) == {"db-1": verdict}
@@ -89,9 +91,7 @@ def test_a_list_with_a_damaged_line_is_incomplete(world: World, tmp_path: Path) 
     names = nevras(world, known(world, "safe"))
     (tmp_path / "d.txt").write_text("\n".join([names[0], "what is this", *names[1:]]))
     document = world.audit(tmp_path)
-    assert document["damaged"] == [
-        {"source": f"{tmp_path}/d.txt", "line": 2, "reason": "is no package name"}
-    ]
+    assert document["damaged"] == [{"source": f"{tmp_path}/d.txt", "line": 2, "reason": "is no package name"}]
     assert results(document) == {"d": "unverified"}
 
 
@@ -152,7 +152,8 @@ def test_the_same_host_twice_and_neither_newer_is_damaged(world: World) -> None:
 def test_damage_turns_exit_0_into_110_and_stops_nothing(world: World, tmp_path: Path) -> None:
     quiet = known(world, "nothing-to-do")
     good, bad = tmp_path / "good.jsonl", tmp_path / "bad.jsonl"
-    good.write_bytes(world.line("a", quiet) + b'{"schema_version":1,"host":"b","state":' + b"\n" + world.line("c", quiet))
+    cut = b'{"schema_version":1,"host":"b","state":' + b"\n"
+    good.write_bytes(world.line("a", quiet) + cut + world.line("c", quiet))
     bad.write_bytes(b"nonsense\nmore nonsense\n")
     document = world.audit(good, bad)
     assert list(results(document)) == ["a", "c"]
@@ -194,14 +195,23 @@ def test_supportconfig(world: World, tmp_path: Path) -> None:
 def _parts(nevra: str) -> dict[str, str | int | None]:
     rest, _, arch = nevra.rpartition(".")
     name, version, release = rest.rsplit("-", 2)
-    return {"name": name, "version": version, "release": release, "epoch": None, "arch": arch, "source": "rpm"}
+    return {
+        "name": name,
+        "version": version,
+        "release": release,
+        "epoch": None,
+        "arch": arch,
+        "source": "rpm",
+    }
 
 
 def test_ansible_package_facts(world: World, tmp_path: Path) -> None:
     packages: dict[str, list[object]] = {}
     for one in map(_parts, nevras(world, known(world, "blocked"))):
         packages.setdefault(str(one["name"]), []).append(one)
-    (tmp_path / "web-1.json").write_text(json.dumps({"ansible_facts": {"packages": packages}, "changed": False}))
+    (tmp_path / "web-1.json").write_text(
+        json.dumps({"ansible_facts": {"packages": packages}, "changed": False})
+    )
     (tmp_path / "web-2.json").write_text(json.dumps({"packages": packages, "ansible_kernel": "x"}, indent=2))
     assert results(world.audit(tmp_path)) == {"web-1": "blocked", "web-2": "blocked"}
     plays = {"plays": [{"tasks": [{"hosts": {"w": {"ansible_facts": {"packages": packages}}}}]}]}
@@ -226,7 +236,9 @@ def test_uyuni(world: World, tmp_path: Path) -> None:
     assert results(world.audit(tmp_path)) == {"uy": "blocked"}
     columns = "system_id,organization,package_name,package_epoch,package_version,package_release,package_arch"
     lines = [
-        f"{host},Org,{r['name']},,{r['version']},{r['release']},{r['arch']}" for host in ("s1", "s2") for r in rows
+        f"{host},Org,{r['name']},,{r['version']},{r['release']},{r['arch']}"
+        for host in ("s1", "s2")
+        for r in rows
     ]
     (tmp_path / "export.csv").write_text("\n".join([columns, *lines]))
     assert results(world.audit(tmp_path / "export.csv")) == {"s1": "blocked", "s2": "blocked"}
@@ -241,8 +253,18 @@ def test_a_folder_of_system_roots(world: World, tmp_path: Path) -> None:
         root = tmp_path / "roots" / host
         (root / "var/lib/rpm").mkdir(parents=True)
         rpms = sorted(repository.rpm_folder(specs).glob("*.rpm"))
-        command = ["rpm", f"--root={root}", "--dbpath=/var/lib/rpm", "-i", "--nodeps", "--justdb", *map(str, rpms)]
-        subprocess.run([*command, "--noscripts", "--nosignature", "--ignorearch"], check=True, capture_output=True)
+        command = [
+            "rpm",
+            f"--root={root}",
+            "--dbpath=/var/lib/rpm",
+            "-i",
+            "--nodeps",
+            "--justdb",
+            *map(str, rpms),
+        ]
+        subprocess.run(
+            [*command, "--noscripts", "--nosignature", "--ignorearch"], check=True, capture_output=True
+        )
     document = world.audit(tmp_path / "roots")
     assert list(results(document)) == ["alpha", "beta"]
     assert results(document)["beta"] == "nothing-to-do"

@@ -8,8 +8,8 @@ import json
 from pathlib import Path
 
 import pytest
-from junitparser import Error, Failure, JUnitXml
 from jsonschema import Draft202012Validator
+from junitparser import Error, Failure, JUnitXml
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.fleet.conftest import World, run
@@ -19,7 +19,9 @@ from tests.fleet.conftest import World, run
 def inventory(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("out") / "fleet.jsonl"
     lines = [
-        world.line(f"host-{i}", i % len(world.states), labels={"env": "prod" if i % 2 else "test"}, refreshed=1)
+        world.line(
+            f"host-{i}", i % len(world.states), labels={"env": "prod" if i % 2 else "test"}, refreshed=1
+        )
         for i in range(200)
     ]
     path.write_bytes(b"".join(lines) + b"damaged\n")
@@ -50,7 +52,9 @@ def test_blocking_kmps_and_kernels_are_those_of_the_plans(world: World, inventor
         for flavor in document["states"][one["state"]]["flavors"]:
             kernel = (flavor["target"] or flavor["current"][0])["nevra"]
             for kmp in flavor["kmps"]:
-                if kmp["decision"] == "blocked" and "already-broken" not in {c["kind"] for c in kmp["causes"]}:
+                if kmp["decision"] == "blocked" and "already-broken" not in {
+                    c["kind"] for c in kmp["causes"]
+                }:
                     hosts[kmp["name"], kernel] = hosts.get((kmp["name"], kernel), 0) + 1
     assert {(one["kmp"], one["kernel"]): one["hosts"] for one in document["blocking"]} == hosts
 
@@ -68,7 +72,10 @@ def test_the_newest_safe_kernel_is_safe_for_as_many_as_it_says(world: World, inv
 
 def test_json_lines_and_csv_tell_the_same(world: World, inventory: Path) -> None:
     document = world.audit(inventory)
-    lines = [json.loads(one) for one in run("audit", inventory, *world.repo, "--format", "jsonl").stdout.splitlines()]
+    lines = [
+        json.loads(one)
+        for one in run("audit", inventory, *world.repo, "--format", "jsonl").stdout.splitlines()
+    ]
     assert [(o["host"], o["verdict"], o["state"]) for o in lines] == [
         (o["host"], o["verdict"], o["state"]) for o in document["results"]
     ]

@@ -95,7 +95,11 @@ def test_random_worlds(
     load = session.load
 
     @settings(
-        max_examples=40, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+        max_examples=40,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(HealthCheck),
     )
     @given(worlds(*FAMILIES.get(family, FEATURES)))
     def same(of: World) -> None:
