@@ -8,12 +8,13 @@ itself fits the kernel provides it.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from kmpsolve.compat.judgement import Fit, judge
 from kmpsolve.model.package import KernelUnit, KmpBuild
-from kmpsolve.model.symbols import Need, SymbolTable
+from kmpsolve.model.symbols import Exports, Need, SymbolTable
 
 __all__ = ["Cell", "Matrix", "matrix", "offered_by", "shortfall", "unique_builds"]
 
@@ -93,23 +94,18 @@ def matrix(builds: Iterable[KmpBuild], units: Sequence[KernelUnit], table: Symbo
     rows = unique_builds(builds)
     kernels = sorted(units, key=lambda unit: unit.nevra.evr, reverse=True)
     kernels.sort(key=lambda unit: unit.flavor)
-    closer = _closer_look(rows, kernels, table)
+    counts = _Counts(rows, kernels, table)
     known: dict[tuple[int, bool], Cell] = {}
     columns: list[dict[int, Cell]] = []
-    for unit in kernels:
-        provided = unit.exports.capabilities
+    for number, unit in enumerate(kernels):
         mine = [build for build in rows if build.flavor in (unit.flavor, "") and build.versioned]
-        missing = {build.package.handle: build.needs - provided for build in mine}
-        plain = {handle: capabilities - closer for handle, capabilities in missing.items()}
-        fit = judge([build for build in mine if not plain[build.package.handle]], unit, table)
+        lean = counts.lean(unit)
+        fit = judge([b for b in mine if not counts.plain[b.package.handle][number]], lean, table)
         offered = offered_by(build for build in mine if fit.fits(build))
         column = {}
         for build in mine:
             handle = build.package.handle
-            count = table.size(handle, plain[handle])
-            if len(plain[handle]) < len(missing[handle]):
-                count += _loosely_missing(build, unit, missing[handle] & closer, offered, table)
-            asked = (count, fit.fits(build))
+            asked = (counts.plain[handle][number] + counts.loose(build, lean, offered), fit.fits(build))
             column[handle] = known.get(asked) or known.setdefault(asked, Cell(*asked))
         columns.append(column)
     return Matrix(
@@ -119,40 +115,68 @@ def matrix(builds: Iterable[KmpBuild], units: Sequence[KernelUnit], table: Symbo
     )
 
 
-def _closer_look(
-    builds: Iterable[KmpBuild], units: Iterable[KernelUnit], table: SymbolTable
-) -> frozenset[int]:
-    """Needs of which more has to be known than that a kernel does not provide the very same capability.
+class _Counts:
+    """How many symbols of each build each kernel lacks.
 
-    These are symbols that some build provides, and those that anybody spells in another way than most: to rpm
+    Most symbols are plain: a kernel provides the very same capability or lacks the symbol, and no build provides
+    it. Capabilities that the same kernels provide are counted together. The others need a closer look: to rpm
     ``ksym(a:b) = 0abc`` is another capability than ``ksym(a:b) = abc``.
     """
-    builds = list(builds)
-    needs = frozenset().union(*(build.needs for build in builds))
-    offered = frozenset().union(*(build.exports.capabilities for build in builds))
-    provided = frozenset().union(*(unit.exports.capabilities for unit in units))
-    special = {table.spell(capability).partition(" ")[0] for capability in offered}
-    loose = [c for c in needs if not table.is_class(c)]
-    texts = list(map(table.spell, loose))
-    others = (text for text in map(table.spell, provided - needs) if text.startswith(("ksym(", "kernel")))
-    special.update(text.partition(" ")[0] for text in (*texts, *others) if not _USUAL.fullmatch(text))
-    return frozenset(c for c, text in zip(loose, texts, strict=True) if text.partition(" ")[0] in special)
 
+    def __init__(self, builds: Sequence[KmpBuild], units: Sequence[KernelUnit], table: SymbolTable) -> None:
+        self._table = table
+        self._units = units
+        needs = frozenset().union(*(build.needs for build in builds))
+        offered = frozenset().union(*(build.exports.capabilities for build in builds))
+        provided = frozenset().union(*(unit.exports.capabilities for unit in units))
+        names = {c: table.spell(c).partition(" ")[0] for c in needs | provided if not table.is_class(c)}
+        special = {table.spell(capability).partition(" ")[0] for capability in offered}
+        special.update(
+            name
+            for capability, name in names.items()
+            if name.startswith(("ksym(", "kernel")) and not _USUAL.fullmatch(table.spell(capability))
+        )
+        self._closer = frozenset(c for c, name in names.items() if name in special)
+        ordinary = needs - self._closer
+        masks = dict.fromkeys(ordinary, 0)
+        for number, unit in enumerate(units):
+            for capability in ordinary & unit.exports.capabilities:
+                masks[capability] |= 1 << number
+        self._bits: dict[int, list[int]] = {}
+        self.plain = {build.package.handle: self._lacking(build, masks) for build in builds}
+        """For each build the number of plain symbols that each kernel lacks."""
 
-def _loosely_missing(
-    build: KmpBuild,
-    unit: KernelUnit,
-    capabilities: Iterable[int],
-    offered: set[tuple[str, str]],
-    table: SymbolTable,
-) -> int:
-    return sum(
-        need.kind != "exact-kernel"
-        and (need.key, need.value) not in offered
-        and not unit.exports.meets(need)
-        and not build.exports.meets(need)
-        for need in table.needs(build.package.handle, capabilities)
-    )
+    def _lacking(self, build: KmpBuild, masks: Mapping[int, int]) -> list[int]:
+        groups: Counter[int] = Counter()
+        for capability, size in self._table.sizes(build.package.handle, build.needs - self._closer):
+            groups[masks[capability]] += size
+        lacking = [groups.total()] * len(self._units)
+        for mask, size in groups.items():
+            for number in self._numbers(mask):
+                lacking[number] -= size
+        return lacking
+
+    def _numbers(self, mask: int) -> list[int]:
+        known = self._bits.get(mask)
+        if known is None:
+            known = self._bits[mask] = [n for n in range(len(self._units)) if mask >> n & 1]
+        return known
+
+    def lean(self, unit: KernelUnit) -> KernelUnit:
+        """A kernel of which only what needs a closer look can be found by name."""
+        exports = unit.exports
+        return replace(unit, exports=Exports(lambda: exports.capabilities, self._table, named=self._closer))
+
+    def loose(self, build: KmpBuild, unit: KernelUnit, offered: set[tuple[str, str]]) -> int:
+        """How many of the other symbols are missing, where fitting builds provide those that are offered."""
+        missing = (build.needs & self._closer) - unit.exports.capabilities
+        return sum(
+            need.kind != "exact-kernel"
+            and (need.key, need.value) not in offered
+            and not unit.exports.meets(need)
+            and not build.exports.meets(need)
+            for need in self._table.needs(build.package.handle, missing)
+        )
 
 
 def unique_builds(builds: Iterable[KmpBuild]) -> tuple[KmpBuild, ...]:

@@ -19,6 +19,7 @@ __all__ = [
     "Audit",
     "Blocking",
     "Changes",
+    "Freeing",
     "Group",
     "NewestSafe",
     "Prober",
@@ -66,6 +67,24 @@ class NewestSafe:
     nevra: str | None
     hosts_total: int
     hosts_safe: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Freeing:
+    """The newer kernel that most blocked hosts of a flavor could take instead, the newest of several.
+
+    Parameters
+    ----------
+    hosts
+        That it frees.
+    hosts_blocked
+        That are blocked on what they would take otherwise.
+    """
+
+    flavor: str
+    nevra: str
+    hosts: int
+    hosts_blocked: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +171,7 @@ class Audit:
     verdicts: Mapping[Verdict, int]
     blocking: tuple[Blocking, ...]
     newest_safe: tuple[NewestSafe, ...]
+    frees_most: tuple[Freeing, ...]
     groups: tuple[Group, ...]
     rebuilds: tuple[Rebuild, ...]
     risks: tuple[Risk, ...]
@@ -267,6 +287,7 @@ def conclude(
         verdicts=_tally((decided[state].verdict, count) for state, count in counts.items()),
         blocking=_blocking(decided, counts),
         newest_safe=_newest_safe(decided, counts, prober),
+        frees_most=_frees_most(decided, counts, prober),
         groups=_groups(fleet, decided, prober, group_by),
         rebuilds=_rebuilds(decided, counts),
         risks=_risks(decided, counts),
@@ -341,6 +362,31 @@ def _best(flavor: str, members: Sequence[tuple[int, FlavorDecided, int]], prober
         tried[kernel] = hosts_safe(kernel)
     best = max(tried, key=lambda kernel: (tried[kernel], _order(kernel)))
     return NewestSafe(flavor=flavor, nevra=best, hosts_total=total, hosts_safe=tried[best])
+
+
+def _frees_most(decided: Sequence[Decided], counts: Mapping[int, int], prober: Prober) -> tuple[Freeing, ...]:
+    members: defaultdict[tuple[str, str], list[tuple[int, FlavorDecided, int]]] = defaultdict(list)
+    for state, count in sorted(counts.items()):
+        for flavor in decided[state].flavors:
+            if flavor.verdict == "blocked":
+                members[flavor.flavor, flavor.arch].append((state, flavor, count))
+    found = []
+    for (name, _), those in sorted(members.items()):
+        kernels = sorted({f.newest_safe for _, f, _ in those if f.newest_safe}, key=_order)
+        prober.learn([(state, flavor) for state, flavor, _ in those], kernels)
+        freed = {
+            kernel: sum(
+                count
+                for state, flavor, count in those
+                if _order(kernel) > _order(flavor.standing) and prober.safe(state, flavor, kernel)
+            )
+            for kernel in kernels
+        }
+        best = max(freed, key=lambda kernel: (freed[kernel], _order(kernel)), default=None)
+        if best is not None and freed[best]:
+            blocked = sum(count for _, _, count in those)
+            found.append(Freeing(flavor=name, nevra=best, hosts=freed[best], hosts_blocked=blocked))
+    return tuple(found)
 
 
 def _order(nevra: str) -> tuple[Evr, str]:

@@ -76,6 +76,8 @@ class FlavorDecided:
     ----------
     target, newest_safe
         NEVRAs; ``None`` as in the plan.
+    standing
+        NEVRA of the newest installed kernel.
     kernels
         NEVRAs of all kernels that could be asked for, newest first.
     safe
@@ -89,6 +91,7 @@ class FlavorDecided:
     verdict: Verdict
     target: str | None
     newest_safe: str | None
+    standing: str
     kernels: tuple[str, ...]
     safe: Mapping[str, bool]
     blocked: tuple[BlockedKmp, ...]
@@ -371,6 +374,7 @@ def _flavor(
         verdict=flavor.verdict,
         target=flavor.target.nevra if flavor.target is not None else None,
         newest_safe=flavor.newest_safe,
+        standing=flavor.current[0].nevra,
         kernels=tuple(newest_first),
         safe=safe,
         blocked=tuple(

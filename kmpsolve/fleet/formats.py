@@ -56,6 +56,7 @@ def as_json(audit: Audit) -> Iterator[str]:
         "verdicts": audit.verdicts,
         "blocking": _plain(audit.blocking),
         "newest_safe": _plain(audit.newest_safe),
+        "frees_most": _plain(audit.frees_most),
         "groups": _plain(audit.groups),
         "rebuilds": _plain(audit.rebuilds),
         "risks": _plain(audit.risks),

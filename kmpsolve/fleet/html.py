@@ -44,6 +44,11 @@ def render_html(audit: Audit) -> str:
                 "all" if one.hosts_safe == one.hosts_total else f"{one.hosts_safe:,} of {one.hosts_total:,}"
             )
             lead.append(f"kernel-{one.flavor}: {evr(one.nevra)} is the newest kernel safe for {whom} hosts.")
+    for freeing in audit.frees_most:
+        lead.append(
+            f"kernel-{freeing.flavor}: {evr(freeing.nevra)} frees {freeing.hosts:,} of "
+            f"{plural(freeing.hosts_blocked, 'blocked host')}."
+        )
     if audit.stale:
         lead.append(f"{plural(len(audit.stale), 'host')} with metadata that was not refreshed lately.")
     return render_page(

@@ -56,6 +56,9 @@ def audit_schema() -> dict[str, Any]:
                     )
                 ),
                 "newest_safe": newest,
+                "frees_most": _list(
+                    _object({"flavor": text, "nevra": text, "hosts": number, "hosts_blocked": number})
+                ),
                 "groups": _list(_object({"key": text, "verdicts": tally, "newest_safe": newest})),
                 "rebuilds": _list(
                     _object(

@@ -63,6 +63,9 @@ def _lines(audit: Audit, terminal: Terminal) -> Iterator[str]:
         yield "The newest kernel that is safe for all, or for most"
         for kernel in audit.newest_safe:
             yield from terminal.wrapped(f"  {kernel.flavor}  ", _newest(kernel), hang=4)
+    for freeing in audit.frees_most:
+        told = f"{freeing.nevra} frees {freeing.hosts:,} of {plural(freeing.hosts_blocked, 'blocked host')}"
+        yield from terminal.wrapped(f"  {freeing.flavor}  ", told, hang=4)
     if audit.groups:
         yield ""
         rows = [_group(group) for group in audit.groups]

@@ -172,12 +172,13 @@ class SymbolTable:
             need.kind != "exact-kernel" for need in self.needs(handle, capabilities - classes)
         )
 
-    def size(self, handle: int, needs: Set[int]) -> int:
-        """How many symbols a package needs of these, none of which is an exact kernel."""
-        if self.classes is None:
-            return len(needs)
-        classes = set(filter(self.is_class, needs))
-        return len(needs) - len(classes) + self.classes.count(handle, classes)
+    def sizes(self, handle: int, needs: Iterable[int]) -> Iterator[tuple[int, int]]:
+        """For each of these, none of which is an exact kernel, how many symbols a package needs of it."""
+        for capability in needs:
+            if self.classes is not None and capability in self.classes:
+                yield capability, self.classes.count(handle, (capability,))
+            else:
+                yield capability, 1
 
     def texts(self, capabilities: Iterable[int], start: str = "") -> Iterator[str]:
         """Those capabilities as text that start so, the ones in classes included."""
@@ -227,11 +228,20 @@ class Exports(Mapping[str, tuple[str, ...]]):
         Reads the integers, when they are needed first.
     table
         Understands them.
+    named
+        The ones that are looked up by name, where only some are.
     """
 
-    def __init__(self, capabilities: Callable[[], Iterable[int]], table: SymbolTable) -> None:
+    def __init__(
+        self,
+        capabilities: Callable[[], Iterable[int]],
+        table: SymbolTable,
+        *,
+        named: Set[int] | None = None,
+    ) -> None:
         self._read = capabilities
         self._table = table
+        self._named = named
 
     @cached_property
     def capabilities(self) -> frozenset[int]:
@@ -240,7 +250,7 @@ class Exports(Mapping[str, tuple[str, ...]]):
 
     @cached_property
     def _by_key(self) -> dict[str, tuple[str, ...]]:
-        return self._sorted(self.capabilities)
+        return self._sorted(self.capabilities if self._named is None else self.capabilities & self._named)
 
     @cached_property
     def _loose(self) -> dict[str, tuple[str, ...]]:

@@ -180,7 +180,9 @@ class _Slimming:
             flavor = name.partition(":")[0][5:]
             for _, capability in versions:
                 groups.setdefault((flavor, masks[capability]), []).append(capability)
-        members, names, number = [], [], {}
+        members: list[list[int]] = []
+        names: list[str] = []
+        number: dict[int, int] = {}
         for (kind, _), capabilities in sorted(groups.items()):
             for capability in capabilities:
                 number[capability] = len(members)

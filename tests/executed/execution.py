@@ -48,7 +48,7 @@ def disagreements(of: World, alter: Callable[[Planned], None] = lambda plan: Non
         before = rpmdb.read(sandbox)
         if plan["command"]:
             done = sandbox.run(non_interactive(plan["command"]))
-            if _locked_targets(plan, of):  # named all the same: the plan warns that zypper will refuse it
+            if _refused(plan, of):
                 unchanged = sandbox.installed() == sorted(package.nevra for package in before.installed)
                 return [] if done.code == _PROBLEM and unchanged else [f"zypper did not refuse: {done}"]
             if done.code:
@@ -76,15 +76,24 @@ def _lock(text: str) -> str:
     return f"type: package\nmatch_type: exact\ncase_sensitive: on\nsolvable_name: {name}\n{version}"
 
 
-def _locked_targets(plan: Mapping[str, Any], of: World) -> list[str]:
-    """Kernels to be installed that a lock holds."""
-    arriving = [noun.spec() for repository in of.repositories for noun in repository.packages]
+def _refused(plan: Planned, of: World) -> list[str]:
+    """Kernels that were named and that zypper refuses all the same: the plan warns of them.
+
+    These are locked ones; and retracted ones where a lock holds any version of their name, since zypper then
+    asks its solver for the capability and no longer for the package.
+    """
     targets = {said["target"]["nevra"] for said in plan["flavors"] if said["target"]}
-    installed = {noun.spec().nevra for noun in of.installed}
+    targets -= {noun.spec().nevra for noun in of.installed}
+    locked = {lock.partition(" == ")[0] for lock in of.locks}
     return [
         spec.nevra
-        for spec in arriving
-        if spec.nevra in targets - installed and {spec.name, f"{spec.name} == {spec.evr}"} & {*of.locks}
+        for offered in of.repositories
+        for spec in (noun.spec() for noun in offered.packages)
+        if spec.nevra in targets
+        and (
+            {spec.name, f"{spec.name} == {spec.evr}"} & {*of.locks}
+            or (spec.nevra in offered.retracted and spec.name in locked)
+        )
     ]
 
 

@@ -69,7 +69,14 @@ def _differences(testcase: Path) -> list[str]:
 
 
 def _is_clear(testcase: Path) -> bool:
-    """Whether the text tells packages apart: a KMP that may become built in has two copies of one NEVRA."""
+    """Whether there is one answer.
+
+    The text cannot tell the two copies apart that a KMP has which may become built in. And what plain
+    ``zypper up`` would do depends on libsolv's version: 0.7.39 replaces a kernel by its rebuild where 0.7.23
+    only adds a newer one. Nothing is decided by it.
+    """
+    if "job update all packages" in testcase.read_text():
+        return False
     projection = testcase.with_name("projection.repo.gz")
     if not projection.exists():
         return True

@@ -86,7 +86,7 @@ def inventory(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_answer_is_the_same_when_a_worker_is_killed(
     world: World, inventory: Path, tmp_path: Path
 ) -> None:
-    words = ("audit", inventory, *world.repo, "--group-by", "env", "--format", "json")
+    words: tuple[str | Path, ...] = ("audit", inventory, *world.repo, "--group-by", "env", "--format", "json")
     alone = run(*words)
     assert alone.returncode == 4
     with cluster(tmp_path, 3) as (address, workers), (tmp_path / "out.json").open("wb") as stream:

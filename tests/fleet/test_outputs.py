@@ -70,6 +70,19 @@ def test_the_newest_safe_kernel_is_safe_for_as_many_as_it_says(world: World, inv
     assert newest["hosts_total"] == 200
 
 
+def test_the_kernel_that_frees_most_frees_as_many_as_it_says(world: World, inventory: Path) -> None:
+    document = world.audit(inventory)
+    (freeing,) = document["frees_most"]
+    kernel = freeing["nevra"].removeprefix("kernel-default-").removesuffix(".x86_64")
+    asked = world.audit(inventory, "--kernel", kernel)
+    before = {one["host"] for one in document["results"] if one["verdict"] == "blocked"}
+    safe = {one["host"] for one in asked["results"] if one["verdict"] == "safe"}
+    standing = {one["host"]: asked["states"][one["state"]] for one in asked["results"]}
+    newer = {h for h in before & safe if standing[h]["flavors"][0]["target"]["repository"] is not None}
+    assert len(before) == freeing["hosts_blocked"]
+    assert 0 < freeing["hosts"] <= len(newer)
+
+
 def test_json_lines_and_csv_tell_the_same(world: World, inventory: Path) -> None:
     document = world.audit(inventory)
     lines = [
