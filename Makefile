@@ -10,6 +10,7 @@ REPORT := .cache/test
 ON_BOTH_BINDINGS := tests/scenarios/test_scenarios.py tests/property/test_oracle.py tests/unit/root tests/unit/cli
 
 include install.mk
+include bench.mk
 include story.mk
 
 .PHONY: help demo test deep check fixtures-accept demo-repos clean system-packages FORCE

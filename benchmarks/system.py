@@ -18,7 +18,7 @@ from tests.sandbox import Sandbox
 from tests.support import rpmbuild
 from tests.support.packages import PackageSpec
 
-__all__ = ["system"]
+__all__ = ["Sandbox", "entering", "system"]
 
 _JUST_DATABASE = ("--justdb", "--nodeps", "--force", "--noorder", "--nosignature", "--noscripts", "--quiet")
 
@@ -38,6 +38,11 @@ def system(shape: Shape) -> Iterator[Sandbox]:
         for alias in ("sle", "vendor"):
             sandbox.add_repository(alias, f"dir:{world / alias}", refresh=False)
         yield sandbox
+
+
+def entering(sandbox: Sandbox) -> list[str]:
+    """What comes before a command that is to run in the sandbox (as root)."""
+    return ["nsenter", "-t", str(sandbox.pid), "-m", "-p", "-r", "-w"]
 
 
 def _install(sandbox: Sandbox, packages: Path) -> None:

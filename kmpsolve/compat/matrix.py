@@ -137,6 +137,7 @@ class _Counts:
             if name.startswith(("ksym(", "kernel")) and not _USUAL.fullmatch(table.spell(capability))
         )
         self._closer = frozenset(c for c, name in names.items() if name in special)
+        self._looser = {build.package.handle: build.needs & self._closer for build in builds}
         ordinary = needs - self._closer
         masks = dict.fromkeys(ordinary, 0)
         for number, unit in enumerate(units):
@@ -169,7 +170,7 @@ class _Counts:
 
     def loose(self, build: KmpBuild, unit: KernelUnit, offered: set[tuple[str, str]]) -> int:
         """How many of the other symbols are missing, where fitting builds provide those that are offered."""
-        missing = (build.needs & self._closer) - unit.exports.capabilities
+        missing = self._looser[build.package.handle] - unit.exports.capabilities
         return sum(
             need.kind != "exact-kernel"
             and (need.key, need.value) not in offered

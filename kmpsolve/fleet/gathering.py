@@ -47,9 +47,10 @@ def gather(batches: Iterable[Batch]) -> Fleet:
     later one is damaged.
     """
     batches = list(batches)
-    counts = Counter(
-        (batch.sources[at].folder, batch.sources[at].name) for batch in batches for at in batch.at
-    )
+    counts: Counter[tuple[str, str]] = Counter()
+    for batch in batches:
+        for at, count in Counter(batch.at).items():
+            counts[batch.sources[at].folder, batch.sources[at].name] += count
     shards = {folder for (folder, _), count in counts.items() if count > 1}
     return _Gathering(counts, shards).joined(batches)
 

@@ -93,7 +93,7 @@ def _matched(pool: solv.Pool, text: str, devices: Modaliases, system: str) -> se
             return {pattern} if devices.matching(pattern) else None
         dependency = pool.parserpmrichdep(f"({text})") if " " in text else pool.Dep(text)
         providers = pool.whatprovides(dependency) if dependency is not None else ()
-        return set() if any(solvable.repo.name == system for solvable in providers) else None
+        return set() if any(s.repo is None or s.repo.name == system for s in providers) else None
     answers = [_matched(pool, operand, devices, system) for operand in operands]
     met = [answer for answer in answers if answer is not None]
     if operator in ("and", "with"):

@@ -63,8 +63,8 @@ class _Slimming:
         self.pool = universe.pool
         self.kernels = [kernel.package.handle for kernel in universe.kernels]
         self.builds = {build.package.handle: build for build in universe.kmps}
-        self.lists: dict[tuple[int, int], list[int]] = {}
         self.texts: dict[int, str] = {}
+        self.flavors: dict[int, str] = {}
 
     def spell(self, capability: int) -> str:
         text = self.texts.get(capability)
@@ -193,8 +193,14 @@ class _Slimming:
         return number, members, names
 
     def _flavors(self, needs: Iterable[int]) -> set[str]:
-        found = (_SYMBOL.fullmatch(self.spell(c)) for c in needs)
-        return {match["flavor"] for match in found if match}
+        return {flavor for c in needs if (flavor := self._flavor(c))}
+
+    def _flavor(self, capability: int) -> str:
+        known = self.flavors.get(capability)
+        if known is None:
+            match = _SYMBOL.fullmatch(self.spell(capability))
+            known = self.flavors[capability] = match["flavor"] if match else ""
+        return known
 
     def _mentioned_elsewhere(self, handles: Iterable[int], flavors: dict[int, set[str]]) -> set[str]:
         """Names of symbols and modules that are no business between kernels and KMPs alone."""

@@ -102,7 +102,7 @@ def test_testsolv_agrees_on_random_universes(family: str, recorder: Recorder) ->
         with contextlib.suppress(RequestError):
             plan_of(universe(family, number))
     clear = [testcase for testcase in recorder.solved if _is_clear(testcase)]
-    assert len(clear) > len(recorder.solved) / 2
+    assert len(clear) > 20
     assert [line for testcase in clear for line in _differences(testcase)] == []
 
 

@@ -28,7 +28,7 @@ from tests.support.worlds import World
 Check = Callable[[], bool]
 """Whether all is well; raising is not."""
 
-WORLDS = 12  # of each family
+WORLDS = 8  # of each family
 FOLDERS = ("tests/unit/compat", "tests/unit/planner")
 MORE = {
     "kmpsolve/compat/kabi.py": ("tests/unit/explain/test_kabi.py",),
@@ -40,6 +40,7 @@ MORE = {
     "kmpsolve/solver/trial.py": ("tests/unit/metadata_sources/test_trial.py",),
 }
 """Tests that only some modules have; they take longer."""
+_WITHOUT = tuple(word for plugin in ("cacheprovider", "xdist", "cov") for word in ("-p", f"no:{plugin}"))
 
 
 def checks(path: str) -> dict[str, Check]:
@@ -96,7 +97,7 @@ def _universe(of: World) -> bool:
 def _pytest(folder: str) -> bool:
     silence = io.StringIO()
     with contextlib.redirect_stdout(silence), contextlib.redirect_stderr(silence):
-        code = pytest.main(["-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:cov", folder])
+        code = pytest.main(["-q", "-x", "-W", "ignore", *_WITHOUT, folder])
     return code == pytest.ExitCode.OK
 
 

@@ -1,0 +1,76 @@
+"""Whose record counts, and what a host is called."""
+
+from __future__ import annotations
+
+import pytest
+
+from kmpsolve.fleet.gathering import gather
+from kmpsolve.fleet.reading import Block, Reader
+from kmpsolve.metadata.inventories import Place, host_of_file, sniff
+
+STATE = b'{"packages":["kernel-default-6.4.0-1.1.x86_64"]}'
+
+
+def line(host: str, collected: object = None) -> bytes:
+    moment = b"" if collected is None else b',"collected":%s' % str(collected).encode()
+    return b'{"schema_version":1,"host":"%s"%s,"state":%s}\n' % (host.encode(), moment, STATE)
+
+
+def hosts(*blocks: bytes) -> tuple[list[str], list[int | None]]:
+    place = Place(name="in", path=None, kind="stdin", host="stdin")
+    last = len(blocks) - 1
+    pieces = [Block(place, data, number == 0, number == last) for number, data in enumerate(blocks)]
+    fleet = gather([Reader(None, frozenset()).read(piece) for piece in pieces])
+    return fleet.hosts, [damage.line for damage in fleet.damaged]
+
+
+def test_line_numbers_go_on_over_pieces() -> None:
+    assert hosts(line("a") + b"bad\n", line("b") + b"\n" + b"bad\n", b"bad\n") == (["a", "b"], [2, 5, 6])
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "damaged"),
+    [(1, 2, []), (2, 1, []), (1, 1, [2]), (None, 1, [2]), (1, None, [2]), (None, None, [2])],
+)
+def test_only_a_newer_record_replaces_another(first: object, second: object, damaged: list[int]) -> None:
+    assert hosts(line("a", first) + line("a", second)) == (["a"], damaged)
+
+
+def test_a_replaced_record_gives_up_its_place() -> None:
+    assert hosts(line("a", 1) + line("b", 1) + line("a", 2) + line("c", 1) + line("a", 3)) == (
+        ["b", "c", "a"],
+        [],
+    )
+
+
+@pytest.mark.parametrize(
+    ("file", "host"),
+    [
+        ("web-1.txt", "web-1"),
+        ("web-1.example.com.json.gz", "web-1.example.com"),
+        ("a.jsonl.zst", "a"),
+        ("a.csv.xz", "a"),
+        ("a.txt.txt", "a.txt"),
+        ("web-1.gz", "web-1.gz"),
+        ("web-1", "web-1"),
+    ],
+)
+def test_what_a_file_calls_its_host(file: str, host: str) -> None:
+    assert host_of_file(file) == host
+
+
+@pytest.mark.parametrize(
+    ("head", "kind"),
+    [
+        (line("a"), "lines"),
+        (b"damaged\n" + line("a"), "lines"),
+        (b'{\n  "schema_version": 1,\n  "state": {}\n}\n', "document"),
+        (b'{"ansible_facts": {"packages": {}}}', "document"),
+        (b'[{"name": "a"}]', "document"),
+        (b"name,version,release\n", "csv"),
+        (b"kernel-default-6.4.0-1.1.x86_64\n", "listing"),
+        (b"\0" * 257 + b"ustar\0", "archive"),
+    ],
+)
+def test_kinds_are_told_by_content(head: bytes, kind: str) -> None:
+    assert sniff(head) == kind
