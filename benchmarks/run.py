@@ -148,7 +148,6 @@ def parts(sandbox: Sandbox, rounds: int) -> Iterator[Row]:
     """After all imports, in one process."""
     for name, part, target in (
         ("whole matrix, from .solv", "matrix-solv", 0.25),
-        ("whole matrix, from our cache", "matrix-cache", 0.015),
         ("all mismatches of one kernel, all KMPs", "mismatches", 0.1),
     ):
         yield Row(name=name, seconds=_part(sandbox, part), target=target)

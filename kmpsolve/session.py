@@ -11,10 +11,12 @@ from functools import partial
 from pathlib import Path
 
 from kmpsolve.cache.identity import name_of
+from kmpsolve.cache.place import folder
 from kmpsolve.config import Config, read_config
 from kmpsolve.errors import KmpsolveError, MetadataError, NoRepositoryError, RequestError
 from kmpsolve.machine.disk import SystemDisk
 from kmpsolve.machine.live import LiveMachine
+from kmpsolve.machine.told import ToldDisk
 from kmpsolve.metadata.content import Content, HostSettings
 from kmpsolve.metadata.locks import parse_locks
 from kmpsolve.metadata.root import System, read_root
@@ -32,6 +34,7 @@ __all__ = [
     "load",
     "load_repositories",
     "now",
+    "of_host",
     "openers",
     "plan",
     "policy_of_host",
@@ -111,7 +114,7 @@ def prepare(
     policy = _policy(system, request.machine)
     if settings is not None:
         policy = policy_of_host(policy, settings)
-        request = replace(request, running=request.running or settings.running)
+        request = of_host(request, settings)
     rules = config.kmp_rules
     universe = Universe(
         policy, lambda name: any(rule.rebuilt_on_host and fnmatchcase(name, rule.match) for rule in rules)
@@ -152,7 +155,7 @@ def load(sources: Sources, request: Request, config: Config, *, cached: bool = F
     skipped: list[SkippedInput] = []
     repositories = openers(sources, system, skipped)
     name = None
-    if cached and system is not None and given is None and sources.repositories is None:
+    if cached and folder() is not None and system is not None and not (given or sources.repositories):
         name = name_of(system, solver=solver_version())
         view = open_view(name) if name is not None else None
         if view is not None:
@@ -312,6 +315,12 @@ def _policy(system: System | None, machine: MachineView | None) -> Policy:
         locks=system.locks,
         devices=(lambda: machine.devices) if isinstance(machine, LiveMachine) else None,
     )
+
+
+def of_host(request: Request, settings: HostSettings) -> Request:
+    """A request on behalf of a host that an inventory tells of: what runs there, and what its disk holds."""
+    disk = ToldDisk(settings.unmanaged) if settings.unmanaged else request.disk
+    return replace(request, running=request.running or settings.running, disk=disk)
 
 
 def policy_of_host(policy: Policy, settings: HostSettings) -> Policy:

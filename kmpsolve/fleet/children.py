@@ -13,7 +13,7 @@ import pickle
 import selectors
 import signal
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -47,7 +47,7 @@ def cores() -> int:
 
 def in_children(
     tasks: Iterable[Task], work: Callable[[Task], Result], at_once: int
-) -> Iterator[tuple[int, Result | Died]]:
+) -> Generator[tuple[int, Result | Died], None, None]:
     """Yield each task's number and result, in the order in which they are ready.
 
     An error that `work` raises is raised here; children that still run are ended with the generator.

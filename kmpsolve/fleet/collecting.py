@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import socket
@@ -24,6 +25,7 @@ __all__ = ["collect"]
 
 _SECURE_BOOT = "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
 _KEY = re.compile(r"asymmetri (?P<name>.*): X509\.\S+ (?P<id>[0-9a-f]+) \[\]$")
+_MODULE_FILE = re.compile(r"\.ko(?:\.(?:gz|xz|zst))?$")
 _PRETTY = re.compile(r'^PRETTY_NAME="?([^"\n]+)', re.MULTILINE)
 _SKIPPED_FOLDERS = frozenset(("kernel", "build", "source", "vdso"))
 
@@ -199,8 +201,6 @@ def _given(source: str) -> list[Seen]:
 
 def _loose_modules(root: Root, installed: Iterable[Seen]) -> Iterator[LooseModule]:
     """Modules beside the kernels' own ones that no package owns, with what they need."""
-    from kmpsolve.modules.module import MODULE_FILE, read_module
-
     owned = {_one_spelling(file) for package in installed for file in package.module_files}
     for tree in dict.fromkeys(("/lib/modules", "/usr/lib/modules")):
         if tree != "/lib/modules" and root.path(tree) == root.path("/lib/modules"):
@@ -214,16 +214,23 @@ def _loose_modules(root: Root, installed: Iterable[Seen]) -> Iterator[LooseModul
                     inside = f"{tree}/{uname_r}/{folder}/{path.relative_to(top)}"
                     if (
                         path.is_symlink()
-                        or not MODULE_FILE.search(path.name)
+                        or not _MODULE_FILE.search(path.name)
                         or _one_spelling(inside) in owned
                     ):
                         continue
-                    try:
-                        needs: dict[str, str] | None = dict(sorted(read_module(path).versions.items()))
-                    except KmpsolveError:
-                        needs = None
-                    module = MODULE_FILE.sub("", path.name).replace("-", "_")
-                    yield LooseModule(module=module, path=inside, uname_r=uname_r, needs=needs)
+                    # What reads modules takes long to load, and few hosts have any.
+                    from kmpsolve.modules.module import read_module
+
+                    needs: dict[str, str] | None = None
+                    exports: dict[str, str] = {}
+                    with contextlib.suppress(KmpsolveError):
+                        read = read_module(path)
+                        needs = dict(sorted(read.versions.items()))
+                        exports = {name: one.crc for name, one in sorted(read.exports.items()) if one.crc}
+                    module = _MODULE_FILE.sub("", path.name).replace("-", "_")
+                    yield LooseModule(
+                        module=module, path=inside, uname_r=uname_r, needs=needs, exports=exports
+                    )
 
 
 def _one_spelling(path: str) -> str:

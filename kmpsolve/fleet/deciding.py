@@ -20,7 +20,7 @@ from kmpsolve.model.plan import FlavorPlan, Inputs, Plan, SkippedInput, Verdict
 from kmpsolve.planner import flavor_systems, plan
 from kmpsolve.planner.planning import safe_on
 from kmpsolve.request import Request
-from kmpsolve.session import Sources, load_repositories, openers, policy_of_host, prepare
+from kmpsolve.session import Sources, load_repositories, of_host, openers, policy_of_host, prepare
 from kmpsolve.solver.joining import relevant_names
 from kmpsolve.solver.listing import dump
 from kmpsolve.solver.universe import SYSTEM, Universe
@@ -219,7 +219,7 @@ class Bench:
         settings = content.settings
         assert settings is not None
         policy = policy_of_host(self.request.policy, settings)
-        request = replace(self.request, policy=policy, running=self.request.running or settings.running)
+        request = of_host(replace(self.request, policy=policy), settings)
         rules = request.kmp_rules
         universe = Universe(
             policy, lambda name: any(rule.rebuilt_on_host and fnmatchcase(name, rule.match) for rule in rules)

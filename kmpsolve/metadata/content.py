@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["UNKNOWN_ARCH", "Content", "HostSettings", "Patch", "Skipped", "symbol_digest"]
+__all__ = ["UNKNOWN_ARCH", "Content", "HostSettings", "Patch", "Skipped", "ToldModule", "symbol_digest"]
 
 UNKNOWN_ARCH = "unknown"
 """The architecture of a package in an inventory that tells none."""
@@ -46,6 +46,23 @@ class Patch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ToldModule:
+    """A module below /lib/modules that no package owns, as an inventory tells of it.
+
+    Parameters
+    ----------
+    needs, exports
+        Symbol -> CRC, lower-case hex without leading zeros; `needs` is ``None`` if it could not be read.
+    """
+
+    module: str
+    path: str
+    uname_r: str
+    needs: Mapping[str, str] | None
+    exports: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HostSettings:
     """What an inventory tells of its host besides packages; ``None`` where it does not.
 
@@ -61,6 +78,8 @@ class HostSettings:
         Lists of vendors that count as one, as in vendors.d.
     gaps
         What could not be read on the host, one sentence each.
+    unmanaged
+        Modules that no package owns.
     """
 
     running: str | None = None
@@ -70,6 +89,7 @@ class HostSettings:
     allow_vendor_change: bool = False
     vendors: tuple[tuple[str, ...], ...] = ()
     gaps: tuple[str, ...] = ()
+    unmanaged: tuple[ToldModule, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from kmpsolve.metadata.content import UNKNOWN_ARCH, Content, HostSettings
+from kmpsolve.metadata.content import UNKNOWN_ARCH, Content, HostSettings, ToldModule
 from kmpsolve.metadata.origin import Origin
 from kmpsolve.metadata.primaryxml import FOOT, HEAD, package_xml
 from kmpsolve.metadata.rpmdb import SYSTEM
@@ -89,14 +89,15 @@ class LooseModule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
     Parameters
     ----------
-    needs
-        Symbol -> CRC, lower-case hex without leading zeros; ``None`` if it could not be read.
+    needs, exports
+        Symbol -> CRC, lower-case hex without leading zeros; `needs` is ``None`` if it could not be read.
     """
 
     module: str
     path: str
     uname_r: str
     needs: dict[str, str] | None = None
+    exports: dict[str, str] = {}
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -327,6 +328,7 @@ def system_content(state: State, source: str) -> Content:
             allow_vendor_change=state.allow_vendor_change,
             vendors=state.vendors,
             gaps=state.gaps,
+            unmanaged=tuple(ToldModule(**msgspec.structs.asdict(one)) for one in state.unmanaged),
         ),
     )
 

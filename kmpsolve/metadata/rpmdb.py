@@ -162,7 +162,8 @@ def database_files(root: Root) -> list[Path]:
     """The files whose change tells that the installed packages may have changed; errors as `find_database`."""
     database = find_database(root)
     beside = (database.path.with_name(name) for name in _BACKENDS[database.path.name][1])
-    return [database.path, *(path for path in beside if path.exists())]
+    # Whoever reads a database with an empty log touches the log.
+    return [database.path, *(path for path in beside if path.exists() and path.stat().st_size)]
 
 
 def main_architecture(database: Database) -> str | None:

@@ -6,10 +6,10 @@ from typing import Any
 
 from kmpsolve.compat.judgement import open_needs
 from kmpsolve.model.nevra import Nevra
-from kmpsolve.model.package import KernelUnit
+from kmpsolve.model.package import KernelUnit, Package
 from kmpsolve.model.plan import Cause, WayOut
 from kmpsolve.planner.evaluation import Evaluation
-from kmpsolve.planner.system import FlavorSystem
+from kmpsolve.planner.system import FlavorSystem, Kmp
 
 HeldPatch = dict[str, Any]
 
@@ -105,16 +105,19 @@ def ways_out(
                 kmps=(name,),
             )
         )
+    locked = {kmp.name for kmp in system.kmps if any(map(system.universe.locked, _packages(kmp)))}
     for name in names:
-        ways.append(
-            WayOut(
-                kind="remove",
-                text=f"remove {name} if nothing needs it any more",
-                command=f"zypper remove {name}",
-                kmps=(name,),
-            )
-        )
+        if name in locked:
+            text = f"remove the lock on {name}, then {name} itself, if nothing needs it any more"
+            ways.append(WayOut(kind="remove", text=text, command=None, kmps=(name,)))
+        else:
+            text = f"remove {name} if nothing needs it any more"
+            ways.append(WayOut(kind="remove", text=text, command=f"zypper remove {name}", kmps=(name,)))
     return tuple(ways)
+
+
+def _packages(kmp: Kmp) -> list[Package]:
+    return [build.package for build in kmp.installed]
 
 
 def held_patches(

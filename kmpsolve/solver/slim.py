@@ -93,9 +93,10 @@ class _Slimming:
             if obsoletes := solvable.lookup_idarray(solv.SOLVABLE_OBSOLETES):
                 replacing.append((int(solvable.id), obsoletes))
         found: set[int] = set()
-        waiting = [*self.kernels, *self.builds, *self.universe.installed_handles]
+        installed = self.universe.installed_handles
+        waiting = [*self.kernels, *installed]
         for name, handles in by_name.items():
-            if name.startswith("kernel-") or any(h in self.universe.installed_handles for h in handles):
+            if name.startswith("kernel-") or not installed.isdisjoint(handles):
                 waiting += handles
         asked: set[int] = set()
         while waiting:
@@ -111,7 +112,27 @@ class _Slimming:
             for handle, obsoletes in replacing:
                 if handle not in found and any(self.spell(c).partition(" ")[0] in names for c in obsoletes):
                     waiting.append(handle)
+            waiting += self._helping(found)
+        self.builds = {handle: build for handle, build in self.builds.items() if handle in found}
         return found
+
+    def _helping(self, found: set[int]) -> list[int]:
+        """KMPs that may be added for a symbol that another one needs, or for a module."""
+        there = [build for handle, build in self.builds.items() if handle in found]
+        symbols = {self._symbol(c) for build in there for c in build.needs}
+        modules = {module for build in there for module in build.modules}
+        return [
+            handle
+            for handle, build in self.builds.items()
+            if handle not in found
+            and not (
+                symbols.isdisjoint(map(self._symbol, build.exports.capabilities))
+                and modules.isdisjoint(build.modules)
+            )
+        ]
+
+    def _symbol(self, capability: int) -> str:
+        return self.spell(capability).partition(" ")[0]
 
     def _met_by(self, handle: int, asked: set[int]) -> Iterator[int]:
         """Everything that may meet what a package wants; kernels and KMPs are there anyway."""

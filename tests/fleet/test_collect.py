@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import random
+import resource
 import subprocess
-import time
 from pathlib import Path
 
 from jsonschema import Draft202012Validator
@@ -145,13 +145,14 @@ def test_an_unprivileged_user_can_collect_and_it_is_quick(tmp_path: Path) -> Non
     before = sorted(p.stat().st_mtime_ns for p in root.rglob("*"))
     spent = []
     for _ in range(3):
-        start = time.perf_counter()
+        start = resource.getrusage(resource.RUSAGE_CHILDREN)
         done = run("collect", "--root", root)
-        spent.append(time.perf_counter() - start)
+        end = resource.getrusage(resource.RUSAGE_CHILDREN)
+        spent.append(end.ru_utime + end.ru_stime - start.ru_utime - start.ru_stime)
         assert done.returncode == 0, done.stderr
     assert sorted(p.stat().st_mtime_ns for p in root.rglob("*")) == before
-    # 300 ms are the aim on a quiet machine; two other tests may be at work here.
-    assert min(spent) < 1.5
+    # Seconds of work: 0.3 are the aim, and others may be busy beside this.
+    assert min(spent) < 0.6
     child = os.fork()
     if not child:
         os.setgid(65534)

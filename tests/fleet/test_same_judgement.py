@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 import kmpsolve
+from kmpsolve.fleet.collecting import collect
+from kmpsolve.session import Sources
 from tests.fleet import fleets
-from tests.fleet.conftest import make, run
+from tests.fleet.conftest import make
 from tests.support import rpmmd
 
 
@@ -49,9 +51,8 @@ def test_the_plan_on_the_inventory_is_the_plan_on_the_host(tmp_path: Path) -> No
     for number in range(25):
         system = rpmmd.write(tmp_path / f"host{number}", fleets.installed(chance, of.offer))
         line = tmp_path / f"host{number}.json"
-        done = run("collect", "--installed", system, *of.repo)
-        assert done.returncode == 0, done.stderr
-        line.write_bytes(done.stdout)
+        where = Sources(installed=str(system), repositories=tuple(repositories.items()))
+        line.write_text(collect(where, host=None, labels={}))
         there = kmpsolve.plan(installed=system, repositories=repositories)
         here = kmpsolve.plan(installed=line, repositories=repositories)
         verdicts.add(there.verdict)

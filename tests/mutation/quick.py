@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -24,11 +24,13 @@ from tests.support import fixture
 from tests.support.fixture import Scenario
 from tests.support.oracle import Answer, Reading, UndeterminedError, answers
 from tests.support.worlds import World
+from tests.unit.planner.test_competition import competition
 
 Check = Callable[[], bool]
 """Whether all is well; raising is not."""
 
-WORLDS = 8  # of each family
+WORLDS = 6  # of each family
+COMPETITIONS = 60
 FOLDERS = ("tests/unit/compat", "tests/unit/planner")
 MORE = {
     "kmpsolve/compat/kabi.py": ("tests/unit/explain/test_kabi.py",),
@@ -49,16 +51,22 @@ def checks(path: str) -> dict[str, Check]:
         f"fixture {name}": partial(_fixture, fixture.load(name)) for name in fixture.names()
     }
     _remember_answers()
-    for family in FAMILIES:
-        for number in range(WORLDS):
-            of = universe(family, number)
-            with contextlib.suppress(UndeterminedError):
-                answers_of(of)
-                found[f"universe {family} {number}"] = partial(_universe, of)
+    for name, of in _worlds():
+        with contextlib.suppress(UndeterminedError):
+            answers_of(of)
+            found[name] = partial(_universe, of)
     for folder in (*FOLDERS, *MORE.get(path, ())):
         if any(Path(folder).rglob("test_*.py")) or Path(folder).is_file():
             found[folder] = partial(_pytest, folder)
     return found
+
+
+def _worlds() -> Iterator[tuple[str, World]]:
+    for number in range(COMPETITIONS):
+        yield f"competition {number}", competition(number)
+    for family in FAMILIES:
+        for number in range(WORLDS):
+            yield f"universe {family} {number}", universe(family, number)
 
 
 def _fixture(scenario: Scenario) -> bool:

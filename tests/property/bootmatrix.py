@@ -79,6 +79,8 @@ def _states(kernel: Package, kernels: list[Package], system: System) -> set[str]
             may.add("new")
         else:
             may.add("installed" if kernel in kernels[-2:] else "purged-next")
+            if system.world.locks:  # what is locked may need what would go with the kernel
+                may.add("installed")
     return may
 
 

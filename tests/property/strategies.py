@@ -180,6 +180,8 @@ class _Maker:
                 build = replace(build, modules=self.changed_modules(modules, name, number >= installed))
                 if number < installed and any(build.krel == other.krel for other in made):
                     installed = number  # two builds for one kernel exclude each other
+                if number >= installed:  # zypper installs nothing with damaged requires
+                    build = replace(build, requires="")
                 made.append(self.keep(build, self.installed if number < installed else self.offered))
             self.names.append(made[0].spec().name)
 

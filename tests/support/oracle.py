@@ -485,6 +485,12 @@ class Judgement:
         self.reading = system.reading
         self.relax = relax
         self.unit = system.unit(kernel)
+        suffixes = {
+            p.name for p in system.installed if isinstance(p.noun, KernelExtra) and p.flavor == kernel.flavor
+        }
+        replaced = any(self.unit.obsoletes(old) for old in system.kernels(kernel.flavor))
+        if replaced and suffixes != {extra.name for extra in self.unit.extras}:
+            raise UndeterminedError("the kernel takes the place of one whose -extra stays")
         self.kmps = system.kmps(kernel.flavor)
         self.modules = {name: system.modules(builds) for name, builds in self.kmps.items()}
         self.broken = {name for name, builds in self.kmps.items() if system.is_broken(builds)}

@@ -1,0 +1,141 @@
+"""One rule at a time, on the smallest system that shows it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.property.acceptance import plan_of
+from tests.support.worlds import Kernel, Kmp, Noun, Repository, Tool, World
+
+OLD = Kernel(release="10.1", ksyms="a=1")
+NEW = Kernel(release="20.1", ksyms="a=2")
+ACME = Kmp(name="acme", krel="6.4.0-10", symbols="a=1", modules="acme.ko")
+BARE = Kmp(name="bare", krel="6.4.0-10", modules="bare.ko")
+"""Without symbol versions."""
+
+
+def plan(installed: list[Noun], offered: list[Noun], **asked: Any) -> dict[str, Any]:
+    return plan_of(
+        World(installed=installed, repositories=[Repository(alias="r", packages=offered)], **asked)
+    )
+
+
+def decided(answer: dict[str, Any], name: str = "acme-kmp-default") -> tuple[str, str | None]:
+    """Decision and chosen NEVRA of a KMP."""
+    (kmp,) = [kmp for flavor in answer["flavors"] for kmp in flavor["kmps"] if kmp["name"] == name]
+    return kmp["decision"], kmp["chosen"]
+
+
+def served(answer: dict[str, Any], uname_r: str, name: str = "acme-kmp-default") -> tuple[str | None, str]:
+    """Build and way of a KMP in the boot matrix."""
+    (row,) = [row for row in answer["flavors"][0]["boot_matrix"] if row["uname_r"] == uname_r]
+    return row["kmps"][name]["build"], row["kmps"][name]["via"]
+
+
+# -- what a kernel absorbs ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kmp", "before", "after", "decision"),
+    [
+        ("acme.ko", "loop.ko", "acme.ko loop.ko", "builtin"),
+        ("acme.ko", "", "acme.ko", "builtin"),
+        ("acme.ko", "acme.ko", "acme.ko", "blocked"),
+        ("acme.ko", "loop.ko", "loop.ko", "blocked"),
+        ("acme.ko acme_x.ko", "acme.ko", "acme.ko acme_x.ko", "builtin"),
+        ("acme.ko acme_x.ko", "loop.ko", "acme.ko", "blocked"),
+        ("", "loop.ko", "loop.ko", "blocked"),
+    ],
+)
+def test_builtin(kmp: str, before: str, after: str, decision: str) -> None:
+    answer = plan(
+        [
+            Kernel(release="10.1", ksyms="a=1", modules=before),
+            Kmp(name="acme", krel="6.4.0-10", symbols="a=1", modules=kmp),
+        ],
+        [Kernel(release="20.1", ksyms="a=2", modules=after)],
+    )
+    assert decided(answer) == (decision, None)
+    via = "builtin" if decision == "builtin" else "none"
+    assert served(answer, "6.4.0-20-default") == (None, via)
+
+
+@pytest.mark.parametrize("before", ["loop.ko", "acme.ko"])
+@pytest.mark.parametrize("bound", ["", " < 3", " = 1.0_k6.4.0_10-1"])
+def test_a_kernel_that_obsoletes_the_kmp_takes_its_place(before: str, bound: str) -> None:
+    """Even where the old kernel had the module as well, and the build would fit."""
+    obsoletes = f"acme-kmp-default{bound}"
+    answer = plan(
+        [Kernel(release="10.1", ksyms="a=1", modules=before), ACME],
+        [Kernel(release="20.1", ksyms="a=1", modules="acme.ko", obsoletes=obsoletes)],
+        kernel="6.4.0-20.1",
+    )
+    assert decided(answer) == ("builtin", None)
+    assert served(answer, "6.4.0-20-default") == (None, "builtin")
+    erased = [step["nevra"] for step in answer["transaction"] if step["action"] == "erase"]
+    assert erased == ["acme-kmp-default-1.0_k6.4.0_10-1.x86_64"]
+
+
+def test_what_the_kernel_obsoletes_is_not_fetched() -> None:
+    build = Kmp(name="acme", krel="6.4.0-20", version="2.0", symbols="a=2", modules="acme.ko")
+    absorbing = Kernel(release="20.1", ksyms="a=2", modules="acme.ko", obsoletes="acme-kmp-default")
+    assert decided(plan([OLD, ACME], [absorbing, build], kernel="6.4.0-20.1")) == ("builtin", None)
+    partly = Kernel(release="20.1", ksyms="a=2", modules="acme.ko", obsoletes="acme-kmp-default < 2")
+    answer = plan([OLD, ACME], [partly, build], kernel="6.4.0-20.1")
+    assert decided(answer) == ("fetch", "acme-kmp-default-2.0_k6.4.0_20-1.x86_64")
+
+
+# -- which build ----------------------------------------------------------------------------------------------
+
+
+def test_the_build_made_for_the_kernel_serves_it_whatever_its_version() -> None:
+    newer = Kmp(name="acme", krel="6.4.0-10", version="3.0", symbols="a=1", modules="acme.ko")
+    native = Kmp(name="acme", krel="6.4.0-20", version="2.0", symbols="a=1", modules="acme.ko")
+    answer = plan([OLD, newer, native], [Kernel(release="20.1", ksyms="a=1")])
+    assert decided(answer) == ("reuse", "acme-kmp-default-2.0_k6.4.0_20-1.x86_64")
+    assert served(answer, "6.4.0-20-default") == ("acme-kmp-default-2.0_k6.4.0_20-1.x86_64", "native")
+    assert served(answer, "6.4.0-10-default") == ("acme-kmp-default-3.0_k6.4.0_10-1.x86_64", "native")
+
+
+def test_of_builds_made_for_others_the_newest_serves() -> None:
+    one = Kmp(name="acme", krel="6.4.0-5", version="1.0", symbols="a=1", modules="acme.ko")
+    two = Kmp(name="acme", krel="6.4.0-10", version="2.0", symbols="a=1", modules="acme.ko")
+    answer = plan([OLD, one, two], [Kernel(release="20.1", ksyms="a=1")])
+    assert decided(answer) == ("reuse", "acme-kmp-default-2.0_k6.4.0_10-1.x86_64")
+    assert served(answer, "6.4.0-20-default") == ("acme-kmp-default-2.0_k6.4.0_10-1.x86_64", "weak-updates")
+
+
+def test_a_kmp_that_is_added_counts_in_the_boot_matrix() -> None:
+    build = Kmp(name="acme", krel="6.4.0-20", version="2.0", symbols="a=2 core=7", modules="acme.ko")
+    core = Kmp(name="acme-core", krel="6.4.0-20", symbols="a=2", exports="core=7", modules="core.ko")
+    answer = plan([OLD, ACME], [NEW, build, core])
+    assert decided(answer) == ("fetch", "acme-kmp-default-2.0_k6.4.0_20-1.x86_64")
+    assert {step["nevra"] for step in answer["transaction"]} == {
+        "acme-core-kmp-default-1.0_k6.4.0_20-1.x86_64",
+        "acme-kmp-default-2.0_k6.4.0_20-1.x86_64",
+        "kernel-default-6.4.0-20.1.x86_64",
+    }
+    assert served(answer, "6.4.0-20-default") == ("acme-kmp-default-2.0_k6.4.0_20-1.x86_64", "native")
+    assert served(answer, "6.4.0-10-default") == ("acme-kmp-default-1.0_k6.4.0_10-1.x86_64", "native")
+
+
+# -- without symbol versions ----------------------------------------------------------------------------------
+
+
+def test_headers_make_nobody_rebuild_who_does_not() -> None:
+    headers: list[Noun] = [
+        Tool(name="kernel-default-devel", version="6.4.0", release="10.1"),
+        Tool(name="kernel-default-devel", version="6.4.0", release="20.1"),
+    ]
+    answer = plan([OLD, BARE, headers[0]], [NEW, headers[1]])
+    assert decided(answer, "bare-kmp-default") == ("unverified", "bare-kmp-default-1.0_k6.4.0_10-1.x86_64")
+
+
+def test_without_symbol_versions_the_newest_or_the_native_build_may_serve() -> None:
+    other = Kmp(name="bare", krel="6.4.0-5", version="2.0", modules="bare.ko")
+    answer = plan([OLD, BARE, other], [NEW])
+    name = "bare-kmp-default"
+    assert served(answer, "6.4.0-20-default", name) == ("bare-kmp-default-2.0_k6.4.0_5-1.x86_64", "unknown")
+    assert served(answer, "6.4.0-10-default", name) == ("bare-kmp-default-1.0_k6.4.0_10-1.x86_64", "unknown")
