@@ -177,6 +177,8 @@ class FlavorSystem:
         return tuple(sorted(units, key=lambda unit: (unit.nevra.evr, str(unit.nevra))))
 
     def _unit_of_candidate(self, main: KernelPackage) -> KernelUnit:
+        # What a lock holds goes along only where the lock holds the whole unit.
+        barred = (None, "lock") if main.package.barred == "lock" else (None,)
         chosen: dict[str, KernelPackage] = {}
         for kernel in sorted(
             self._available,
@@ -186,11 +188,7 @@ class FlavorSystem:
                 k.package.repository or "",
             ),
         ):
-            if (
-                kernel.part in chosen
-                or kernel.part in ("", main.part)
-                or kernel.package.barred not in (None, "lock")
-            ):
+            if kernel.part in chosen or kernel.part in ("", main.part) or kernel.package.barred not in barred:
                 continue
             if kernel.package.nevra.arch != main.package.nevra.arch:
                 continue

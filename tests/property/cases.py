@@ -216,6 +216,51 @@ CASES: dict[str, tuple[World, str]] = {
         ),
         "safe 20.1 |  | newest-safe 30.1",
     ),
+    "a locked kernel is no candidate": (
+        made([kernel(1)], [kernel(2), kernel(3)], locks=["kernel-default == 6.4.0-30.1"]),
+        "safe 20.1 |  | newest-safe 20.1",
+    ),
+    "unless it is the one that is named": (
+        made(
+            [kernel(1)],
+            [kernel(2), kernel(3)],
+            locks=["kernel-default == 6.4.0-30.1"],
+            kernel="6.4.0-30.1",
+        ),
+        "safe 30.1 |  | newest-safe 20.1",
+    ),
+    "latest ignores locks": (
+        made([kernel(1)], [kernel(2), kernel(3)], locks=["kernel-default == 6.4.0-30.1"], kernel="latest"),
+        "safe 30.1 |  | newest-safe 20.1",
+    ),
+    "a locked build is no candidate": (
+        made(
+            [kernel(1), acme()],
+            [kernel(2, "a=2"), acme("3.0", "a=2"), acme("2.0", "a=2")],
+            locks=["acme-kmp-default == 3.0_k6.4.0_10-1"],
+        ),
+        "safe 20.1 | acme fetch 2.0 | newest-safe 20.1",
+    ),
+    "a locked companion does not go along": (
+        made(
+            [kernel(1), acme(), Tool(name="tools", requires="acme-kmp = 1.0")],
+            [
+                kernel(2, "a=2"),
+                acme("2.0", "a=2"),
+                Tool(name="tools", version="2.0", requires="acme-kmp = 2.0"),
+            ],
+            locks=["tools"],
+        ),
+        "blocked 20.1 | acme blocked | newest-safe 10.1",
+    ),
+    "a locked -extra does not belong to the target": (
+        made(
+            [kernel(1), KernelExtra(release="10.1", ksyms="x=1"), acme(symbols="x=1")],
+            [kernel(2), KernelExtra(release="20.1", ksyms="x=1")],
+            locks=["kernel-default-extra == 6.4.0-20.1"],
+        ),
+        "blocked 20.1 | acme blocked | newest-safe 10.1",
+    ),
     "a repository of higher priority that has the newest installed kernel hides newer ones": (
         World(
             installed=[kernel(1)],

@@ -142,11 +142,14 @@ class _Maker:
                 place = self.installed if kernel in self.installed else self.offered
                 if place is self.offered and dice.one_in(6):
                     continue
-                crc = dice.pick(CRCS[:2])
-                self.keep(
-                    KernelExtra(release=kernel.release, flavor=flavor, ksyms=f"x={crc}", modules="x.ko"),
-                    place,
+                extra = KernelExtra(
+                    release=kernel.release,
+                    flavor=flavor,
+                    ksyms=f"x={dice.pick(CRCS[:2])}",
+                    modules="x.ko",
+                    obsoletes=kernel.obsoletes.replace(f"kernel-{flavor} ", f"kernel-{flavor}-extra "),
                 )
+                self.keep(extra, place)
 
     def rebuild(self, kernel: Kernel, made: list[Kernel]) -> None:
         """Offer the same kernel release once more, as kernels are: in place of the one before."""

@@ -655,7 +655,9 @@ class Judgement:
         arriving = self.arriving(outcome)
         builds = [build for builds in self.kmps.values() for build in builds]
         leaving = {
-            kernel for kernel in self.system.kernels(self.unit.kernel.flavor) if self.unit.obsoletes(kernel)
+            package
+            for package in self.system.installed
+            if isinstance(package.noun, Kernel | KernelExtra) and self.unit.obsoletes(package)
         }
         leaving |= {
             build

@@ -98,6 +98,7 @@ class KernelExtra:
     suffix: str = "extra"
     ksyms: str = ""
     modules: str = ""
+    obsoletes: str = ""
     vendor: str = SUSE
     arch: str = "x86_64"
 
@@ -119,6 +120,7 @@ class KernelExtra:
             vendor=self.vendor,
             provides=provides,
             requires=(f"kernel-{self.flavor} = {self.version}-{self.release}",),
+            obsoletes=dependencies(self.obsoletes),
         )
 
 

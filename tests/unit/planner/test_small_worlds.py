@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -78,6 +79,27 @@ def test_a_kernel_that_obsoletes_the_kmp_takes_its_place(before: str, bound: str
     assert erased == ["acme-kmp-default-1.0_k6.4.0_10-1.x86_64"]
 
 
+@pytest.mark.parametrize(("before", "via"), [("loop.ko", "builtin"), ("acme.ko", "none")])
+def test_a_fallback_kernel_that_has_the_modules_itself(before: str, via: str) -> None:
+    """It serves with them, unless the KMP is there to replace just these."""
+    first = Kernel(release="10.1", ksyms="a=1", modules=before)
+    fallback = Kernel(release="15.1", ksyms="a=9", modules="acme.ko")
+    answer = plan([first, fallback, ACME], [Kernel(release="20.1", ksyms="a=1")])
+    assert served(answer, "6.4.0-15-default") == (None, via)
+    assert served(answer, "6.4.0-20-default")[1] == "weak-updates"
+
+
+def test_a_kmp_of_unknown_modules_is_never_built_in() -> None:
+    """Not even where the kernel obsoletes it: nobody can tell that the kernel has what it had."""
+    unknown = Kmp(name="acme", krel="6.4.0-10", symbols="a=1")
+    answer = plan(
+        [OLD, unknown],
+        [Kernel(release="20.1", ksyms="a=2", modules="acme.ko", obsoletes="acme-kmp-default")],
+        kernel="6.4.0-20.1",
+    )
+    assert decided(answer) == ("blocked", None)
+
+
 def test_what_the_kernel_obsoletes_is_not_fetched() -> None:
     build = Kmp(name="acme", krel="6.4.0-20", version="2.0", symbols="a=2", modules="acme.ko")
     absorbing = Kernel(release="20.1", ksyms="a=2", modules="acme.ko", obsoletes="acme-kmp-default")
@@ -119,6 +141,21 @@ def test_a_kmp_that_is_added_counts_in_the_boot_matrix() -> None:
     }
     assert served(answer, "6.4.0-20-default") == ("acme-kmp-default-2.0_k6.4.0_20-1.x86_64", "native")
     assert served(answer, "6.4.0-10-default") == ("acme-kmp-default-1.0_k6.4.0_10-1.x86_64", "native")
+
+
+def test_a_fallback_kernel_may_need_a_kmp_that_is_added() -> None:
+    """The build that came for the new kernel fits the old one as well, together with what came along."""
+    first = Kernel(release="10.1", ksyms="a=1 b=1")
+    build = Kmp(name="acme", krel="6.4.0-20", version="2.0", symbols="b=1 core=7", modules="acme.ko")
+    core = Kmp(name="acme-core", krel="6.4.0-20", symbols="b=1", exports="core=7", modules="core.ko")
+    old = Kmp(name="acme", krel="6.4.0-10", symbols="a=1", modules="acme.ko", multiversion=False)
+    answer = plan(
+        [first, old], [Kernel(release="20.1", ksyms="a=2 b=1"), replace(build, multiversion=False), core]
+    )
+    assert decided(answer) == ("fetch", "acme-kmp-default-2.0_k6.4.0_20-1.x86_64")
+    chosen = "acme-kmp-default-2.0_k6.4.0_20-1.x86_64"
+    assert served(answer, "6.4.0-20-default") == (chosen, "native")
+    assert served(answer, "6.4.0-10-default") == (chosen, "weak-updates")
 
 
 # -- without symbol versions ----------------------------------------------------------------------------------

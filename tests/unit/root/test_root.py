@@ -16,6 +16,7 @@ from kmpsolve.metadata.content import Content
 from kmpsolve.metadata.root import Repository, System, read_root
 from tests.sandbox import Sandbox
 from tests.support import repository, rpmbuild
+from tests.support.coverage import unmeasured
 from tests.support.packages import PackageSpec
 from tests.support.repository import PatchSpec
 
@@ -242,7 +243,7 @@ def test_what_may_not_be_read_is_said_and_not_guessed(tmp_path: Path, closed: st
     command = [sys.executable, "-c", code, str(root)]
     if os.getuid() == 0:
         command = ["setpriv", "--reuid=65534", "--clear-groups", *command]
-    environment = {**os.environ, "PYTHONPATH": CHECKOUT, "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = unmeasured(PYTHONPATH=CHECKOUT, PYTHONDONTWRITEBYTECODE="1")
     ended = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     (root / closed).chmod(0o755)
     assert ended.stderr == ""
