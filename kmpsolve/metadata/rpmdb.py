@@ -348,6 +348,9 @@ class _Writer:
         found = {kind: self._entries(header, kind[:-1].upper()) for kind in _KINDS}
         requires = found.pop("requires")
         result = {kind: [line for _, line in lines] for kind, lines in found.items()}
+        # What the package provides itself is not in metadata either (createrepo_c leaves it out).
+        own = set(result["provides"]) if requires else set()
+        requires = [(sense, line) for sense, line in requires if line not in own]
         # rpm before 4.12 had no weak dependencies but these spellings of them.
         result["requires"] = [line for sense, line in requires if not sense & _MISSING_OK]
         result["recommends"] += [line for sense, line in requires if sense & _MISSING_OK]

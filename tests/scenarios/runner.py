@@ -54,11 +54,23 @@ def ask(scenario: Scenario, source: str, work: Path, *words: str) -> Answer:
     arguments = [verb, *rest, "--installed", str(_packages(source, scenario.installed))]
     # Patches are metadata's, and zypp reads a repository's priority from a .repo file: both need rpm-md.
     if _needs_root(scenario):
-        arguments += ["--root", str(make_root(scenario, work / "root"))]
+        arguments += ["--root", str(make_root(scenario, work / "root", work))]
     else:
         for entry in scenario.repositories:
             kind = "rpm-md" if entry.patches else source
             arguments += ["--repo", f"{entry.alias}={_repository(entry, kind, work)}"]
+    return _kmpsolve([*arguments, *_asked(scenario, verb, work)])
+
+
+def ask_root(scenario: Scenario, root: Path, work: Path) -> Answer:
+    """Ask for the plan of a root that has the packages of `scenario`, and here gets its configuration."""
+    make_root(scenario, root, work)
+    return _kmpsolve(["plan", "--format", "json", "--root", str(root), *_asked(scenario, "plan", work)])
+
+
+def _asked(scenario: Scenario, verb: str, work: Path) -> list[str]:
+    """Return the options of the scenario's request."""
+    arguments: list[str] = []
     request = scenario.request
     for option, value in (
         ("--kernel", request.kernel if verb in ("plan", "explain") else None),
@@ -73,7 +85,7 @@ def ask(scenario: Scenario, source: str, work: Path, *words: str) -> Answer:
         configuration = work / "kmpsolve.toml"
         configuration.write_text(request.configuration, encoding="utf-8")
         arguments += ["--config", str(configuration)]
-    return _kmpsolve(arguments)
+    return arguments
 
 
 def _kmpsolve(arguments: list[str]) -> Answer:
@@ -112,13 +124,15 @@ def _repository(entry: Repository, source: str, work: Path) -> Path:
     return broken
 
 
-def make_root(scenario: Scenario, root: Path) -> Path:
+def make_root(scenario: Scenario, root: Path, work: Path) -> Path:
     """Make the root folder: zypp's configuration and one .repo file for each repository."""
     system = scenario.system or System()
     zypp = root / "etc" / "zypp"
     for name in ("repos.d", "vendors.d"):
-        (zypp / name).mkdir(parents=True)
-    settings = {"multiversion": "provides:multiversion(kernel)", **system.zypp_conf}
+        (zypp / name).mkdir(parents=True, exist_ok=True)
+    # The values that hold where no root is read at all.
+    kept = {"multiversion.kernels": "latest,latest-1,running"}
+    settings = {"multiversion": "provides:multiversion(kernel)", **kept, **system.zypp_conf}
     lines = ["[main]", *(f"{key} = {value}" for key, value in settings.items())]
     (zypp / "zypp.conf").write_text("\n".join(lines) + "\n", encoding="utf-8")
     locks = []
@@ -131,7 +145,7 @@ def make_root(scenario: Scenario, root: Path) -> Path:
         text = f"[main]\nvendors = {','.join(names)}\n"
         (zypp / "vendors.d" / f"{number}.conf").write_text(text, encoding="utf-8")
     for entry in scenario.repositories:
-        folder = _repository(entry, "rpm-md", root.parent)
+        folder = _repository(entry, "rpm-md", work)
         text = (
             f"[{entry.alias}]\nname={entry.alias}\nenabled=1\nautorefresh=0\ngpgcheck=0\n"
             f"baseurl=dir:{folder}\ntype=rpm-md\npriority={entry.priority}\n"
