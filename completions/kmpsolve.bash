@@ -148,7 +148,7 @@ _kmpsolve() {
     case $verb in
         '') COMPREPLY=($(compgen -W 'plan check explain matrix diff verify suggest apply guard collect audit doctor --help --version' -- "$word")) ;;
         plan)
-            if [[ $word == -* ]]; then COMPREPLY=($(compgen -W '--root --installed --repo --releasever --flavor --running --config --kernel --schema --format --output --color --strict --verbose --quiet --help' -- "$word"))
+            if [[ $word == -* ]]; then COMPREPLY=($(compgen -W '--root --installed --repo --releasever --flavor --running --config --kernel --dup --schema --format --output --color --strict --verbose --quiet --help' -- "$word"))
             else :; fi ;;
         check)
             if [[ $word == -* ]]; then COMPREPLY=($(compgen -W '--kernel --against --certificates --keys --require-signed --root --installed --repo --releasever --flavor --running --config --format --output --color --strict --verbose --quiet --help' -- "$word"))

@@ -36,6 +36,7 @@ complete -c kmpsolve -n '__fish_seen_subcommand_from plan' -l flavor -r -a '(_km
 complete -c kmpsolve -n '__fish_seen_subcommand_from plan' -l running -r -a '(_kmpsolve_unames)' -d 'the kernel that runs'
 complete -c kmpsolve -n '__fish_seen_subcommand_from plan' -l config -r -F -d 'a configuration file to read after the system\'s'
 complete -c kmpsolve -n '__fish_seen_subcommand_from plan' -l kernel -r -a '(_kmpsolve_kernels)' -d 'latest, newest-safe, VERSION-RELEASE or UNAME-R (default: what zypper up would pick)'
+complete -c kmpsolve -n '__fish_seen_subcommand_from plan' -l dup -d 'judge what zypper dist-upgrade would do; with --releasever: a migration to that release'
 complete -c kmpsolve -n '__fish_seen_subcommand_from plan' -l schema -d 'print the JSON schema of --format json and stop'
 complete -c kmpsolve -n '__fish_seen_subcommand_from plan' -l format -r -a 'text json html dot' -d 'default: text'
 complete -c kmpsolve -n '__fish_seen_subcommand_from plan' -s o -l output -r -F -d 'write the result there instead of to stdout'

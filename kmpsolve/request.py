@@ -65,6 +65,8 @@ class Policy:
         Maps a vendor to its class; zypp exchanges packages within one class only.
     allow_vendor_change
         zypp.conf's ``solver.allowVendorChange``.
+    dup_allow_vendor_change
+        zypp.conf's ``solver.dupAllowVendorChange``, for a dist-upgrade.
     locks
         What /etc/zypp/locks holds.
     devices
@@ -75,6 +77,7 @@ class Policy:
     keep: str = "latest,latest-1,running"
     vendor_class: Callable[[str], str] = str.casefold
     allow_vendor_change: bool = False
+    dup_allow_vendor_change: bool = False
     locks: tuple[LockRule, ...] = ()
     devices: Callable[[], Modaliases] | None = None
 

@@ -312,6 +312,7 @@ def _policy(system: System | None, machine: MachineView | None) -> Policy:
         keep=system.keep,
         vendor_class=system.vendors.canonical,
         allow_vendor_change=system.allow_vendor_change,
+        dup_allow_vendor_change=system.conf.dup_allow_vendor_change,
         locks=system.locks,
         devices=(lambda: machine.devices) if isinstance(machine, LiveMachine) else None,
     )

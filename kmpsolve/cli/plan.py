@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 from typing import TYPE_CHECKING
 
 from kmpsolve.cli.options import (
@@ -15,6 +16,7 @@ from kmpsolve.cli.options import (
     sources,
     write_result,
 )
+from kmpsolve.errors import UsageError
 from kmpsolve.report.progress import Progress
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "examples:\n"
         "  kmpsolve plan\n"
+        "  kmpsolve plan --dup --releasever 15.7\n"
         "  kmpsolve plan --kernel newest-safe --format html -o plan.html\n"
         "  kmpsolve plan --installed host.json --repo updates=/srv/mirror/updates --format json\n"
     )
@@ -38,6 +41,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--kernel",
         metavar="V",
         help="latest, newest-safe, VERSION-RELEASE or UNAME-R (default: what zypper up would pick)",
+    )
+    parser.add_argument(
+        "--dup",
+        action="store_true",
+        help="judge what zypper dist-upgrade would do; with --releasever: a migration to that release",
     )
     parser.add_argument(
         "--schema", action="store_true", help="print the JSON schema of --format json and stop"
@@ -52,16 +60,27 @@ def run(options: argparse.Namespace) -> int:
 
         write_result(json.dumps(Plan.schema(), indent=2) + "\n", options)
         return 0
-    from kmpsolve.planner import plan
+    if options.dup and options.kernel is not None:
+        raise UsageError(
+            "a dist-upgrade takes the kernel that the repositories have",
+            reference="kernel-of-dup",
+            where="--dup --kernel",
+            hint="give one of the two",
+        )
+    from kmpsolve.planner import plan, plan_dist_upgrade
     from kmpsolve.session import load
 
     where = sources(options)
     with Progress(options.quiet) as progress:
         progress.step("reading the system and its repositories")
         asked = request(options, where, options.kernel)
-        loaded = load(where, asked, configuration(options, where), cached=True)
+        loaded = load(where, asked, configuration(options, where), cached=not options.dup)
         progress.step("holding every KMP against the kernels")
-        result = plan(loaded.universe, loaded.request, loaded.inputs)
+        if options.dup:
+            command = _dist_upgrade(options.releasever)
+            result = plan_dist_upgrade(loaded.universe, loaded.request, loaded.inputs, command)
+        else:
+            result = plan(loaded.universe, loaded.request, loaded.inputs)
         text = _rendered(result, loaded, options)
     write_result(text, options)
     if loaded.keep is not None:
@@ -70,6 +89,11 @@ def run(options: argparse.Namespace) -> int:
         afterwards(loaded.keep)
     code = EXIT_CODES[result.verdict]
     return 4 if options.strict and code == 110 else code
+
+
+def _dist_upgrade(releasever: str | None) -> str:
+    words = ["zypper", *(["--releasever", releasever] if releasever else []), "dist-upgrade"]
+    return shlex.join(words)
 
 
 def _rendered(result: Plan, loaded: Loaded, options: argparse.Namespace) -> str:

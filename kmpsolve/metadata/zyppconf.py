@@ -50,7 +50,7 @@ class ZyppConf:
     multiversion: tuple[str, ...] = DEFAULT_MULTIVERSION
     keep: str = DEFAULT_KEEP
     allow_vendor_change: bool = False
-    dup_allow_vendor_change: bool = False
+    dup_allow_vendor_change: bool = True
     arch: str | None = None
     solv_folder: str = "/var/cache/zypp/solv"
     raw_folder: str = "/var/cache/zypp/raw"
@@ -96,7 +96,7 @@ def read_zypp_conf(root: Root) -> ZyppConf:
         multiversion=tuple(dict.fromkeys(multiversion)),
         keep=values.get("multiversion.kernels", "") if files else DEFAULT_KEEP,
         allow_vendor_change=allow,
-        dup_allow_vendor_change=is_true(values.get("solver.dupAllowVendorChange", ""), False),
+        dup_allow_vendor_change=is_true(values.get("solver.dupAllowVendorChange", ""), True),
         arch=values.get("arch") or None,
         solv_folder=folder("solvfilesdir", f"{cache}/solv"),
         raw_folder=folder("metadatadir", f"{cache}/raw"),

@@ -42,7 +42,8 @@ from kmpsolve.model.plan import (
 from kmpsolve.planner.boot import boot_matrix, fallback_losses
 from kmpsolve.planner.options import absorbs, overrides
 from kmpsolve.planner.planning import plan
-from kmpsolve.planner.system import FlavorSystem, Kmp, obsoleted_by
+from kmpsolve.planner.system import FlavorSystem, Kmp, join_units, obsoleted_by
+from kmpsolve.planner.takeover import takeover
 from kmpsolve.request import Request
 from kmpsolve.solver.universe import Universe
 
@@ -74,22 +75,28 @@ class Transition:
     dismissed: frozenset[str] = frozenset()
 
 
-def judge_transaction(universe: Universe, request: Request, inputs: Inputs, transition: Transition) -> Plan:
-    """Judge a transaction; the plan has a flavor for each whose kernels or KMPs it touches.
+def judge_transaction(
+    universe: Universe,
+    request: Request,
+    inputs: Inputs,
+    transition: Transition,
+    flavors: Sequence[str] | None = None,
+) -> Plan:
+    """Judge a transaction for `flavors`, by default for each whose kernels or KMPs it touches.
 
     A repository that could not be read matters for the ways out only. The plan's `transaction` is the one
     that was judged, and empty if it is blocked; the ways out say what to do instead.
     """
-    flavors = [
+    judged = [
         _Judge(universe, request, transition, flavor).judge(inputs)
-        for flavor in _touched(universe, transition)
+        for flavor in (_touched(universe, transition) if flavors is None else flavors)
     ]
-    verdict = worst(flavor.verdict for flavor in flavors)
+    verdict = worst(flavor.verdict for flavor in judged)
     return Plan(
         verdict=verdict,
         complete=not inputs.skipped,
         inputs=inputs,
-        flavors=tuple(flavors),
+        flavors=tuple(judged),
         transaction=() if verdict == "blocked" else transition.steps,
         command=None,
     )
@@ -145,8 +152,9 @@ class _Judge:
             return package.handle in arrived or (package.installed and package.handle not in gone)
 
         kernels = [k for k in universe.kernels if k.flavor == flavor and there(k.package)]
-        self.units = self.system.join(kernels)
+        self.units = join_units(universe, kernels)
         self.next = self.units[-1] if self.units else None
+        self.takeover = takeover(universe, there) if self.next is None else None
         dedicated = [b for b in universe.kmps if b.flavor in (flavor, "")]
         self.before = [b for b in dedicated if b.package.installed]
         self.after = [b for b in dedicated if there(b.package)]
@@ -260,7 +268,7 @@ class _Judge:
         warnings.update(self._livepatches())
         verdict = worst(verdicts)
         newest_safe, ways = self._ways_out(inputs, blocked) if verdict == "blocked" else (None, ())
-        unit = self.next
+        unit = self.takeover.unit if self.takeover is not None else self.next
         return FlavorPlan(
             flavor=self.system.flavor,
             arch=self.system.arch,
@@ -358,7 +366,11 @@ class _Judge:
             if any(b.rebuilds_on_host for b in subject.after) and self._headers_there():
                 return "rebuild-on-host"
             return "unverified"
-        return "builtin" if self._another_flavor_serves(kmp) else "blocked"
+        if self.takeover is None:
+            return "blocked"
+        if build := self.takeover.build_for(kmp):
+            return "reuse" if build.package.installed else "fetch"
+        return "builtin" if self.takeover.ships(kmp) else "blocked"
 
     def _goes(self, build: KmpBuild) -> bool:
         return build.package.handle in self.moved
@@ -376,21 +388,6 @@ class _Judge:
             )
             for package in self.universe.called(name)
         )
-
-    def _another_flavor_serves(self, kmp: Kmp) -> bool:
-        """Whether the flavor ends here and another one takes over, with every module of the KMP."""
-        if self.next is not None or not kmp.modules:
-            return False
-        arrived = {package.handle for package in self.transition.arrived}
-        there: set[str] = set()
-        for kernel in self.universe.kernels:
-            if kernel.package.handle in arrived and kernel.part in ("", "base"):
-                unit = self.universe.unit(kernel, ())
-                builds = [b for b in self.universe.kmps if b.package.handle in arrived]
-                fit = judge([b for b in builds if b.flavor == kernel.flavor], unit, self.universe.table)
-                there |= unit.modules.keys()
-                there |= {m for b in builds if fit.fits(b) for m in b.modules}
-        return kmp.modules.keys() <= there
 
     def _modules_lost(self, subject: _Subject) -> tuple[str, ...]:
         """Modules that a KMP gave where it was used and that the next kernel gets from nobody."""
@@ -445,6 +442,8 @@ class _Judge:
         kmp = subject.kmp
         decision = "blocked" if lost else self._decision(subject)
         build = next((b for b in subject.after if str(b.nevra) == subject.use.build), None)
+        if self.takeover is not None:
+            build = self.takeover.build_for(kmp)
         chosen = build if decision != "blocked" else None
         best: KmpBuild | None = build
         missing: tuple[Mismatch, ...] = ()
@@ -526,6 +525,8 @@ class _Judge:
         kmp, unit = subject.kmp, self.next
         if unit is None:
             text = f"no kernel-{self.system.flavor} would be left, and {kmp.name} is built for no other"
+            if self.takeover is not None:
+                text = f"{self.takeover.unit.nevra} takes over, and nothing for it does what {kmp.name} does"
             return (Cause("missing", text, (f"kernel-{self.system.flavor}",)),)
         if lost:
             text = f"nothing that would be installed offers {', '.join(lost)} on {unit.nevra}"

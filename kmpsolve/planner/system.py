@@ -124,7 +124,7 @@ class FlavorSystem:
         self.request = request
         self.flavor = flavor
         kernels = [kernel for kernel in universe.kernels if kernel.flavor == flavor]
-        self.units = self.join([k for k in kernels if k.package.installed])
+        self.units = join_units(self.universe, [k for k in kernels if k.package.installed])
         self.newest = self.units[-1]
         self.arch = self.newest.main.nevra.arch
         self._parts = {
@@ -159,22 +159,6 @@ class FlavorSystem:
         """KMPs that are not installed and may be added for a module or a symbol."""
 
     # kernels
-
-    def join(self, kernels: Sequence[KernelPackage]) -> tuple[KernelUnit, ...]:
-        """The units that packages of this flavor make up when they stand together, oldest first."""
-        by_uname: dict[str, list[KernelPackage]] = {}
-        parts = [k for k in kernels if k.part in ("extra", "optional")]
-        for kernel in kernels:
-            if kernel.part in ("", "base"):
-                by_uname.setdefault(kernel.uname_r, []).append(kernel)
-        units = []
-        for members in by_uname.values():
-            members.sort(key=lambda k: (k.part == "", k.package.nevra.evr), reverse=True)
-            main = members[0]
-            rest = [k for k in members[1:] if k.package.name != main.package.name]
-            rest += [k for k in parts if _serves(k, main)]
-            units.append(self.universe.unit(main, rest))
-        return tuple(sorted(units, key=lambda unit: (unit.nevra.evr, str(unit.nevra))))
 
     def _unit_of_candidate(self, main: KernelPackage) -> KernelUnit:
         # What a lock holds goes along only where the lock holds the whole unit.
@@ -407,6 +391,23 @@ class _Descending:
 
     def __lt__(self, other: _Descending) -> bool:
         return other.evr < self.evr
+
+
+def join_units(universe: Universe, kernels: Sequence[KernelPackage]) -> tuple[KernelUnit, ...]:
+    """The units that packages of one flavor make up when they stand together, oldest first."""
+    by_uname: dict[str, list[KernelPackage]] = {}
+    parts = [k for k in kernels if k.part in ("extra", "optional")]
+    for kernel in kernels:
+        if kernel.part in ("", "base"):
+            by_uname.setdefault(kernel.uname_r, []).append(kernel)
+    units = []
+    for members in by_uname.values():
+        members.sort(key=lambda k: (k.part == "", k.package.nevra.evr), reverse=True)
+        main = members[0]
+        rest = [k for k in members[1:] if k.package.name != main.package.name]
+        rest += [k for k in parts if _serves(k, main)]
+        units.append(universe.unit(main, rest))
+    return tuple(sorted(units, key=lambda unit: (unit.nevra.evr, str(unit.nevra))))
 
 
 def _serves(part: KernelPackage, main: KernelPackage) -> bool:

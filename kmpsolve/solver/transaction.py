@@ -12,7 +12,7 @@ from kmpsolve.model.plan import Action, Step
 from kmpsolve.solver.reasons import Reason, read_problems
 from kmpsolve.solver.universe import SYSTEM, Universe
 
-__all__ = ["Transacted", "transact", "update_everything"]
+__all__ = ["Transacted", "dist_upgrade", "transact", "update_everything"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +77,42 @@ def _transact(universe: Universe, wanted: Iterable[Package], removed: Iterable[P
 
 def update_everything(universe: Universe) -> Transacted:
     """What plain ``zypper up`` does: every installed package to the best version that zypp's rules allow."""
+    return _for_all(universe, solv.Job.SOLVER_UPDATE)
+
+
+def dist_upgrade(universe: Universe, *, losing: Iterable[Package] = ()) -> Transacted:
+    """What ``zypper dist-upgrade`` does: every installed package to what the repositories have.
+
+    Parameters
+    ----------
+    losing
+        Installed packages that may go, as if whom zypper asks about a conflict had answered so.
+    """
+    return _for_all(universe, solv.Job.SOLVER_DISTUPGRADE, losing)
+
+
+def _for_all(universe: Universe, action: int, losing: Iterable[Package] = ()) -> Transacted:
     pool = universe.pool
     jobs = _policy_jobs(universe)
-    for handle in universe.locked_kernels_and_kmps:
+    # On an installed package a lock keeps it, on any other it keeps it out.
+    offered = [k.package for k in universe.kernels] + [b.package for b in universe.kmps]
+    kept_out = [package.handle for package in offered if package.barred in ("lock", "retracted", "ptf")]
+    for handle in (*universe.locked_kernels_and_kmps, *kept_out):
         jobs.append(pool.Job(solv.Job.SOLVER_LOCK | solv.Job.SOLVER_SOLVABLE, handle))
-    jobs.append(pool.Job(solv.Job.SOLVER_UPDATE | solv.Job.SOLVER_SOLVABLE_ALL, 0))
+    for package in losing:
+        jobs.append(pool.Job(solv.Job.SOLVER_ALLOWUNINSTALL | solv.Job.SOLVER_SOLVABLE, package.handle))
+    jobs.append(pool.Job(action | solv.Job.SOLVER_SOLVABLE_ALL, 0))
     solver = pool.Solver()
+    if action == solv.Job.SOLVER_DISTUPGRADE:
+        # libzypp's defaults for a dist-upgrade, but for the vendor, which zypp.conf's own setting decides.
+        for flag in (
+            solv.Solver.SOLVER_FLAG_DUP_ALLOW_DOWNGRADE,
+            solv.Solver.SOLVER_FLAG_DUP_ALLOW_NAMECHANGE,
+            solv.Solver.SOLVER_FLAG_DUP_ALLOW_ARCHCHANGE,
+        ):
+            solver.set_flag(flag, 1)
+        change = universe.policy.dup_allow_vendor_change
+        solver.set_flag(solv.Solver.SOLVER_FLAG_DUP_ALLOW_VENDORCHANGE, int(change))
     if universe.policy.allow_vendor_change:
         solver.set_flag(solv.Solver.SOLVER_FLAG_ALLOW_VENDORCHANGE, 1)
     problems = solver.solve(jobs)

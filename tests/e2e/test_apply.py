@@ -33,7 +33,7 @@ def test_there_are_transactions() -> None:
 def test_the_command_does_exactly_what_the_plan_says(name: str, tmp_path: Path) -> None:
     scenario = fixture.load(name)
     plan = _plan(name)
-    root = runner.make_root(scenario, tmp_path / "root")
+    root = runner.make_root(scenario, tmp_path / "root", tmp_path)
     with Host(hook=False, more=scenario.installed, shared=[tmp_path]) as host:
         shutil.rmtree(host.path("/etc/zypp"))
         shutil.copytree(root / "etc/zypp", host.path("/etc/zypp"))

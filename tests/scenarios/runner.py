@@ -59,13 +59,13 @@ def ask(scenario: Scenario, source: str, work: Path, *words: str) -> Answer:
         for entry in scenario.repositories:
             kind = "rpm-md" if entry.patches else source
             arguments += ["--repo", f"{entry.alias}={_repository(entry, kind, work)}"]
-    return _kmpsolve([*arguments, *_asked(scenario, verb, work)])
+    return kmpsolve([*arguments, *_asked(scenario, verb, work)])
 
 
 def ask_root(scenario: Scenario, root: Path, work: Path) -> Answer:
     """Ask for the plan of a root that has the packages of `scenario`, and here gets its configuration."""
     make_root(scenario, root, work)
-    return _kmpsolve(["plan", "--format", "json", "--root", str(root), *_asked(scenario, "plan", work)])
+    return kmpsolve(["plan", "--format", "json", "--root", str(root), *_asked(scenario, "plan", work)])
 
 
 def _asked(scenario: Scenario, verb: str, work: Path) -> list[str]:
@@ -88,7 +88,8 @@ def _asked(scenario: Scenario, verb: str, work: Path) -> list[str]:
     return arguments
 
 
-def _kmpsolve(arguments: list[str]) -> Answer:
+def kmpsolve(arguments: list[str]) -> Answer:
+    """Run ``kmpsolve`` with these words, on the day of the fixtures."""
     stdout, stderr = io.StringIO(), io.StringIO()
     before = os.environ.get("SOURCE_DATE_EPOCH")
     os.environ["SOURCE_DATE_EPOCH"] = TODAY

@@ -31,7 +31,7 @@ PLAIN = [
 ]
 
 
-def _set_up(sandbox: Sandbox, scenario: Scenario, root: Path) -> None:
+def set_up(sandbox: Sandbox, scenario: Scenario, root: Path) -> None:
     """Give the sandbox the packages, repositories and zypp configuration of `scenario`."""
     sandbox.install_rpms(rpmbuild.build(scenario.installed))
     if scenario.system is not None:
@@ -48,7 +48,7 @@ def test_zypper_does_what_the_plan_says(name: str, tmp_path: Path) -> None:
     scenario = fixture.load(name)
     plan = runner.ask(scenario, scenario.sources[0], tmp_path).plan
     with Sandbox() as sandbox:
-        _set_up(sandbox, scenario, tmp_path / "root")
+        set_up(sandbox, scenario, tmp_path / "root")
         before = set(sandbox.installed())
         done = sandbox.run(_non_interactive(plan["command"]))
         after = set(sandbox.installed())
@@ -69,7 +69,7 @@ def test_a_plain_update_does_what_the_plan_says_it_would(name: str, tmp_path: Pa
     scenario = fixture.load(name)
     plan = runner.ask(scenario, scenario.sources[0], tmp_path).plan
     with Sandbox() as sandbox:
-        _set_up(sandbox, scenario, tmp_path / "root")
+        set_up(sandbox, scenario, tmp_path / "root")
         before = set(sandbox.installed())
         done = sandbox.zypper("update")
         after = set(sandbox.installed())
@@ -101,7 +101,7 @@ def test_the_commands_of_the_ways_out_work(name: str, tmp_path: Path) -> None:
         if not command.startswith("zypper "):
             continue
         with Sandbox() as sandbox:
-            _set_up(sandbox, scenario, tmp_path / "root")
+            set_up(sandbox, scenario, tmp_path / "root")
             before = sandbox.installed()
             done = sandbox.run(_non_interactive(command))
             after = sandbox.installed()

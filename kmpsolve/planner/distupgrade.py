@@ -1,0 +1,97 @@
+"""What a change of release does to the KMPs: ``zypper dist-upgrade``, solved and then judged.
+
+A dist-upgrade brings every package to what the repositories have, also to an older version, and removes
+what another package obsoletes. With multiversion switched off, as the upgrade guide asks, the old kernels
+go; a flavor may go with them, or give way to another.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from kmpsolve.model.plan import Inputs, Plan, Warned, worst
+from kmpsolve.planner.judgement import Transition, judge_transaction
+from kmpsolve.planner.planning import flavor_systems
+from kmpsolve.request import Request
+from kmpsolve.solver.transaction import Transacted, dist_upgrade
+from kmpsolve.solver.universe import Universe
+
+__all__ = ["plan_dist_upgrade"]
+
+
+def plan_dist_upgrade(universe: Universe, request: Request, inputs: Inputs, command: str) -> Plan:
+    """Judge what ``zypper dist-upgrade`` would do.
+
+    Where it would stop and ask because an installed KMP is in the way, the judgement is about the answer
+    that lets the KMP go, since every other one is not the upgrade.
+
+    Parameters
+    ----------
+    universe
+        Sealed and whole: a dist-upgrade moves all packages.
+    command
+        The zypper command that carries it out.
+
+    Raises
+    ------
+    MetadataError
+        If the system has no kernel.
+    RequestError
+        For a flavor that is not installed.
+    """
+    flavors = tuple(flavor_systems(universe, request))
+    warnings: set[Warned] = set()
+    done = dist_upgrade(universe)
+    if done.reasons:
+        kmps = [build.package for build in universe.kmps if build.package.installed]
+        warnings.add(_asks(universe, done))
+        done = dist_upgrade(universe, losing=kmps)
+    plan = judge_transaction(universe, request, inputs, _transition(universe, done), flavors)
+    refused = bool(done.reasons)
+    if refused:
+        warnings.add(_asks(universe, done))
+    if not any(entry.startswith("provides:multiversion") for entry in universe.policy.multiversion):
+        pass
+    elif any(step.action == "install" for step in plan.transaction):
+        warnings.add(
+            Warned(
+                reference="multiversion-on",
+                message="the old kernels and their KMPs stay beside the new ones; the upgrade guide asks "
+                "to switch multiversion off in zypp.conf first",
+            )
+        )
+    entries = tuple(
+        replace(
+            flavor,
+            warnings=tuple(sorted({*flavor.warnings, *warnings})),
+            verdict=worst((flavor.verdict, "blocked")) if refused else flavor.verdict,
+        )
+        for flavor in plan.flavors
+    )
+    verdict = worst(flavor.verdict for flavor in entries)
+    if not plan.complete and verdict in ("safe", "nothing-to-do"):
+        verdict = "unverified"
+        entries = tuple(replace(flavor, verdict=worst((flavor.verdict, verdict))) for flavor in entries)
+    steps = () if verdict == "blocked" else plan.transaction
+    return replace(
+        plan, verdict=verdict, flavors=entries, transaction=steps, command=command if steps else None
+    )
+
+
+def _transition(universe: Universe, done: Transacted) -> Transition:
+    concerned = {kernel.package.handle for kernel in universe.kernels}
+    concerned |= {build.package.handle for build in universe.kmps}
+    return Transition(
+        steps=done.steps,
+        arrived=tuple(package for package in done.arrived if package.handle in concerned),
+        gone=tuple(package for package in done.gone if package.handle in concerned),
+        arriving=frozenset(str(package) for package in done.arrived),
+    )
+
+
+def _asks(universe: Universe, done: Transacted) -> Warned:
+    names = sorted({universe.name_of(h) for r in done.reasons for h in (r.package, r.other) if h})
+    return Warned(
+        reference="dist-upgrade-asks",
+        message=f"zypper dist-upgrade would stop and ask about {', '.join(names)}",
+    )

@@ -1,0 +1,155 @@
+"""``kmpsolve plan --dup`` against the real zypper's dist-upgrade, and what becomes of KMPs whose flavor ends."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.sandbox import Sandbox
+from tests.scenarios import runner
+from tests.scenarios.test_commands import PLAIN, set_up
+from tests.support import fixture, repository
+from tests.support.packages import PackageSpec
+
+# As the upgrade guide asks: the old kernels are to go.
+_OFF = "[main]\nmultiversion = only-what-has-this-name\n"
+_ON = "[main]\nmultiversion = provides:multiversion(kernel)\n"
+
+
+def _judge(root: Path) -> dict[str, Any]:
+    plan: dict[str, Any] = runner.kmpsolve(["plan", "--dup", "--format", "json", "--root", str(root)]).plan
+    return plan
+
+
+def _carried_out(name: str, tmp_path: Path, zypp_conf: str) -> None:
+    scenario = fixture.load(name)
+    root = runner.make_root(scenario, tmp_path / "root", tmp_path)
+    with Sandbox() as sandbox:
+        set_up(sandbox, scenario, root)
+        sandbox.write("/etc/zypp/zypp.conf", zypp_conf)
+        plan = _judge(sandbox.root)
+        before = set(sandbox.installed())
+        done = sandbox.zypper("dist-upgrade")
+        after = set(sandbox.installed())
+    asks = {
+        w["message"] for f in plan["flavors"] for w in f["warnings"] if w["reference"] == "dist-upgrade-asks"
+    }
+    assert bool(asks) == (done.code != 0), done
+    if plan["verdict"] != "blocked":
+        assert {s["nevra"] for s in plan["transaction"] if s["action"] != "erase"} == after - before, done
+        erased = {s["nevra"] for s in plan["transaction"] if s["action"] == "erase"}
+        assert erased <= before - after, done
+    elif not asks:
+        # What is blocked was no false alarm: zypper did leave the system as the plan says it would.
+        for flavor in plan["flavors"]:
+            for name, build in flavor["zypper_would"]["kmps"].items():
+                there = {nevra for nevra in after if nevra.rsplit("-", 2)[0] == name}
+                assert (build in there) if build else not there, done
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_the_plan_is_what_zypper_does(name: str, tmp_path: Path) -> None:
+    _carried_out(name, tmp_path, _OFF)
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("name", PLAIN)
+def test_the_plan_is_what_zypper_does_with_multiversion(name: str, tmp_path: Path) -> None:
+    _carried_out(name, tmp_path, _ON)
+
+
+# -- another flavor takes over --------------------------------------------------------------------------------
+
+_FETCH = fixture.load("fetch")
+_OLD, _DRIVER = _FETCH.installed
+_OFFERED = [spec for entry in _FETCH.repositories for spec in entry.packages]
+_NEW = next(spec for spec in _OFFERED if spec.name == "kernel-default")
+_REBUILD = next(spec for spec in _OFFERED if spec.version.startswith("2.2"))
+
+
+def _longterm(spec: PackageSpec, **changes: Any) -> PackageSpec:
+    """The same package for kernel-longterm, which replaces kernel-default."""
+
+    def other(texts: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(text.replace("default", "longterm") for text in texts)
+
+    return dataclasses.replace(
+        spec,
+        name=spec.name.replace("default", "longterm"),
+        provides=other(spec.provides),
+        requires=other(spec.requires),
+        files=other(spec.files),
+        obsoletes=(spec.name,),
+        **changes,
+    )
+
+
+def _dup(offered: list[PackageSpec], installed: tuple[PackageSpec, ...] = (_OLD, _DRIVER)) -> dict[str, Any]:
+    words = ["--installed", str(repository.rpm_md(installed)), "--repo", str(repository.rpm_md(offered))]
+    plan: dict[str, Any] = runner.kmpsolve(["plan", "--dup", "--format", "json", *words]).plan
+    return plan
+
+
+def test_a_flavor_that_ends_and_its_driver_with_it() -> None:
+    plan = _dup([_longterm(_NEW)])
+    (flavor,) = plan["flavors"]
+    assert (plan["verdict"], plan["transaction"], plan["command"]) == ("blocked", [], None)
+    assert flavor["target"]["nevra"] == _longterm(_NEW).nevra
+    (kmp,) = flavor["kmps"]
+    assert (kmp["decision"], kmp["causes"][0]["kind"]) == ("blocked", "missing")
+    assert "takes over" in kmp["causes"][0]["message"]
+
+
+def test_the_same_base_name_for_the_flavor_that_takes_over() -> None:
+    driver = _longterm(_REBUILD)
+    plan = _dup([_longterm(_NEW), driver])
+    (flavor,) = plan["flavors"]
+    assert plan["verdict"] == "safe"
+    (kmp,) = flavor["kmps"]
+    assert (kmp["name"], kmp["decision"], kmp["chosen"]) == (_DRIVER.name, "fetch", driver.nevra)
+    assert {(step["action"], step["nevra"]) for step in plan["transaction"]} == {
+        ("install", _longterm(_NEW).nevra),
+        ("install", driver.nevra),
+        ("erase", _OLD.nevra),
+        ("erase", _DRIVER.nevra),
+    }
+
+
+def test_the_same_base_name_but_for_another_kernel() -> None:
+    misfit = _longterm(_DRIVER)
+    plan = _dup([_longterm(_NEW), misfit])
+    assert plan["verdict"] == "blocked"
+    assert plan["flavors"][0]["kmps"][0]["decision"] == "blocked"
+
+
+def test_a_kernel_that_is_gone_without_a_word() -> None:
+    """Nothing replaces it, so zypper leaves it alone, and nothing is to do."""
+    plan = _dup([dataclasses.replace(_REBUILD, name="unrelated", provides=(), requires=())])
+    assert plan["verdict"] == "nothing-to-do"
+
+
+def test_a_repository_that_cannot_be_read_is_no_safe_upgrade(tmp_path: Path) -> None:
+    (tmp_path / "broken").mkdir()
+    words = ["--installed", str(repository.rpm_md([_OLD])), "--repo", str(repository.rpm_md([_NEW]))]
+    answer = runner.kmpsolve(
+        ["plan", "--dup", "--format", "json", *words, "--repo", str(tmp_path / "broken")]
+    )
+    assert (answer.exit, answer.plan["verdict"], answer.plan["complete"]) == (110, "unverified", False)
+
+
+def test_a_kernel_cannot_be_asked_for() -> None:
+    answer = runner.kmpsolve(["plan", "--dup", "--kernel", "latest"])
+    assert (answer.exit, answer.stdout) == (2, "")
+    assert "give one of the two" in answer.stderr
+
+
+def test_the_command_names_the_release(tmp_path: Path) -> None:
+    scenario = fixture.load("reuse")
+    root = runner.make_root(scenario, tmp_path / "root", tmp_path)
+    words = ["--installed", str(repository.rpm_md(scenario.installed)), "--root", str(root)]
+    plan = runner.kmpsolve(["plan", "--dup", "--releasever", "15.7", "--format", "json", *words]).plan
+    assert json.dumps(plan["command"]) == '"zypper --releasever 15.7 dist-upgrade"'
