@@ -7,7 +7,8 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 REPORT := .cache/test
-ON_BOTH_BINDINGS := tests/scenarios/test_scenarios.py tests/property/test_oracle.py tests/unit/root tests/unit/cli
+ON_BOTH_BINDINGS := tests/scenarios/test_scenarios.py tests/scenarios/test_rpmdb.py tests/property/test_oracle.py \
+	tests/unit/planner tests/unit/root tests/unit/cli
 
 include install.mk
 include bench.mk

@@ -29,7 +29,7 @@ from kmpsolve.planner.boot import boot_matrix, fallback_losses
 from kmpsolve.planner.command import zypper_install
 from kmpsolve.planner.evaluation import Evaluation, evaluate, hopeless
 from kmpsolve.planner.onhost import lost_in_use, rebuild_warnings, unmanaged, with_use
-from kmpsolve.planner.system import FlavorSystem, is_native
+from kmpsolve.planner.system import FlavorSystem, is_native, obsoleted_by
 from kmpsolve.planner.target import Aim, aims
 from kmpsolve.planner.waysout import ways_out
 from kmpsolve.request import Request
@@ -326,7 +326,15 @@ def _zypper_would(system: FlavorSystem, would: Transacted) -> ZypperWould:
         newer = [u for u in system.candidate_kernels(locked=True) if u.nevra.evr > system.newest.nevra.evr]
         others = [p for p in system.other_vendor_kernels() if p.nevra.evr > system.newest.nevra.evr]
         if pick is not None:
-            held = f"{pick.nevra} would break requirements of installed packages"
+            standing = [u.nevra for u in system.units] + [
+                b.nevra for kmp in system.kmps for b in kmp.installed
+            ]
+            taken = sorted(str(nevra) for nevra in standing if obsoleted_by(pick.obsoletes, nevra))
+            held = (
+                f"{pick.nevra} obsoletes {', '.join(taken)}, which is installed"
+                if taken
+                else f"{pick.nevra} would break requirements of installed packages"
+            )
         elif any(u.main.barred == "lock" for u in newer):
             held = "a lock holds the newer kernel"
         elif newer:

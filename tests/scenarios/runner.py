@@ -88,11 +88,11 @@ def _asked(scenario: Scenario, verb: str, work: Path) -> list[str]:
     return arguments
 
 
-def kmpsolve(arguments: list[str]) -> Answer:
-    """Run ``kmpsolve`` with these words, on the day of the fixtures."""
+def kmpsolve(arguments: list[str], *, now: str = TODAY) -> Answer:
+    """Run ``kmpsolve`` with these words, by default on the day of the fixtures."""
     stdout, stderr = io.StringIO(), io.StringIO()
     before = os.environ.get("SOURCE_DATE_EPOCH")
-    os.environ["SOURCE_DATE_EPOCH"] = TODAY
+    os.environ["SOURCE_DATE_EPOCH"] = now
     try:
         with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
             code = main(arguments)
