@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tarfile
+import tomllib
+import venv
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
@@ -17,12 +21,24 @@ from tests.e2e.host import CHECKOUT, DRIVER, NEW, OLD, REBUILD, Host, specs, sto
 from tests.support import repository
 from tests.support.packages import PackageSpec
 
+# As the distribution names them, with what they need themselves.
 DEPENDENCIES = {
+    "Jinja2": ("jinja2",),
+    "MarkupSafe": ("markupsafe",),
+    "asn1crypto": ("asn1crypto",),
+    "cryptography": ("cryptography", "cffi", "pycparser"),
+    "grandalf": ("grandalf", "pyparsing"),
+    "msgspec": ("msgspec",),
     "networkx": ("networkx",),
     "pydantic": ("pydantic", "pydantic-core", "annotated-types", "typing-extensions", "typing-inspection"),
+    "pyelftools": ("pyelftools",),
     "solv": ("solv",),
+    "urllib3": ("urllib3",),
     "zstandard": ("zstandard",),
 }
+_DECLARED = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]["dependencies"]
+_MANUAL = sorted(path.name for path in (CHECKOUT / "docs/man").iterdir())
+_UNIT = "kmpsolve-verify.service"
 _PYTHON = Path(sys.executable).resolve()
 _VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 _PACKAGES = f"/usr/local/lib/python{_VERSION}/dist-packages"
@@ -61,10 +77,17 @@ def test_make_install_and_uninstall(tmp_path: Path) -> None:
     assert outside == [
         "etc/kmpsolve/kmpsolve.toml",
         "usr/bin/kmpsolve",
+        f"usr/lib/systemd/system/{_UNIT}",
         "usr/lib/zypp/plugins/commit/kmpsolve",
         "usr/lib/zypper/commands/zypper-kmp",
+        "usr/libexec/health-checker/kmpsolve.sh",
+        "usr/share/bash-completion/completions/kmpsolve",
+        "usr/share/fish/vendor_completions.d/kmpsolve.fish",
+        *(f"usr/share/man/man1/{page}" for page in _MANUAL),
+        "usr/share/zsh/site-functions/_kmpsolve",
     ]
     assert not list(tmp_path.rglob("site-packages"))
+    assert not list(tmp_path.rglob("*.wants"))
     assert _make("install", tmp_path).returncode == 0  # over itself
     gone = _make("uninstall", tmp_path)
     assert gone.returncode == 0, gone.stderr
@@ -74,6 +97,8 @@ def test_make_install_and_uninstall(tmp_path: Path) -> None:
 def test_another_prefix(tmp_path: Path) -> None:
     done = _make("install", tmp_path, PREFIX="/opt/kmp")
     assert done.returncode == 0, done.stderr
+    unit = (tmp_path / "opt/kmp/lib/systemd/system" / _UNIT).read_text()
+    assert "ExecStart=/opt/kmp/bin/kmpsolve verify --booted" in unit
     plugin = (tmp_path / "usr/lib/zypp/plugins/commit/kmpsolve").read_text()
     assert 'LIBRARY = "/opt/kmp/lib/kmpsolve"' in plugin
     assert (tmp_path / "opt/kmp/bin/kmpsolve").is_file()
@@ -93,15 +118,95 @@ def test_a_changed_configuration_stays(tmp_path: Path) -> None:
     ]
 
 
-def test_a_python_without_the_dependencies(tmp_path: Path) -> None:
-    done = _make("install", tmp_path, PYTHON="/usr/bin/python3")
-    if done.returncode == 0:  # a machine whose own Python has them all
-        subprocess.run(
-            ["/usr/bin/python3", "-I", "-c", "import networkx, pydantic, solv, zstandard"], check=True
-        )
-        return
-    assert "/usr/bin/python3 cannot import what kmpsolve needs" in done.stderr
-    assert not any(tmp_path.iterdir())
+def test_a_python_without_a_dependency(tmp_path: Path) -> None:
+    """One that has all of them but the last, whichever that is."""
+    environment = tmp_path / "python"
+    venv.create(environment, symlinks=True)
+    (own,) = environment.glob("lib/python*/site-packages")
+    for part in dict.fromkeys(part for parts in DEPENDENCIES.values() for part in parts):
+        if part == "urllib3":
+            continue
+        distribution = metadata.distribution(part)
+        for name in {file.parts[0] for file in distribution.files or () if ".." not in file.parts}:
+            (own / name).symlink_to(Path(str(distribution.locate_file(name))))
+    done = _make("install", tmp_path / "root", PYTHON=str(environment / "bin/python"))
+    assert done.returncode != 0
+    assert "No module named 'urllib3'" in done.stderr
+    assert "bin/python cannot import what kmpsolve needs: asn1crypto" in done.stderr
+    assert not (tmp_path / "root").exists()
+
+
+def _distributions(requirements: Iterable[str]) -> set[str]:
+    return {re.split(r"[^\w-]", requirement)[0].lower() for requirement in requirements}
+
+
+def test_what_is_asked_for_is_what_the_project_needs() -> None:
+    """The imports that make tries, and the packages that the RPM requires."""
+    declared = _distributions(_DECLARED)
+    (line,) = re.findall(r"^IMPORTS := (.*)$", (CHECKOUT / "install.mk").read_text(), re.MULTILINE)
+    made_of = metadata.packages_distributions()
+    assert sorted(made_of[name][0].lower() for name in line.split()) == sorted(declared)
+    required = re.findall(r"^Requires: +python311-(\S+)$", (CHECKOUT / "kmpsolve.spec").read_text(), re.M)
+    assert {name.lower() for name in required} == declared | {"rpm"}
+    assert {name.lower() for name in DEPENDENCIES} == declared
+
+
+def test_the_unit_is_one(tmp_path: Path) -> None:
+    """systemd can read it, enable it and disable it."""
+    assert _make("install", tmp_path).returncode == 0
+    unit = tmp_path / _UNIT
+    command = Path(sys.executable).with_name("kmpsolve")
+    unit.write_text(
+        (tmp_path / "usr/lib/systemd/system" / _UNIT).read_text().replace("/usr/bin/kmpsolve", str(command))
+    )
+    words = ["systemd-analyze", "verify", "--man=no", str(unit)]
+    verified = subprocess.run(words, capture_output=True, text=True, check=False).stderr
+    assert [line for line in verified.splitlines() if "kmpsolve" in line] == []
+
+    def systemctl(verb: str) -> str:
+        words = ["systemctl", "--root", str(tmp_path), verb, _UNIT]
+        return subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip()
+
+    assert systemctl("is-enabled") == "disabled"
+    systemctl("enable")
+    assert systemctl("is-enabled") == "enabled"
+    systemctl("disable")
+    assert systemctl("is-enabled") == "disabled"
+
+
+def test_the_check_for_health_checker() -> None:
+    """It says nothing while the unit is off; then a boot fails if a driver is gone, and for no other reason."""
+    running = os.uname().release
+    kernel = PackageSpec(
+        name="kernel-default",
+        version="6.4.0",
+        release="1.1",
+        provides=(f"kernel-uname-r = {running}", "kmod(ext4.ko)", "ksym(default:kfree) = 37a0cba"),
+        files=(f"/lib/modules/{running}/kernel/ext4.ko",),
+    )
+    driver = PackageSpec(
+        name="acme-kmp-default",
+        version="1_k6.4.0_1",
+        release="1",
+        provides=("kmod(acme.ko)",),
+        requires=("ksym(default:kfree) = 1",),
+        contents=((f"/lib/modules/{running}/updates/acme.ko", b"no module"),),
+    )
+    with Host(more=[kernel, driver]) as host:
+        script = f"{host.prefix}/libexec/health-checker/kmpsolve.sh"
+        assert host.run([script]).code == 2
+        assert host.run([script, "stop"]).code == 0
+        assert host.kmpsolve("verify", "--booted").code == 4
+        assert host.run([script, "check"]).code == 0
+        enabled = host.run(["systemctl", "enable", _UNIT])
+        assert enabled.code == 0, str(enabled)
+        assert host.run([script, "check"]).code == 1
+        host.write("/etc/kmpsolve/kmpsolve.toml", "nonsense")
+        assert host.run([script, "check"]).code == 0
+        host.write("/etc/kmpsolve/kmpsolve.toml", "")
+        host.path(f"/lib/modules/{running}/updates/acme.ko").unlink()
+        host.run(["rpm", "-e", "acme-kmp-default"])
+        assert host.run([script, "check"]).code == 0
 
 
 def _library(name: str) -> PackageSpec:
@@ -133,6 +238,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
             "kmpsolve",
             "plugins",
             "etc",
+            "docs",
+            "completions",
             "tools",
             "README.md",
             "CHANGELOG.md",
@@ -216,10 +323,13 @@ def test_rpms_with_the_real_zypper(built: list[Path], tmp_path: Path) -> None:
         host.zypper("in", "debs")
         # What the distribution's own packages have.
         for name in (
-            "share/licenses",
-            *(("bin", "lib", "../doc", "../licenses") if host.unprivileged else ()),
+            *("share/licenses", "share/bash-completion/completions", "share/man/man1"),
+            *("lib/systemd/system", "libexec"),
+            *(("bin", "../doc", "../licenses") if host.unprivileged else ()),
         ):
             host.path(f"{host.prefix}/{name}").mkdir(parents=True, exist_ok=True)
+        # An empty folder would go with the last package that owns it.
+        host.write(f"{host.prefix}/share/fish/vendor_completions.d/other.fish", "")
         before = everything()
         ended = host.zypper("in", "kmpsolve-zypper-plugin")
         assert ended.code == 0, str(ended)
