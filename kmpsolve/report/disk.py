@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator
 
 from kmpsolve.machine.reading import Disk
 from kmpsolve.machine.verify import VerifyReport
 from kmpsolve.model.nevra import Nevra
 from kmpsolve.planner.suggestion import Suggestion, Suggestions
+from kmpsolve.report.findings import finding_lines
 from kmpsolve.report.terminal import Terminal, Tone, printable
 from kmpsolve.report.words import few, plural
 
 __all__ = ["render_suggestions", "render_verify"]
-
-_TONES: dict[str, Tone] = {"error": "bad", "warning": "doubt", "note": "strong"}
-_ORDER = {"error": 0, "warning": 1, "note": 2}
 
 
 def render_verify(report: VerifyReport, disk: Disk, terminal: Terminal) -> str:
@@ -25,29 +22,22 @@ def render_verify(report: VerifyReport, disk: Disk, terminal: Terminal) -> str:
 
 def _verify(report: VerifyReport, disk: Disk, terminal: Terminal) -> Iterator[str]:
     kernels = ", ".join(printable(kernel.tree.uname_r) for kernel in disk.kernels)
-    what = f"{plural(len(disk.offers), 'KMP build')} on {plural(len(disk.kernels), 'kernel')} ({kernels})"
+    what = f"{plural(len(disk.offers), 'KMP build')} on {plural(len(disk.kernels), 'kernel')}: {kernels}"
     errors = sum(finding.severity == "error" for finding in report.findings)
-    if report.verdict == "safe":
-        said = terminal.tone("safe: the disk is as it should be", "good")
-    elif report.verdict == "blocked":
-        said = terminal.tone(f"WRONG: {plural(errors, 'error')}" if errors else "WRONG", "bad")
+    warnings = sum(finding.severity == "warning" for finding in report.findings)
+    said: tuple[str, Tone]
+    if report.verdict == "blocked":
+        said = (f"WRONG: {plural(errors, 'error')}" if errors else "WRONG", "bad")
+    elif report.verdict == "unverified":
+        said = ("UNVERIFIED: not every module can be checked", "doubt")
+    elif warnings:
+        said = (f"safe: no driver is missing; {plural(warnings, 'warning')}", "good")
     else:
-        said = terminal.tone("UNVERIFIED: not every module can be checked", "doubt")
-    yield f"{what}    {said}"
-    findings = sorted(report.findings, key=lambda f: (_ORDER[f.severity], f.subject, f.reference))
-    if findings:
+        said = ("safe: the disk is as it should be", "good")
+    yield from terminal.flow([said, (f"({what})", "plain")], indent=2, gap=2)
+    if report.findings:
         yield ""
-    for finding in findings:
-        label = terminal.tone(f"{finding.severity:<8}", _TONES[finding.severity])
-        yield f"  {label} {printable(finding.subject)}"
-        yield from textwrap.wrap(
-            printable(finding.message),
-            width=terminal.width,
-            initial_indent=" " * 11,
-            subsequent_indent=" " * 11,
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
+        yield from finding_lines(report.findings, terminal)
 
 
 def render_suggestions(found: Suggestions, terminal: Terminal) -> str:
