@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shlex
 import subprocess
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kmpsolve.cli.options import EXIT_CODES, add_output, configuration, request
 from kmpsolve.errors import MetadataError, PrivilegeError
 from kmpsolve.model.plan import Plan, Step
 
+if TYPE_CHECKING:
+    from kmpsolve.session import Loaded
+
 __all__ = ["add_arguments", "run"]
 
+_BLOCKED = 4
 _COMMIT_FAILED = 8
+_ARMORED = re.compile(
+    rb"-----BEGIN PGP PUBLIC KEY BLOCK-----.+?-----END PGP PUBLIC KEY BLOCK-----\n?", re.DOTALL
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,8 +63,9 @@ def run(options: argparse.Namespace) -> int:
         planned = plan(loaded.universe, loaded.request, loaded.inputs)
     _show(planned, options)
     code = EXIT_CODES[planned.verdict]
-    if planned.verdict == "unverified" and (options.strict or settings.unverified == "abort"):
-        return 4
+    strict = options.strict or settings.unverified == "abort"
+    if planned.verdict == "unverified" and strict and not _only_signatures(loaded):
+        return _BLOCKED
     if planned.verdict == "blocked" or planned.command is None:
         return code
     if not options.non_interactive and not _agreed():
@@ -62,8 +73,19 @@ def run(options: argparse.Namespace) -> int:
         return code
     words = shlex.split(planned.command)
     below = [] if root == Path("/") else ["--root", str(root)]
+    zypper = ["zypper", "--non-interactive", *below]
     sys.stdout.flush()
-    done = subprocess.run(["zypper", "--non-interactive", *below, *words[1:]], check=False).returncode
+    if any(step.action != "erase" for step in planned.transaction):
+        failed = _download([*zypper, words[1], "--download-only", *words[2:]])
+        if failed:
+            return failed
+        planned = plan(loaded.universe, loaded.request, loaded.inputs)
+        code = EXIT_CODES[planned.verdict]
+        if not _arrived_as_planned(loaded, planned, root, options):
+            return _BLOCKED
+        if planned.verdict == "unverified" and strict:
+            return _BLOCKED
+    done = subprocess.run([*zypper, *words[1:]], check=False).returncode
     wrong = list(_differences(planned.transaction, _installed(root)))
     for line in wrong:
         print(f"kmpsolve: {line}", file=sys.stderr)
@@ -83,6 +105,61 @@ def _show(planned: Plan, options: argparse.Namespace) -> None:
     for step in planned.transaction:
         where = f"  from {step.repository}" if step.repository else ""
         print(f"  {step.action:<9}  {step.nevra}{where}")
+
+
+def _only_signatures(loaded: Loaded) -> bool:
+    """Whether nothing is in doubt but signatures, which the downloaded RPMs will tell."""
+    from kmpsolve.planner import plan
+
+    lenient = replace(loaded.request, require_signed=False)
+    return plan(loaded.universe, lenient, loaded.inputs).verdict != "unverified"
+
+
+def _download(command: list[str]) -> int:
+    """Let zypper fetch the packages; what went wrong, in its own words and with its own code."""
+    # What the commit hook says is said when the packages are installed.
+    done = subprocess.run(command, stderr=subprocess.PIPE, check=False)
+    if done.returncode:
+        sys.stderr.buffer.write(done.stderr)
+        print("kmpsolve: not everything was downloaded; nothing was changed", file=sys.stderr)
+    return done.returncode
+
+
+def _arrived_as_planned(loaded: Loaded, planned: Plan, root: Path, options: argparse.Namespace) -> bool:
+    """Look into what was downloaded and say what was found; whether it may be installed."""
+    from kmpsolve.report.findings import finding_lines
+    from kmpsolve.report.terminal import Terminal
+    from kmpsolve.report.words import few
+    from kmpsolve.zypp.arrival import look_into
+
+    if planned.verdict == "blocked":
+        _show(planned, options)
+        print(
+            "kmpsolve: the downloaded packages are not signed as required; nothing was changed",
+            file=sys.stderr,
+        )
+        return False
+    arrival = look_into(loaded, planned, _trusted_keys(root))
+    for line in finding_lines(arrival.findings, Terminal.of(options.color, to_file=True)):
+        print(line, file=sys.stderr)
+    if arrival.missing:
+        print(
+            f"kmpsolve: not checked: zypper does not keep the download of {few(arrival.missing)}",
+            file=sys.stderr,
+        )
+    if arrival.refused:
+        print("kmpsolve: stopped before anything was installed: see above", file=sys.stderr)
+    elif arrival.looked_into and not options.quiet:
+        said = "as planned" if arrival.sure else "not everything can be checked, nothing speaks against it"
+        print(f"kmpsolve: looked into {few(arrival.looked_into)}: {said}", file=sys.stderr)
+    return not arrival.refused
+
+
+def _trusted_keys(root: Path) -> list[bytes]:
+    """The armored keys in rpm's keyring."""
+    words = ["rpm", "--root", str(root), "-q", "gpg-pubkey", "--qf", "%{DESCRIPTION}\n"]
+    listed = subprocess.run(words, capture_output=True, check=False).stdout
+    return _ARMORED.findall(listed)
 
 
 def _agreed() -> bool:

@@ -338,7 +338,7 @@ def of_rpm_signature(
             "error",
             "the package is not what was built: a digest or the signature is wrong",
         ),
-        "unknown-key": ("rpm-key-unknown", bad, "the package is signed by none of the given keys"),
+        "unknown-key": ("rpm-key-unknown", bad, "the package is signed with a key that is not known"),
     }
     if not keys:
         texts["unknown-key"] = (

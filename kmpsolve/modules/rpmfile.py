@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import tempfile
@@ -17,7 +18,7 @@ from kmpsolve.model.evr import Evr
 from kmpsolve.model.nevra import Nevra
 from kmpsolve.modules.compression import MAX_UNPACKED, damaged
 
-__all__ = ["Rpm", "RpmSignatureState", "check_rpm_signature", "payload", "read_rpm"]
+__all__ = ["Rpm", "RpmSignatureState", "check_rpm_signature", "payload", "read_rpm", "readable_keys"]
 
 RpmSignatureState = Literal["unsigned", "fine", "unknown-key", "corrupted"]
 
@@ -193,6 +194,17 @@ def _content_intact(rpm: Any, header: Any, stream: BinaryIO, behind_header: int)
         return _hash_from(stream, behind_header, algorithm) == _text(digests[0])
     md5 = header[rpm.RPMTAG_SIGMD5]
     return md5 is None or _hash_from(stream, _header_start(stream), "md5") == bytes(md5).hex()
+
+
+def readable_keys(keys: Iterable[bytes]) -> list[bytes]:
+    """Those of a system's keys that rpm's bindings understand: a keyring may hold older ones."""
+    rpm = load_rpm()
+    readable = []
+    for key in keys:
+        with contextlib.suppress(ValueError, rpm.error):
+            rpm.pubkey(key)
+            readable.append(key)
+    return readable
 
 
 def check_rpm_signature(path: Path, keys: Iterable[bytes]) -> RpmSignatureState:

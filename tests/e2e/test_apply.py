@@ -69,6 +69,9 @@ def test_apply() -> None:
             "kernel-default 6.4.0-150600.23.25.1 -> 6.4.0-150600.23.30.1"
         ) < ended.stdout.index("Resolving package dependencies")
         assert "kmpsolve: done as planned: 2 steps" in ended.stderr
+        # No fixture's module is a real one; tests/modules/test_apply.py has those.
+        assert "acme.ko is no readable kernel module" in ended.stderr
+        assert f"looked into {REBUILD}: not everything can be checked" in ended.stderr
         assert "comes along and works" in ended.stderr  # the hook looks at it too
         again = host.kmpsolve("apply", "--non-interactive")
         assert again.code == 0, str(again)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,3 +31,26 @@ def built(kernels: tuple[DebianKernel, ...], rt_kernel: DebianKernel) -> Callabl
         return kbuild.modules(kernel)
 
     return modules
+
+
+@pytest.fixture(scope="session")
+def gpg(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A GnuPG home with a throw-away key, its public half in key.asc."""
+    home = tmp_path_factory.mktemp("gpg")
+    home.chmod(0o700)
+    command = [
+        "gpg",
+        "--homedir",
+        str(home),
+        "--batch",
+        "--quiet",
+        "--pinentry-mode",
+        "loopback",
+        "--passphrase",
+        "",
+    ]
+    make = ["--quick-generate-key", "kmpsolve <throw-away@example.org>", "rsa2048", "sign", "never"]
+    subprocess.run([*command, *make], check=True, capture_output=True)
+    done = subprocess.run([*command, "--armor", "--export"], check=True, capture_output=True)
+    (home / "key.asc").write_bytes(done.stdout)
+    return home

@@ -90,3 +90,12 @@ def signing_key(
     command += ["-subj", f"/CN={name}", "-keyout", str(key), "-out", str(certificate)]
     subprocess.run(command, check=True, capture_output=True)
     return key, certificate
+
+
+def signed_rpm(rpm: Path, gpg: Path, place: Path) -> Path:
+    """A copy of a package in `place`, signed with the key of that GnuPG home."""
+    signed = Path(shutil.copy(rpm, place))
+    defines = {"_gpg_name": "throw-away@example.org", "_gpg_path": str(gpg), "__gpg": "/usr/bin/gpg"}
+    arguments = [argument for key, value in defines.items() for argument in ("--define", f"{key} {value}")]
+    subprocess.run(["rpmsign", *arguments, "--addsign", signed], check=True, capture_output=True)
+    return signed

@@ -354,40 +354,9 @@ def test_unsupported(shop: Shop) -> None:
     assert "kmpsolve_base" not in _message(report, "unsupported")
 
 
-@pytest.fixture(scope="module")
-def gpg(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A GnuPG home with a throw-away key, its public half in key.asc."""
-    home = tmp_path_factory.mktemp("gpg")
-    home.chmod(0o700)
-    command = [
-        "gpg",
-        "--homedir",
-        str(home),
-        "--batch",
-        "--quiet",
-        "--pinentry-mode",
-        "loopback",
-        "--passphrase",
-        "",
-    ]
-    make = ["--quick-generate-key", "kmpsolve <throw-away@example.org>", "rsa2048", "sign", "never"]
-    subprocess.run([*command, *make], check=True, capture_output=True)
-    done = subprocess.run([*command, "--armor", "--export"], check=True, capture_output=True)
-    (home / "key.asc").write_bytes(done.stdout)
-    return home
-
-
-def _signed(rpm: Path, gpg: Path, place: Path) -> Path:
-    signed = Path(shutil.copy(rpm, place))
-    defines = {"_gpg_name": "throw-away@example.org", "_gpg_path": str(gpg), "__gpg": "/usr/bin/gpg"}
-    arguments = [argument for key, value in defines.items() for argument in ("--define", f"{key} {value}")]
-    subprocess.run(["rpmsign", *arguments, "--addsign", signed], check=True, capture_output=True)
-    return signed
-
-
 def test_rpm_signatures(shop: Shop, gpg: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (unsigned,) = rpmbuild.build([shop.spec("kmpsolve_base")])
-    signed = _signed(unsigned, gpg, tmp_path)
+    signed = kbuild.signed_rpm(unsigned, gpg, tmp_path)
     key = (gpg / "key.asc").read_bytes()
     capfd.readouterr()
 
