@@ -20,6 +20,7 @@ help:
 	@echo 'make demo             two kernel updates, judged on bundled metadata; needs no root'
 	@echo 'make test             every check and test; installs what they need'
 	@echo 'make deep             the tests that run for minutes'
+	@echo 'make story            real kernels, updated by the real zypper and booted'
 	@echo 'make fixtures-accept  rewrite repos/fixtures/*/plan.json after reviewing what changed'
 	@echo 'make demo-repos       rebuild the metadata bundled for the demo, and its transcript in README.md'
 	@echo 'make clean            remove .venv and .cache'
