@@ -87,7 +87,7 @@ def plan(universe: Universe, request: Request, inputs: Inputs) -> Plan:
     asked = aims(systems, request.kernel)
     flavors = [_decide(systems[flavor], aim, request) for flavor, aim in sorted(asked.items())]
     would = update_everything(universe)
-    transacted = _transact(universe, [f for f in flavors if f.target is not None])
+    transacted = _transact(universe, [(f.system, f.evaluation) for f in flavors if f.target is not None])
     if transacted.reasons:
         flavors = [_cannot_be_carried_out(universe, flavor) for flavor in flavors]
     plans = [_flavor_plan(universe, request, flavor, transacted, would, complete) for flavor in flavors]
@@ -200,20 +200,23 @@ def _loses_fallback(system: FlavorSystem, evaluation: Evaluation) -> bool:
     """Whether the configuration protects fallback kernels and one would lose a KMP."""
     if not system.request.protect_fallback:
         return False
-    transacted = transact(system.universe, evaluation.wanted)
+    transacted = _transact(system.universe, [(system, evaluation)])
     losses = _boot(system, evaluation, evaluation.unit, transacted)[1]
     return any(loss.reference == "fallback-loses" for loss in losses)
 
 
-def _transact(universe: Universe, flavors: Sequence[_Flavor]) -> Transacted:
-    """The transaction for all flavors; builds that cannot stand beside their rebuild are removed by name."""
+def _transact(universe: Universe, decided: Iterable[tuple[FlavorSystem, Evaluation]]) -> Transacted:
+    """The transaction for all flavors; builds that another one replaces are removed if they are in the way."""
     wanted: dict[int, Package] = {}
-    for flavor in flavors:
-        wanted |= {p.handle: p for p in flavor.evaluation.wanted}
+    replaced: list[Package] = []
+    for system, evaluation in decided:
+        wanted |= {p.handle: p for p in evaluation.wanted}
+        for kmp in system.kmps:
+            chosen = evaluation.choice.options[kmp.name].build
+            if chosen is not None:
+                replaced += [build.package for build in kmp.installed if build is not chosen]
     if not wanted:
         return Transacted((), (), (), ())
-    names = {p.name for p in wanted.values()}
-    replaced = [b.package for b in universe.kmps if b.package.installed and b.name in names]
     removed: list[Package] = []
     while True:
         transacted = transact(universe, wanted.values(), removed)
@@ -228,7 +231,7 @@ def _cannot_be_carried_out(universe: Universe, flavor: _Flavor) -> _Flavor:
     """A plan whose kernel and KMPs fit, but which the package manager refuses as a whole, is blocked."""
     if flavor.target is None:
         return flavor
-    alone = _transact(universe, [flavor])
+    alone = _transact(universe, [(flavor.system, flavor.evaluation)])
     reasons = alone.reasons
     if not reasons:
         return flavor
@@ -250,7 +253,7 @@ def _flavor_plan(
     system, evaluation = flavor.system, flavor.evaluation
     own = transacted
     if flavor.target is not None and (transacted.reasons or not transacted.steps):
-        own = transact(universe, evaluation.wanted)
+        own = _transact(universe, [(system, evaluation)])
     rows, losses = _boot(system, evaluation, flavor.target, own)
     verdict: Verdict = flavor.verdict
     if request.protect_fallback and any(w.reference == "fallback-loses" for w in losses):
@@ -299,7 +302,7 @@ def _ways_out(universe: Universe, flavor: _Flavor, verdict: Verdict) -> tuple[Wa
         return ()
     command = None
     if flavor.safe is not None and flavor.safe.wanted:
-        transacted = transact(universe, flavor.safe.wanted)
+        transacted = _transact(universe, [(flavor.system, flavor.safe)])
         command = zypper_install(universe, transacted) if transacted.steps else None
     return ways_out(flavor.system, flavor.evaluation, flavor.safe.unit if flavor.safe else None, command)
 

@@ -823,4 +823,16 @@ CASES: dict[str, tuple[World, str]] = {
         ),
         "safe 20.1 | acme fetch 3.0, beta fetch 2.0 | newest-safe 20.1",
     ),
+    "a build left behind without what it requires goes, though its KMP only reuses another one": (
+        made(
+            [
+                kernel(1),
+                acme(symbols="a=1 s=9", exports="t=2"),
+                beta(symbols="a=1 t=2"),
+                beta("2.0", krel="6.4.0-20"),
+            ],
+            [kernel(2), acme("2.0")],
+        ),
+        "safe 20.1 | acme fetch 2.0, beta reuse 2.0 | newest-safe 20.1",
+    ),
 }
