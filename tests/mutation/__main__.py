@@ -1,12 +1,13 @@
-"""Mutation testing: ``python -m tests.mutation [FILE...]``, by default all of compat, planner and solver.
+"""Mutation testing: ``python -m tests.mutation [-j N] [FILE...]``, by default all of compat, planner and solver.
 
-Each mutant runs in a forked process, which imports the changed module and then runs the quick tests until one
-fails. The check that killed the last mutant is tried first on the next. Survivors that are argued in
-docs/verification.md are counted; any other one makes this exit with 1.
+Each mutant runs in a forked process, which imports the changed module and then runs those of the quick tests
+that come past the changed line, until one fails. The check that killed the last mutant is tried first on the
+next. Survivors that are argued in docs/verification.md are counted; any other one makes this exit with 1.
 """
 
 from __future__ import annotations
 
+import argparse
 import ast
 import contextlib
 import importlib.abc
@@ -27,7 +28,6 @@ from tests.mutation.mutants import Mutant, mutants
 
 ROOMS = ("compat", "planner", "solver")
 ARGUED = Path("docs/verification.md")
-_AT_ONCE = 2
 _SECONDS = 30  # of processor time; all checks take ten
 
 
@@ -49,7 +49,7 @@ class _Changed(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         exec(compile(self._mutant.tree, str(self._mutant.path), "exec"), module.__dict__)  # noqa: S102
 
 
-def _fork(mutant: Mutant, checks: dict[str, quick.Check], order: list[str], verdict: Path) -> int:
+def _fork(mutant: Mutant, checks: dict[str, quick.Check], verdict: Path) -> int:
     """Start a process that writes to `verdict` which check failed, or nothing."""
     child = os.fork()
     if child:
@@ -59,9 +59,9 @@ def _fork(mutant: Mutant, checks: dict[str, quick.Check], order: list[str], verd
     for descriptor in (0, 1, 2):
         os.dup2(null, descriptor)
     sys.meta_path.insert(0, _Changed(mutant))
-    for name in order:
+    for name, check in checks.items():
         try:
-            fine = checks[name]()
+            fine = check()
         except BaseException:  # a mutant may do anything
             fine = False
         if not fine:
@@ -70,7 +70,9 @@ def _fork(mutant: Mutant, checks: dict[str, quick.Check], order: list[str], verd
     os._exit(0)
 
 
-def _run(found: list[Mutant], checks: dict[str, quick.Check]) -> dict[int, str]:
+def _run(
+    found: list[Mutant], checks: dict[str, quick.Check], reached: dict[str, set[int]], at_once: int
+) -> dict[int, str]:
     """Run the mutants; returns for each what killed it, ``""`` if nothing did."""
     order = list(checks)
     killed: dict[int, str] = {}
@@ -78,9 +80,12 @@ def _run(found: list[Mutant], checks: dict[str, quick.Check]) -> dict[int, str]:
     with tempfile.TemporaryDirectory(prefix="kmpsolve-mutation-") as name:
         waiting = list(range(len(found)))
         while waiting or running:
-            while waiting and len(running) < _AT_ONCE:
+            while waiting and len(running) < at_once:
                 number = waiting.pop(0)
-                running[_fork(found[number], checks, order, Path(name) / str(number))] = number
+                mutant = found[number]
+                # What is not in a function happens once, at the import, whichever check comes first.
+                past = [name for name in order if mutant.place == "module" or mutant.line in reached[name]]
+                running[_fork(mutant, {n: checks[n] for n in past}, Path(name) / str(number))] = number
             child, status = os.wait()
             number = running.pop(child)
             killer = ""
@@ -95,14 +100,13 @@ def _run(found: list[Mutant], checks: dict[str, quick.Check]) -> dict[int, str]:
     return killed
 
 
-def _baseline(checks: dict[str, quick.Check], path: Path) -> tuple[set[int], list[str]]:
+def _baseline(checks: dict[str, quick.Check], path: Path) -> dict[str, set[int] | None]:
     """In a process of its own, so that the mutants' processes import everything afresh."""
     with tempfile.NamedTemporaryFile(prefix="kmpsolve-mutation-") as file:
         child = os.fork()
         if not child:
             try:
-                lines, wrong = quick.baseline(checks, path)
-                Path(file.name).write_text(repr((sorted(lines), wrong)))
+                Path(file.name).write_text(repr(quick.baseline(checks, path)))
             except BaseException:
                 traceback.print_exc()
                 os._exit(1)
@@ -110,27 +114,37 @@ def _baseline(checks: dict[str, quick.Check], path: Path) -> tuple[set[int], lis
         _, status = os.waitpid(child, 0)
         if status:
             sys.exit("the quick tests crash without any mutant")
-        lines, wrong = ast.literal_eval(Path(file.name).read_text())
-        return set(lines), wrong
+        # An empty set is written as a call, which no literal is.
+        text = Path(file.name).read_text().replace("set()", "{-1}")
+        lines: dict[str, set[int] | None] = ast.literal_eval(text)
+        return lines
 
 
 def main() -> None:
     """Run the mutants of the files on the command line, or of all three rooms."""
-    paths = [Path(word) for word in sys.argv[1:]]
-    paths = paths or sorted(path for room in ROOMS for path in Path("kmpsolve", room).glob("[!_]*.py"))
+    parser = argparse.ArgumentParser(prog="python -m tests.mutation")
+    parser.add_argument("-j", type=int, default=1, metavar="N", help="mutants tried at the same time")
+    parser.add_argument("files", nargs="*", type=Path, metavar="FILE")
+    asked = parser.parse_args()
+    os.environ["KMPSOLVE_CACHE"] = ""  # a mutant must not leave its answers to the next one
+    paths = asked.files or sorted(path for room in ROOMS for path in Path("kmpsolve", room).glob("[!_]*.py"))
     argued = ARGUED.read_text(encoding="utf-8") if ARGUED.is_file() else ""
     counts: Counter[str] = Counter()
     left = 0
     for path in paths:
         begin = time.monotonic()
         checks = quick.checks(str(path))
-        lines, wrong = _baseline(checks, path)
-        for name in wrong:
-            print(f"left out, since it fails without any mutant: {name}")
-            del checks[name]
+        reached: dict[str, set[int]] = {}
+        for name, reaches in _baseline(checks, path).items():
+            if reaches is None:
+                print(f"left out, since it fails without any mutant: {name}")
+                del checks[name]
+            else:
+                reached[name] = reaches
+        lines = set[int]().union(*reached.values())
         found = list(mutants(path))
         tried = [mutant for mutant in found if mutant.line in lines]
-        killed = _run(tried, checks)
+        killed = _run(tried, checks, reached, asked.j)
         survivors = [mutant for number, mutant in enumerate(tried) if not killed[number]]
         unreached = [mutant for mutant in found if mutant.line not in lines]
         for kind, group in (("survives", survivors), ("is not reached", unreached)):
