@@ -8,7 +8,9 @@ entries come before the earlier ones', since the first that matches counts.
 from __future__ import annotations
 
 import datetime
+import os
 import re
+import stat
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
@@ -16,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from kmpsolve.errors import ConfigError
+from kmpsolve.metadata.files import out_of_reach
 from kmpsolve.request import KmpRule, Waiver
 
 __all__ = ["Config", "read_config"]
@@ -27,7 +30,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "already_broken": ("warn", "block"),
 }
 _FLAGS = ("protect_fallback", "require_signed", "keep_last_good")
-_AGE = re.compile(r"(\d+)([smhdw])")
+_AGE = re.compile(r"([0-9]{1,9})([smhdw])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
@@ -59,11 +62,15 @@ def read_config(root: Path | None, extra: Path | None = None) -> Config:
     Raises
     ------
     ConfigError
-        For a file that is no TOML, an unknown key or a value out of its range; names file and key.
+        For a file that is no TOML, an unknown key or a value out of its range; names file and key. For root,
+        also if somebody else can write one: it decides whether an update is stopped.
     """
     config = Config()
-    for path in _files(root, extra):
-        config = _layer(config, path)
+    try:
+        for path in _files(root, extra):
+            config = _layer(config, path)
+    except OSError as error:
+        raise _wrong(Path(str(error.filename)), f"cannot be read: {error.strerror}") from error
     return config
 
 
@@ -71,11 +78,26 @@ def _files(root: Path | None, extra: Path | None) -> list[Path]:
     files: list[Path] = []
     if root is not None:
         folder = root / "etc" / "kmpsolve"
-        files += [path for path in (folder / "kmpsolve.toml",) if path.exists()]
-        files += sorted((folder / "conf.d").glob("*.toml"))
+        owner = root.stat().st_uid
+        for place, pattern in ((folder, "kmpsolve.toml"), (folder / "conf.d", "*.toml")):
+            found = sorted(place.glob(pattern))
+            for path in [place, *found] if found else ():
+                _only_ours(path, owner)
+            files += found
     if extra is not None:
+        _only_ours(extra, extra.stat().st_uid)
         files.append(extra)
     return files
+
+
+def _only_ours(path: Path, owner: int) -> None:
+    """Refuse what root must not believe; whoever owns a mounted root owns its configuration too."""
+    if os.geteuid() == 0 and not out_of_reach(path, owner=owner):
+        raise _wrong(
+            path,
+            "can be written by others than root",
+            f"Look at what it says, then: chown root:root {path}; chmod go-w {path}",
+        )
 
 
 def _wrong(path: Path, message: str, hint: str | None = None) -> ConfigError:
@@ -84,10 +106,12 @@ def _wrong(path: Path, message: str, hint: str | None = None) -> ConfigError:
 
 def _layer(config: Config, path: Path) -> Config:
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise _wrong(path, "is no regular file")
         settings = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise _wrong(path, f"cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # no TOML, no UTF-8, a number or a nesting without an end
         raise _wrong(path, f"is no valid TOML: {error}") from error
     known = {field.name for field in fields(Config)} - {"kmp_rules", "waivers"} | {"kmp", "waiver"}
     for key in settings:

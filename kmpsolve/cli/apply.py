@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 
 from kmpsolve.cli.options import EXIT_CODES, add_output, configuration, request
 from kmpsolve.errors import MetadataError, PrivilegeError
+from kmpsolve.model.nevra import Nevra
 from kmpsolve.model.plan import Plan, Step
+from kmpsolve.report.terminal import printable
 
 if TYPE_CHECKING:
     from kmpsolve.session import Loaded
@@ -27,6 +29,8 @@ _COMMIT_FAILED = 8
 _ARMORED = re.compile(
     rb"-----BEGIN PGP PUBLIC KEY BLOCK-----.+?-----END PGP PUBLIC KEY BLOCK-----\n?", re.DOTALL
 )
+_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*=(?:[0-9]+:)?[A-Za-z0-9_.+~^]+-[A-Za-z0-9_.+~^]+")
+"""NAME=EVR; rpm allows no other characters in them (% and braces are macros)."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -71,12 +75,12 @@ def run(options: argparse.Namespace) -> int:
     if not options.non_interactive and not _agreed():
         print("kmpsolve: nothing was changed", file=sys.stderr)
         return code
-    words = shlex.split(planned.command)
     below = [] if root == Path("/") else ["--root", str(root)]
+    verb, *words = _arguments(planned)
     zypper = ["zypper", "--non-interactive", *below]
     sys.stdout.flush()
     if any(step.action != "erase" for step in planned.transaction):
-        failed = _download([*zypper, words[1], "--download-only", *words[2:]])
+        failed = _download([*zypper, verb, "--download-only", *words])
         if failed:
             return failed
         planned = plan(loaded.universe, loaded.request, loaded.inputs)
@@ -85,10 +89,10 @@ def run(options: argparse.Namespace) -> int:
             return _BLOCKED
         if planned.verdict == "unverified" and strict:
             return _BLOCKED
-    done = subprocess.run([*zypper, *words[1:]], check=False).returncode
+    done = subprocess.run([*zypper, verb, *words], check=False).returncode
     wrong = list(_differences(planned.transaction, _installed(root)))
     for line in wrong:
-        print(f"kmpsolve: {line}", file=sys.stderr)
+        print(printable(f"kmpsolve: {line}"), file=sys.stderr)
     if not wrong and not options.quiet:
         print(f"kmpsolve: done as planned: {len(planned.transaction)} steps", file=sys.stderr)
     return done or (_COMMIT_FAILED if wrong else code)
@@ -104,7 +108,34 @@ def _show(planned: Plan, options: argparse.Namespace) -> None:
     )
     for step in planned.transaction:
         where = f"  from {step.repository}" if step.repository else ""
-        print(f"  {step.action:<9}  {step.nevra}{where}")
+        print(printable(f"  {step.action:<9}  {step.nevra}{where}"))
+
+
+def _arguments(planned: Plan) -> list[str]:
+    """What zypper is to do; no package decides how an argument begins: an option, another package's removal.
+
+    Raises
+    ------
+    MetadataError
+        ``unsafe-name``, for a name or EVR that rpmbuild would not let anybody write.
+    """
+    verb, *words = shlex.split(planned.command or "")[1:]
+    erased = {f"-{_spec(step)}" for step in planned.transaction if step.action == "erase"}
+    known = {_spec(step) for step in planned.transaction if step.action != "erase"} | erased
+    for word in known:
+        if _PLAIN.fullmatch(word.removeprefix("-") if word in erased else word) is None:
+            raise MetadataError(
+                f"{word} is nothing that zypper could be told safely",
+                reference="unsafe-name",
+                hint="Look at the repository that it comes from",
+            )
+    flags = [word for word in words if word not in known and word != "--"]
+    return [verb, *flags, "--", *(word for word in words if word in known)]
+
+
+def _spec(step: Step) -> str:
+    nevra = Nevra.parse(step.nevra)
+    return f"{nevra.name}={nevra.evr}"
 
 
 def _only_signatures(loaded: Loaded) -> bool:

@@ -80,9 +80,11 @@ def run(options: argparse.Namespace) -> int:
         try:
             return _run(options)
         except KmpsolveError as error:
-            print(f"KMPSOLVE UNKNOWN - {error}")
+            from kmpsolve.report.terminal import printable
+
+            print(printable(f"KMPSOLVE UNKNOWN - {error}"))
             if error.hint:
-                print(error.hint)
+                print(printable(error.hint))
             return 3
     return _run(options)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kmpsolve.cli.options import add_output, add_system, configuration, request, sources, write_result
 from kmpsolve.errors import MetadataError, RequestError, UsageError
+from kmpsolve.model.jsontext import json_text
 
 if TYPE_CHECKING:
     from kmpsolve.modules.check import CheckReport
@@ -73,11 +73,10 @@ def run(options: argparse.Namespace) -> int:
     certificates = _existing(options.certificates) if options.certificates else None
     keys = [_bytes(_existing(text)) for text in options.keys] if options.keys else None
     report = check(paths, kernels, certificates=certificates, keys=keys, require_signed=require_signed)
-    if options.format == "json":
-        text = json.dumps(report.to_json(), indent=2, ensure_ascii=False) + "\n"
-    else:
-        text = _render(report, options)
-    write_result(text, options)
+    as_json = options.format == "json"
+    write_result(
+        json_text(report.to_json(), indent=2) + "\n" if as_json else _render(report, options), options
+    )
     return 4 if options.strict and report.exit_code == 110 else report.exit_code
 
 

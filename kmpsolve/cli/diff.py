@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kmpsolve.cli.options import add_output, add_system, configuration, request, sources, write_result
 from kmpsolve.errors import RequestError
+from kmpsolve.model.jsontext import json_text
 from kmpsolve.report.progress import Progress
 
 if TYPE_CHECKING:
@@ -196,7 +196,7 @@ def _rendered(found: KabiDiff, options: argparse.Namespace) -> str:
     from kmpsolve.report import diff
 
     if options.format == "json":
-        return json.dumps(diff.document(found), indent=2, ensure_ascii=False) + "\n"
+        return json_text(diff.document(found), indent=2) + "\n"
     if options.format == "csv":
         return diff.render_csv(found)
     if options.format == "html":

@@ -7,8 +7,9 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
-from kmpsolve.errors import KmpsolveError, UsageError
+from kmpsolve.errors import KmpsolveError, MetadataError, UsageError
 from kmpsolve.version import __version__
 
 __all__ = ["main"]
@@ -60,18 +61,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("kmpsolve: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # Whoever read the output has gone; a second attempt at flushing must not complain either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _silence()  # whoever read the output has gone
         return 0
+    except OSError as error:
+        _silence()
+        _tell(_of_the_system(error), verbose)
+        return 3
     except Exception as error:
         if verbose:
             raise
-        print(
-            f"kmpsolve: a bug in kmpsolve: {type(error).__name__}: {' '.join(str(error).split())}\n"
-            "          Please report it with what this prints with -v",
-            file=sys.stderr,
-        )
+        hint = "Please report it with what this prints with -v"
+        said = f"a bug in kmpsolve: {type(error).__name__}: {' '.join(str(error).split())}"
+        _tell(KmpsolveError(said, reference="bug", hint=hint), verbose)
         return 1
+
+
+def _silence() -> None:
+    """What is left to be written cannot be; a second attempt at the end must not complain as well."""
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _of_the_system(error: OSError) -> MetadataError:
+    """A full disk, a file that may not be read: nothing is wrong with kmpsolve."""
+    return MetadataError(
+        (error.strerror or str(error)).lower(),
+        reference="system-error",
+        where=os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else "writing",
+        hint="Make room, or look at the permissions and at the kernel's log",
+    )
 
 
 def _run(words: list[str]) -> int:
@@ -93,10 +111,12 @@ def _run(words: list[str]) -> int:
 
 
 def _tell(error: KmpsolveError, verbose: bool) -> None:
-    print(f"kmpsolve: {error}", file=sys.stderr)
+    from kmpsolve.report.terminal import printable  # names and addresses come from metadata
+
+    print(printable(f"kmpsolve: {error}"), file=sys.stderr)
     if error.hint:
-        print(f"          {error.hint}", file=sys.stderr)
+        print(printable(f"          {error.hint}"), file=sys.stderr)
     cause = error.__cause__
     while verbose and cause is not None:
-        print(f"          because of {type(cause).__name__}: {cause}", file=sys.stderr)
+        print(printable(f"          because of {type(cause).__name__}: {cause}"), file=sys.stderr)
         cause = cause.__cause__

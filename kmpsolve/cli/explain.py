@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ from kmpsolve.cli.options import (
     write_result,
 )
 from kmpsolve.errors import RequestError
+from kmpsolve.model.jsontext import json_text
 from kmpsolve.report.progress import Progress
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def run(options: argparse.Namespace) -> int:
     if options.format == "json":
         from kmpsolve.report.explain import document
 
-        text = json.dumps(document(result, flavor, story, hits), indent=2, ensure_ascii=False) + "\n"
+        text = json_text(document(result, flavor, story, hits), indent=2) + "\n"
     else:
         from kmpsolve.report.explain import render_story
         from kmpsolve.report.terminal import Terminal

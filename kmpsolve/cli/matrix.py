@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from kmpsolve.cli.options import add_output, add_system, configuration, request, sources, write_result
 from kmpsolve.errors import RequestError
+from kmpsolve.model.jsontext import json_text
 from kmpsolve.report.progress import Progress
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def _rendered(found: Matrix, result: Plan | None, options: argparse.Namespace) -
     if options.format == "json":
         from kmpsolve.report.matrix import document
 
-        return json.dumps(document(found), indent=2, ensure_ascii=False) + "\n"
+        return json_text(document(found), indent=2) + "\n"
     if options.format == "csv":
         from kmpsolve.report.matrix import render_csv
 

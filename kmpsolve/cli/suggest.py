@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kmpsolve.cli.options import add_output, add_system, configuration, request, sources, write_result
 from kmpsolve.errors import UsageError
+from kmpsolve.model.jsontext import json_text
 
 if TYPE_CHECKING:
     from kmpsolve.model.modalias import Modaliases
@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
     systems = flavor_systems(loaded.universe, loaded.request).values()
     found = suggest(loaded.universe, loaded.request, systems, devices)
     if options.format == "json":
-        text = json.dumps(found.to_json(), indent=2, ensure_ascii=False) + "\n"
+        text = json_text(found.to_json(), indent=2) + "\n"
     else:
         from kmpsolve.report.disk import render_suggestions
         from kmpsolve.report.terminal import Terminal

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from functools import cache
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from kmpsolve.cli.options import add_output, configuration, write_result
 from kmpsolve.errors import MetadataError, PrivilegeError, UsageError
+from kmpsolve.model.jsontext import json_text
 from kmpsolve.session import Sources
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def run(options: argparse.Namespace) -> int:
     if options.booted:
         report = verify_booted(report, disk, _machine(options, disk), read_before(disk.trees.root))
     if options.format == "json":
-        text = json.dumps(report.to_json(), indent=2, ensure_ascii=False) + "\n"
+        text = json_text(report.to_json(), indent=2) + "\n"
     else:
         from kmpsolve.report.disk import render_verify
         from kmpsolve.report.terminal import Terminal

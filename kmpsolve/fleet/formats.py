@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -13,6 +12,7 @@ from xml.sax.saxutils import quoteattr
 
 from kmpsolve.fleet.audit import VERDICTS, Audit
 from kmpsolve.fleet.deciding import Decided
+from kmpsolve.model.jsontext import json_text
 from kmpsolve.model.plan import SCHEMA_VERSION
 
 __all__ = ["as_csv", "as_json", "as_json_lines", "as_junit", "as_prometheus", "nagios_line"]
@@ -26,7 +26,7 @@ _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]
 
 
 def _text(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    return json_text(value)
 
 
 def _plain(values: Iterable[Any]) -> list[dict[str, Any]]:

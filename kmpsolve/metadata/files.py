@@ -47,7 +47,23 @@ def _no_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK)
 
 
-def out_of_reach(path: Path) -> bool:
-    """Whether only root and this user can have written a file."""
-    status = path.stat()
-    return status.st_uid in (0, os.geteuid()) and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+def out_of_reach(*paths: Path, owner: int = 0) -> bool:
+    """Whether only root, this user and `owner` can have written these files and folders.
+
+    Parameters
+    ----------
+    owner
+        Who else may: the user id that a whole system below some folder belongs to.
+
+    Raises
+    ------
+    OSError
+        If one of them is not there or cannot be looked at.
+    """
+    return all(_out_of_reach(path.stat(), owner) for path in paths)
+
+
+def _out_of_reach(status: os.stat_result, owner: int) -> bool:
+    # The group root has no member but root where it means anything; an umask of 002 is no hole then.
+    by_group = status.st_mode & stat.S_IWGRP and status.st_gid != 0
+    return status.st_uid in (0, os.geteuid(), owner) and not by_group and not status.st_mode & stat.S_IWOTH

@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from kmpsolve.model.jsontext import json_text
+
 __all__ = [
     "SCHEMA_VERSION",
     "Attempt",
@@ -305,7 +307,7 @@ class Plan:
 
     def to_json(self) -> str:
         """The JSON document as text, ending in a newline; the same input gives the same bytes."""
-        return json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False) + "\n"
+        return json_text(dataclasses.asdict(self), indent=2) + "\n"
 
     @staticmethod
     def schema() -> dict[str, Any]:

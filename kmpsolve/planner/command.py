@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+
 from kmpsolve.solver.transaction import Transacted
 from kmpsolve.solver.universe import Universe
 
-__all__ = ["zypper_install"]
+__all__ = ["quoted", "zypper_install"]
+
+_PLAIN = re.compile(r"[A-Za-z0-9_.+=:,/%@-][A-Za-z0-9_.+=:,/%@~^-]*")
 
 
 def zypper_install(universe: Universe, transacted: Transacted) -> str:
@@ -29,4 +34,9 @@ def zypper_install(universe: Universe, transacted: Transacted) -> str:
         flags.append("--oldpackage")
     if gone:
         flags.append("--")
-    return " ".join(["zypper", "install", *flags, *words, *gone])
+    return " ".join(["zypper", "install", *flags, *map(quoted, [*words, *gone])])
+
+
+def quoted(text: str) -> str:
+    """A word, quoted for a shell where it has to be; ``~`` and ``^``, which EVRs have, mean nothing inside a word."""
+    return text if _PLAIN.fullmatch(text) else shlex.quote(text)

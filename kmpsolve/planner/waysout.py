@@ -8,6 +8,7 @@ from kmpsolve.compat.judgement import open_needs
 from kmpsolve.model.nevra import Nevra
 from kmpsolve.model.package import KernelUnit, Package
 from kmpsolve.model.plan import Cause, WayOut
+from kmpsolve.planner.command import quoted
 from kmpsolve.planner.evaluation import Evaluation
 from kmpsolve.planner.system import FlavorSystem, Kmp
 
@@ -46,7 +47,7 @@ def ways_out(
                     kind="vendor-change",
                     text=f"take {pick} from another vendor; it fits {unit.nevra.evr}",
                     command="zypper install --no-recommends --oldpackage "
-                    f"{_spec(pick)} {unit.main.name}={unit.nevra.evr}",
+                    f"{quoted(_spec(pick))} {unit.main.name}={unit.nevra.evr}",
                     kmps=(kmp_plan.name,),
                 )
             )
@@ -55,7 +56,7 @@ def ways_out(
                 WayOut(
                     kind="lock",
                     text=f"remove the lock that keeps {cause.packages[0]} out; it fits {unit.nevra.evr}",
-                    command=f"zypper removelock {kmp_plan.name}",
+                    command=f"zypper removelock {quoted(kmp_plan.name)}",
                     kmps=(kmp_plan.name,),
                 )
             )
@@ -67,7 +68,8 @@ def ways_out(
                         kind="fetch-with",
                         text=f"reinstall {twin} from {twin.package.repository}: it has other content there, "
                         f"which fits {unit.nevra.evr}",
-                        command=f"zypper install --force {twin.package.repository}:{_spec(str(twin))}",
+                        command="zypper install --force "
+                        + quoted(f"{twin.package.repository}:{_spec(str(twin))}"),
                         kmps=(kmp.name,),
                     )
                 )
@@ -112,7 +114,9 @@ def ways_out(
             ways.append(WayOut(kind="remove", text=text, command=None, kmps=(name,)))
         else:
             text = f"remove {name} if nothing needs it any more"
-            ways.append(WayOut(kind="remove", text=text, command=f"zypper remove {name}", kmps=(name,)))
+            ways.append(
+                WayOut(kind="remove", text=text, command=f"zypper remove {quoted(name)}", kmps=(name,))
+            )
     return tuple(ways)
 
 

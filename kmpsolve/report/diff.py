@@ -57,7 +57,7 @@ def render_csv(diff: KabiDiff) -> str:
     for kind, symbol, a, b in rows:
         tolerated = "yes" if symbol in diff.tolerated else "no"
         writer.writerow(
-            [kind, plain(symbol), a, b, "" if kind == "added" else tolerated, hits.get(symbol, "")]
+            [kind, plain(symbol), a, b, "" if kind == "added" else tolerated, plain(hits.get(symbol, ""))]
         )
     return out.getvalue()
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from kmpsolve.explain.graph import Node, explain
 from kmpsolve.explain.story import Stories
 from kmpsolve.model.plan import Plan
+from kmpsolve.report.terminal import printable
 from kmpsolve.report.text import flavor_verdict
 from kmpsolve.report.words import label
 
@@ -39,5 +40,5 @@ def _nodes(names: dict[Node, str]) -> Iterator[str]:
 
 
 def _quoted(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'"{escaped}"'
+    lines = (printable(line).replace("\\", "\\\\").replace('"', '\\"') for line in text.split("\n"))
+    return '"' + "\\n".join(lines) + '"'

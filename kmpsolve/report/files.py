@@ -13,8 +13,18 @@ from kmpsolve.errors import MetadataError
 __all__ = ["write_whole"]
 
 
+def _is_device(path: Path) -> bool:
+    """Whether it is a device, a pipe, or what stands for a file that is open already."""
+    place = os.path.realpath(path.parent)
+    open_already = place in ("/dev", "/dev/fd", "/dev/pts") or place.startswith("/proc/")
+    return open_already or (path.exists() and not path.is_file())
+
+
 def write_whole(path: Path, text: str | Iterable[str], *, mode: int = 0o644) -> None:
     """Write beside, then rename; on any failure the old file stays as it was.
+
+    A link is replaced, never followed. What is no regular file, such as ``/dev/null`` or a pipe, is written
+    to and stays what it is.
 
     Parameters
     ----------
@@ -27,9 +37,13 @@ def write_whole(path: Path, text: str | Iterable[str], *, mode: int = 0o644) -> 
         If it cannot be written.
     """
     try:
+        if _is_device(path):
+            with path.open("w", encoding="utf-8", errors="backslashreplace") as stream:
+                stream.writelines((text,) if isinstance(text, str) else text)
+            return
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as stream:
                 stream.writelines((text,) if isinstance(text, str) else text)
                 stream.flush()
                 os.fsync(stream.fileno())

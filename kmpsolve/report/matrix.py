@@ -12,7 +12,7 @@ from kmpsolve.compat.matrix import Cell, Matrix
 from kmpsolve.model.plan import SCHEMA_VERSION
 from kmpsolve.report.explain import cell_text
 from kmpsolve.report.table import TextCell, table
-from kmpsolve.report.terminal import Terminal
+from kmpsolve.report.terminal import Terminal, printable
 
 __all__ = ["document", "plain", "render_csv", "render_matrix", "short_kernels"]
 
@@ -42,7 +42,8 @@ def render_csv(matrix: Matrix) -> str:
 
 def plain(text: str) -> str:
     """Spreadsheets run what begins like a formula; no package name has to."""
-    return f"'{text}" if text[:1] in "=+-@\t\r" else text
+    text = printable(text)
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
 def short_kernels(evrs: Sequence[str]) -> tuple[str, list[str]]:

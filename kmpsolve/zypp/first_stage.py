@@ -18,11 +18,12 @@ import json
 import os
 import re
 import signal
+import stat
 import sys
 import time
 
 # What is newer than Python 3.6 does not run here; what needs an import costs every zypper its time.
-# ruff: noqa: B904, PTH115, PTH118, PTH119, PTH123, PTH208, RUF005, SIM105, SIM905, UP031
+# ruff: noqa: B904, PTH115, PTH116, PTH118, PTH119, PTH123, PTH208, RUF005, SIM105, SIM905, UP031
 
 DEADLINE = 20.0
 """Seconds after which a verdict comes too late; libzypp goes on by itself after 30."""
@@ -35,6 +36,7 @@ _NO_KERNEL = frozenset(
     "kernel-" + name
     for name in "devel docs docs-html headers install-tools macros obs-build obs-qa source syms vdso".split()
 )
+_BEGINS_PLAINLY = re.compile("[A-Za-z0-9_]")
 _MODULES = re.compile(r"(?:kmod|ksym)\(|/(?:usr/)?lib/modules/", re.MULTILINE)
 _SETTING = re.compile(r"^[ \t]*on_error[ \t]*=[ \t]*[\"'](\w*)[\"']", re.MULTILINE)
 _KEEPS = re.compile(r"^[ \t]*keep_last_good[ \t]*=[ \t]*true", re.MULTILINE)
@@ -170,6 +172,8 @@ def relevant_name(name: str) -> bool:
 def _installed_modules(names: "list[str]") -> bool:
     import subprocess
 
+    if not all(map(_BEGINS_PLAINLY.match, names)):
+        return True  # rpmbuild lets no name begin like an option
     form = "[%{PROVIDENAME}\n][%{REQUIRENAME}\n][%{DIRNAMES}\n]"
     for at in range(0, len(names), 1000):
         asked = ["/usr/bin/rpm", "-q", "--qf", form, "--"] + names[at : at + 1000]
@@ -235,16 +239,26 @@ def _configuration(root: str) -> "list[str]":
     texts = []
     for name in ["kmpsolve.toml"] + [name for name in names if name.endswith(".toml")]:
         try:
-            with open(os.path.join(folder, name), encoding="utf-8", errors="replace") as file:
-                texts.append(file.read())
+            if _only_roots(os.path.join(folder, name)):
+                with open(os.path.join(folder, name), encoding="utf-8", errors="replace") as file:
+                    texts.append(file.read())
         except OSError:
             continue
     return texts
 
 
+def _only_roots(path: str) -> bool:
+    """Whether a file is one, and nobody but root (or this user) can have written it."""
+    status = os.stat(path)
+    by_others = status.st_mode & (0o002 if status.st_gid == 0 else 0o022)
+    return stat.S_ISREG(status.st_mode) and status.st_uid in (0, os.geteuid()) and not by_others
+
+
 def remembered_on_error() -> str:
     """What the last valid configuration said; empty if there was none yet."""
     try:
+        if not _only_roots(ON_ERROR):
+            return ""
         with open(ON_ERROR, encoding="ascii") as file:
             said = file.read().strip()
             return said if said in ("warn", "abort") else ""

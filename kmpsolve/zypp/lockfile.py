@@ -13,6 +13,7 @@ import ctypes
 import errno
 import fcntl
 import os
+import re
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -28,6 +29,9 @@ HOLD = "kmpsolve hold"
 
 KEEP = "kmpsolve keep"
 """The comment of a lock on a kernel that purge-kernels must not take."""
+
+_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+~^:-]*")
+"""Names and EVRs that cannot end a line of the file, and with it the lock."""
 
 _RENAME_EXCHANGE = 2
 _AT_FDCWD = -100
@@ -47,6 +51,11 @@ class OwnLock:
     name: str
     evr: str
     comment: str
+
+    @property
+    def plain(self) -> bool:
+        """Whether it can be written; no package that rpmbuild made has a name or EVR that cannot."""
+        return bool(_PLAIN.fullmatch(self.name) and _PLAIN.fullmatch(self.evr))
 
     def block(self) -> str:
         """The lock as zypp reads it."""
@@ -127,7 +136,7 @@ def rewrite(path: Path, wanted: Iterable[OwnLock], comments: frozenset[str]) -> 
     ConfigError
         ``locks-unwritable``, if it cannot be, or is being changed without an end.
     """
-    wanted = tuple(wanted)
+    wanted = tuple(lock for lock in wanted if lock.plain)
     try:
         text, before = _read(path)
         new = merged(text, wanted, comments)

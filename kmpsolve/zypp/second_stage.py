@@ -18,6 +18,7 @@ from kmpsolve.errors import KmpsolveError, MetadataError
 from kmpsolve.model.plan import Plan
 from kmpsolve.planner.judgement import judge_transaction
 from kmpsolve.report.files import write_whole
+from kmpsolve.report.terminal import printable
 from kmpsolve.request import Request
 from kmpsolve.zypp import words
 from kmpsolve.zypp.first_stage import ON_ERROR, last_on_error, remembered_on_error
@@ -161,7 +162,7 @@ def _failed(error: KmpsolveError, arguments: list[str]) -> dict[str, Any]:
         "action": "abort" if stops else "pass",
         "message": words.failure(error, stops=stops, arguments=arguments),
         "journal": {
-            "MESSAGE": f"not checked: {error}",
+            "MESSAGE": printable(f"not checked: {error}"),
             "KMPSOLVE_VERDICT": "error",
             "KMPSOLVE_ACTION": on_error,
             "KMPSOLVE_REFERENCE": error.reference,

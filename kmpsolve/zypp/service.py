@@ -97,7 +97,7 @@ def _refresh() -> None:
         if name in os.environ:
             environment[name] = os.environ[name]
     subprocess.run(
-        ["/usr/bin/zypper", "--non-interactive", "--quiet", "refresh", *aliases],
+        ["/usr/bin/zypper", "--non-interactive", "--quiet", "refresh", "--", *aliases],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

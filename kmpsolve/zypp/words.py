@@ -128,12 +128,12 @@ def failure(error: KmpsolveError, *, stops: bool, arguments: Sequence[str]) -> l
 def journal_line(plan: Plan) -> str:
     """The verdict in one line."""
     if plan.verdict == "blocked":
-        return _reason(plan)
+        return printable(_reason(plan))
     parts = []
     for flavor in plan.flavors:
         fates = ", ".join(f"{kmp.name} {kmp.decision}" for kmp in flavor.kmps) or "no KMP"
         parts.append(f"{_kernel(flavor)}: {fates}")
-    return f"{plan.verdict}: {'; '.join(parts) or 'no kernel'}"
+    return printable(f"{plan.verdict}: {'; '.join(parts) or 'no kernel'}")
 
 
 def _more(text: str) -> list[str]:
