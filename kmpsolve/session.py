@@ -239,6 +239,7 @@ def load_repositories(
     """
     read: list[RepositoryInput] = []
     stale: list[str] = []
+    notes: list[Warned] = []
     failures: list[KmpsolveError] = []
     for alias, open_it in repositories:
         try:
@@ -251,6 +252,7 @@ def load_repositories(
         read.append(_repository_input(content, packages))
         if contents is not None:
             contents.append(content)
+        notes += [Warned(reference=reference, message=message) for reference, message in content.remarks]
         if _is_stale(content, config):
             stale.append(alias)
     if not read:
@@ -268,7 +270,7 @@ def load_repositories(
             reference="no-repository",
             hint="give one with --repo, or enable one: zypper modifyrepo --enable ALIAS",
         )
-    return read, _stale_notes(stale)
+    return read, (*_stale_notes(stale), *notes)
 
 
 def _is_stale(content: Content, config: Config) -> bool:

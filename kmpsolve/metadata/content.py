@@ -136,6 +136,8 @@ class Content:
         NEVRA -> `symbol_digest` of a listed package's symbols on its host.
     settings
         The host's own settings, where an inventory tells them.
+    remarks
+        Reference and message of what users should be told about the source.
     """
 
     alias: str
@@ -156,6 +158,7 @@ class Content:
     listed: frozenset[str] = frozenset()
     digests: Mapping[str, str] = field(default_factory=dict)
     settings: HostSettings | None = None
+    remarks: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

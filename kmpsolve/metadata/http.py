@@ -31,12 +31,17 @@ from kmpsolve.errors import KmpsolveError, MetadataError
 from kmpsolve.metadata.compression import CHUNK
 from kmpsolve.metadata.content import Content
 from kmpsolve.metadata.origin import Origin
-from kmpsolve.metadata.repomd import PACKED_LIMIT, REPOMD, REPOMD_LIMIT, open_rpmmd, read_repomd
+from kmpsolve.metadata.repomd import PACKED_LIMIT, REPOMD, REPOMD_LIMIT, SIGNATURE, open_rpmmd, read_repomd
+from kmpsolve.metadata.trust import SIGNATURE_LIMIT, Trust, told_if_older
 
 __all__ = ["Patience", "cache_folder", "open_http"]
 
 _REDIRECTS = 10
 _DAY = 24 * 60 * 60
+
+_NEWEST = "newest"
+"""The file that remembers the newest timestamp of a repository."""
+
 
 _REMEDY = "Check the address and the network; if both are right, try again later"
 
@@ -76,6 +81,7 @@ def open_http(
     cache: Path | None = None,
     patience: Patience | None = None,
     quiet: bool = False,
+    trust: Trust | None = None,
 ) -> Content:
     """Fetch and read a repository.
 
@@ -92,6 +98,8 @@ def open_http(
         How long to try.
     quiet
         Show no progress, not even on a terminal.
+    trust
+        What is asked of its signature; ``None``: nothing.
 
     Raises
     ------
@@ -103,13 +111,14 @@ def open_http(
     place = (cache or cache_folder()) / hashlib.sha256(server.shown.encode()).hexdigest()[:16]
     try:
         try:
-            content = _fetch(server, place, origin)
+            content = _fetch(server, place, origin, trust)
         except MetadataError as error:
             if error.reference not in _CHANGED:
                 raise
             server.past_proxies()
-            content = _fetch(server, place, origin)
+            content = _fetch(server, place, origin, trust)
         _forget(place)
+        content = _compared(content, place / _NEWEST)
     except OSError as error:
         raise MetadataError(
             f"{place} cannot be written ({error.strerror})",
@@ -130,21 +139,37 @@ def cache_folder() -> Path:
     return Path("/var/cache/kmpsolve") if os.geteuid() == 0 else Path.home() / ".cache" / "kmpsolve"
 
 
-def _fetch(server: _Server, place: Path, origin: Origin) -> Content:
+def _compared(content: Content, memory: Path) -> Content:
+    """Tell if a repository went back in time, as far as this cache remembers."""
+    try:
+        before = int(memory.read_text(encoding="ascii")[:18])
+    except (OSError, ValueError):
+        before = None
+    if content.timestamp is not None and content.timestamp > (before or 0):
+        with _written(memory) as file:
+            file.write(str(content.timestamp).encode())
+    return told_if_older(content, before)
+
+
+def _fetch(server: _Server, place: Path, origin: Origin, trust: Trust | None) -> Content:
     text = io.BytesIO()
     server.get(REPOMD, text, REPOMD_LIMIT)
     text.seek(0)
+    # Before anything else is fetched, and from the very bytes that are checked.
+    remarks = trust.check(text.getvalue(), server.signature(), origin) if trust is not None else ()
     repomd = read_repomd(text, origin)
     folder = place / hashlib.sha256(text.getbuffer()).hexdigest()
     for record in (repomd.primary, *repomd.updateinfo):
         target = folder / record.href
         if not target.exists():
             with _written(target) as file:
-                server.get(record.href, file, PACKED_LIMIT if record.size is None else record.size)
+                server.get(
+                    record.href, file, min(PACKED_LIMIT, PACKED_LIMIT if record.size is None else record.size)
+                )
     with _written(folder / REPOMD) as file:
         file.write(text.getbuffer())
     try:
-        return open_rpmmd(folder, alias=origin.alias, remedy=_REMEDY)
+        return replace(open_rpmmd(folder, alias=origin.alias, remedy=_REMEDY), remarks=remarks)
     except KmpsolveError:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -243,6 +268,17 @@ class _Server:
             if time.monotonic() > self._deadline:
                 break
         raise self._failed(path, reason)
+
+    def signature(self) -> bytes | None:
+        """Fetch the signature of repomd.xml; ``None`` if there is none."""
+        text = io.BytesIO()
+        try:
+            self.get(SIGNATURE, text, SIGNATURE_LIMIT)
+        except MetadataError as error:
+            if error.reference in ("not-found", "download-refused"):  # some stores refuse what they lack
+                return None
+            raise
+        return text.getvalue()
 
     def _attempt(self, download: _Download) -> None:
         response = self._ask(download)
@@ -364,8 +400,8 @@ class _Download:
     def _too_large(self, origin: Origin) -> MetadataError:
         return origin.damaged(
             f"{self.path.name} does not match its size in repomd.xml (want {self.limit} bytes, have more)"
-            if self.path != REPOMD
-            else f"repomd.xml has more than {self.limit} bytes",
+            if self.path not in (REPOMD, SIGNATURE)
+            else f"{self.path.name} has more than {self.limit} bytes",
             "size-mismatch",
         )
 

@@ -46,6 +46,8 @@ class RepositoryDefinition:
         Whether zypper refreshes it by itself.
     gpgcheck, repo_gpgcheck, pkg_gpgcheck
         Whether signatures are checked: of either, the metadata, the packages; None: as zypp.conf says.
+    keys
+        Where its public keys are, as addresses.
     keep_packages
         Whether downloaded packages stay in the cache.
     type
@@ -68,6 +70,7 @@ class RepositoryDefinition:
     gpgcheck: bool | None = None
     repo_gpgcheck: bool | None = None
     pkg_gpgcheck: bool | None = None
+    keys: tuple[str, ...] = ()
     keep_packages: bool = False
     type: str | None = None
     service: str | None = None
@@ -194,6 +197,7 @@ def _definition(
         gpgcheck=truth("gpgcheck"),
         repo_gpgcheck=truth("repo_gpgcheck"),
         pkg_gpgcheck=truth("pkg_gpgcheck"),
+        keys=tuple(expand_url(url, variables) for url in section.lists.get("gpgkey", ())),
         keep_packages=bool(truth("keeppackages")),
         type=values.get("type"),
         service=values.get("service"),

@@ -8,6 +8,7 @@ that a driver needs, or the one kernel that breaks it.
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import re
 from collections.abc import Mapping
@@ -15,26 +16,31 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
+from kmpsolve.errors import MetadataError
 from kmpsolve.metadata.compression import CHUNK, CorruptError, decompressed
 from kmpsolve.metadata.content import Content, Patch
 from kmpsolve.metadata.files import open_regular
 from kmpsolve.metadata.origin import Origin
 from kmpsolve.metadata.spool import spooled
+from kmpsolve.metadata.trust import SIGNATURE_LIMIT, Trust
 from kmpsolve.metadata.updateinfo import read_updateinfo, retracted_packages
 from kmpsolve.metadata.xmlstream import PROLOG, check_prolog, read_xml
 
 __all__ = [
     "REPOMD",
     "REPOMD_LIMIT",
+    "SIGNATURE",
     "Digest",
     "Record",
     "Repomd",
+    "newest_timestamp",
     "open_rpmmd",
     "read_repomd",
     "with_patches",
 ]
 
 REPOMD = PurePosixPath("repodata/repomd.xml")
+SIGNATURE = PurePosixPath("repodata/repomd.xml.asc")
 REPOMD_LIMIT = 8 << 20
 """Bytes: a repomd.xml has some kilobytes."""
 
@@ -121,7 +127,13 @@ class Repomd:
 
 
 def open_rpmmd(
-    folder: Path, *, alias: str, priority: int = 99, source: str | None = None, remedy: str | None = None
+    folder: Path,
+    *,
+    alias: str,
+    priority: int = 99,
+    source: str | None = None,
+    remedy: str | None = None,
+    trust: Trust | None = None,
 ) -> Content:
     """Read a repository folder: one with ``repodata/``, such as those in zypp's raw cache.
 
@@ -135,6 +147,8 @@ def open_rpmmd(
         How the user or the configuration named it; by default, the folder.
     remedy
         What to do if it is damaged, one sentence; by default, to write its metadata again.
+    trust
+        What is asked of its signature; ``None``: nothing, as of any folder that a user points at.
 
     Raises
     ------
@@ -142,7 +156,8 @@ def open_rpmmd(
         If anything in it is missing or damaged, or does not match repomd.xml.
     """
     origin = _origin(folder, alias, remedy)
-    repomd = _load_repomd(folder, origin)
+    repomd, text = _load_repomd(folder, origin)
+    remarks = trust.check(text, _signature(folder, origin), origin) if trust is not None else ()
     patches = _patches(folder, repomd, origin)
     primary = _unpack(folder, repomd.primary, origin)
     try:
@@ -165,6 +180,7 @@ def open_rpmmd(
         patches=patches,
         packages_at=folder,
         retracted=retracted_packages(patches),
+        remarks=remarks,
     )
 
 
@@ -186,7 +202,7 @@ def with_patches(content: Content, folder: Path, *, remedy: str | None = None) -
         If repomd.xml or an updateinfo file is missing or damaged.
     """
     origin = _origin(folder, content.alias, remedy)
-    repomd = _load_repomd(folder, origin)
+    repomd, _ = _load_repomd(folder, origin)
     patches = _patches(folder, repomd, origin)
     return replace(
         content,
@@ -331,11 +347,39 @@ class _RepomdReader:
         return int(text)
 
 
-def _load_repomd(folder: Path, origin: Origin) -> Repomd:
-    with open_regular(folder / REPOMD, REPOMD.name, origin) as file:
-        if os.fstat(file.fileno()).st_size > REPOMD_LIMIT:
-            raise origin.damaged(f"repomd.xml has more than {REPOMD_LIMIT} bytes", "too-large")
-        return read_repomd(file, origin)
+def newest_timestamp(folder: Path, alias: str) -> int | None:
+    """The newest timestamp in the repomd.xml of a folder, where there is one that can be read."""
+    try:
+        return _load_repomd(folder, _origin(folder, alias, None))[0].timestamp
+    except MetadataError:
+        return None
+
+
+def _load_repomd(folder: Path, origin: Origin) -> tuple[Repomd, bytes]:
+    text = _small(folder / REPOMD, REPOMD_LIMIT, origin)
+    return read_repomd(io.BytesIO(text), origin), text
+
+
+def _signature(folder: Path, origin: Origin) -> bytes | None:
+    try:
+        return _small(folder / SIGNATURE, SIGNATURE_LIMIT, origin)
+    except MetadataError as error:
+        if error.reference == "file-missing":
+            return None
+        raise
+
+
+def _small(path: Path, limit: int, origin: Origin) -> bytes:
+    with open_regular(path, path.name, origin) as file:
+        try:
+            text = file.read(limit + 1)
+        except OSError as error:
+            raise origin.damaged(
+                f"{path.name} cannot be read ({error.strerror})", "file-unreadable"
+            ) from error
+    if len(text) > limit:
+        raise origin.damaged(f"{path.name} has more than {limit} bytes", "too-large")
+    return text
 
 
 def _unpack(folder: Path, record: Record, origin: Origin) -> BinaryIO:

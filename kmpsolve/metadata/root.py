@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from kmpsolve.errors import MetadataError, NoRepositoryError
+from kmpsolve.errors import ConfigError, MetadataError, NoRepositoryError
 from kmpsolve.metadata.content import Content, Skipped
 from kmpsolve.metadata.files import out_of_reach
 from kmpsolve.metadata.locks import Lock, Locks, parse_locks
 from kmpsolve.metadata.repofiles import RepoFiles, RepositoryDefinition, list_services, read_repo_files
-from kmpsolve.metadata.repomd import with_patches
+from kmpsolve.metadata.repomd import newest_timestamp, with_patches
 from kmpsolve.metadata.rootpath import Root
-from kmpsolve.metadata.rpmdb import Installed, find_database, main_architecture, read_installed
+from kmpsolve.metadata.rpmdb import (
+    Installed,
+    find_database,
+    main_architecture,
+    read_installed,
+    trusted_keys,
+)
 from kmpsolve.metadata.source import open_source
+from kmpsolve.metadata.trust import Trust, joined, told_if_older
 from kmpsolve.metadata.variables import read_variables, without_password
 from kmpsolve.metadata.vendors import VendorClasses, read_vendor_classes
 from kmpsolve.metadata.zyppconf import ZyppConf, read_zypp_conf
 
-__all__ = ["Repository", "System", "read_root"]
+__all__ = ["Repository", "System", "believed", "read_root"]
 
 _REPOMD = "repodata/repomd.xml"
 _LOCAL = frozenset({"dir", "file"})
@@ -52,6 +61,10 @@ class Repository:
         Where its packages are: the repository itself if it is local, else where zypper downloads them to.
     reason
         Why there is nothing to read, one line; empty if there is.
+    trust
+        What is asked of its signature.
+    copy
+        The folder with zypper's copy of its metadata, where another place is read instead.
     """
 
     definition: RepositoryDefinition
@@ -60,6 +73,8 @@ class Repository:
     refreshed: int | None = None
     packages: Path | None = None
     reason: str = ""
+    trust: Trust | None = None
+    copy: Path | None = None
 
     @property
     def alias(self) -> str:
@@ -88,7 +103,9 @@ class Repository:
                 where=self.alias,
                 hint=f"Refresh it: zypper refresh {self.alias}",
             )
-        content = open_source(self.location, alias=self.alias, priority=self.priority)
+        content = open_source(self.location, alias=self.alias, priority=self.priority, trust=self.trust)
+        if self.copy is not None:
+            content = told_if_older(content, newest_timestamp(self.copy, self.alias))
         content = replace(
             content,
             source=without_password(self.location),
@@ -242,6 +259,7 @@ def read_root(root: Path, *, releasever: str | None = None, arch: str | None = N
         variables = read_variables(below, conf.vars_folder, releasever=releasever, arch=arch)
         definitions = read_repo_files(below, conf.repos_folder, variables)
     elsewhere = _moved(definitions, below, conf, arch) if releasever is not None else frozenset()
+    keys = cache(partial(trusted_keys, below))
     return System(
         root=below,
         conf=conf,
@@ -249,7 +267,7 @@ def read_root(root: Path, *, releasever: str | None = None, arch: str | None = N
         locks_file=parse_locks(below.read(conf.locks_file) or ""),
         variables=variables,
         repositories=tuple(
-            _locate(below, conf, one, cached=one.alias not in elsewhere)
+            _locate(below, conf, one, keys, cached=one.alias not in elsewhere)
             for one in definitions.repositories
             if one.enabled
         ),
@@ -270,7 +288,12 @@ def _moved(definitions: RepoFiles, root: Root, conf: ZyppConf, arch: str | None)
 
 
 def _locate(
-    root: Root, conf: ZyppConf, definition: RepositoryDefinition, *, cached: bool = True
+    root: Root,
+    conf: ZyppConf,
+    definition: RepositoryDefinition,
+    keys: Callable[[], bytes],
+    *,
+    cached: bool = True,
 ) -> Repository:
     """Choose where to read a repository.
 
@@ -280,26 +303,35 @@ def _locate(
     release and do not count.
     """
     try:
-        return _located(root, conf, definition, cached)
+        return _located(root, conf, definition, keys, cached)
     except OSError as error:
         return _unreadable(definition, f"{error.filename} cannot be read ({error.strerror})")
 
 
-def _located(root: Root, conf: ZyppConf, definition: RepositoryDefinition, cached: bool) -> Repository:
+def _located(
+    root: Root, conf: ZyppConf, definition: RepositoryDefinition, keys: Callable[[], bytes], cached: bool
+) -> Repository:
     folder = definition.alias.replace("/", "_")
     raw = root.path(f"{conf.raw_folder}/{folder}")
     solv = root.path(f"{conf.solv_folder}/{folder}/solv")
     base = raw.joinpath(*_steps(definition.path))
     index = base / _REPOMD
+    strange = cached and not believed(
+        root, raw.parent, raw, base, index.parent, index, solv.parent.parent, solv.parent, solv
+    )
+    cached = cached and not strange
     local = next(_local_folders(root, definition), None)
     refreshed = int(index.stat().st_mtime) if index.is_file() else None
 
     def found(location: Path | str, metadata: Path | None = None) -> Repository:
+        ours = location in (solv, base)
         return Repository(
             definition=definition,
             location=str(location),
             metadata=metadata,
             refreshed=refreshed,
+            trust=_trust(root, conf, definition, keys, raw if ours else None),
+            copy=base if cached and not ours and index.is_file() else None,
             packages=local
             or root.path(f"{conf.packages_folder}/{folder}").joinpath(*_steps(definition.path)),
         )
@@ -313,6 +345,8 @@ def _located(root: Root, conf: ZyppConf, definition: RepositoryDefinition, cache
         return found(solv)
     if local is not None:
         return found(local)
+    if strange:
+        return _unreadable(definition, "zypper's copy of it can be written by others than root")
     if other is not None:
         return _unreadable(definition, "zypper's cache of it is out of date")
     address = next((url for url in definition.urls if urlsplit(url).scheme in _REMOTE), None)
@@ -326,6 +360,58 @@ def _located(root: Root, conf: ZyppConf, definition: RepositoryDefinition, cache
     if urlsplit(url).scheme in _LOCAL:
         return _unreadable(definition, f"{url} does not exist, and zypper has no copy of it")
     return _unreadable(definition, f"it has never been refreshed, and only zypper reads {url}")
+
+
+def believed(root: Root, *paths: Path) -> bool:
+    """Whether root may believe these of zypper's files: nobody else can have written those that exist.
+
+    Whoever owns a root that is mounted or unpacked somewhere may have; on the machine itself that is root.
+    """
+    if os.geteuid() != 0:
+        return True
+    owner = root.folder.stat().st_uid
+    return out_of_reach(*(path for path in paths if path.exists()), owner=owner)
+
+
+def _trust(
+    root: Root,
+    conf: ZyppConf,
+    definition: RepositoryDefinition,
+    keys: Callable[[], bytes],
+    accepted: Path | None,
+) -> Trust | None:
+    """What is asked of a signature: nothing where no configuration wants any, else as libzypp does.
+
+    What zypper accepted already (the folder `accepted`) is only held against its own signature, and only if
+    that was found right at the time; zypper leaves a link that says so.
+    """
+    either = conf.gpgcheck if definition.gpgcheck is None else definition.gpgcheck
+    metadata = conf.repo_gpgcheck if definition.repo_gpgcheck is None else definition.repo_gpgcheck
+    if either is False and not metadata:
+        return None
+    if accepted is not None and not _was_right(accepted):
+        return None
+
+    def all_keys() -> bytes:
+        return keys() + joined(_key_files(root, definition))
+
+    required = accepted is None and bool(metadata if metadata is not None else either)
+    return Trust(keys=all_keys, required=required, silent=accepted is not None)
+
+
+def _was_right(folder: Path) -> bool:
+    try:
+        return (folder / ".repo_gpgcheck").readlink().name == "true"
+    except OSError:
+        return False
+
+
+def _key_files(root: Root, definition: RepositoryDefinition) -> Iterator[bytes]:
+    for url in definition.keys:
+        parts = urlsplit(url)
+        if parts.scheme == "file" and parts.netloc in ("", "localhost"):
+            with suppress(OSError, ConfigError):
+                yield (root.read(unquote(parts.path)) or "").encode("utf-8", "surrogateescape")
 
 
 def _unreadable(definition: RepositoryDefinition, reason: str) -> Repository:

@@ -23,6 +23,7 @@ from kmpsolve.metadata.origin import Origin
 from kmpsolve.metadata.rootpath import Root
 from kmpsolve.metadata.rpmbinding import load_rpm
 from kmpsolve.metadata.spool import spooled
+from kmpsolve.metadata.trust import joined
 
 __all__ = [
     "SYSTEM",
@@ -156,6 +157,28 @@ def find_database(root: Root) -> Database:
         where=str(root.folder),
         hint="Give the root of an RPM system with --root, or what is installed with --installed",
     )
+
+
+def trusted_keys(root: Root) -> bytes:
+    """The public keys that rpm trusts on a system, in OpenPGP's binary form one after the other.
+
+    They are packages named gpg-pubkey, or, since rpm 4.20, files beside the database where it is told so. A
+    database that cannot be read has none: what needs a key then lacks it.
+    """
+    try:
+        database = find_database(root)
+        rpm = load_rpm()
+        with tempfile.TemporaryDirectory(prefix="kmpsolve-rpmdb-") as folder:
+            _copy(database, Path(folder))
+            keys = [
+                _text(header[rpm.RPMTAG_DESCRIPTION]).encode("ascii", "replace")
+                for header in _headers(rpm, database, folder)
+                if _text(header[rpm.RPMTAG_NAME]) == "gpg-pubkey"
+            ]
+        keys += [path.read_bytes() for path in sorted(database.path.parent.glob("pubkeys/*.key"))]
+    except (MetadataError, OSError):
+        return b""
+    return joined(keys)
 
 
 def database_files(root: Root) -> list[Path]:

@@ -12,13 +12,16 @@ from kmpsolve.metadata.origin import Origin
 from kmpsolve.metadata.repomd import REPOMD, open_rpmmd
 from kmpsolve.metadata.rpmfolder import open_rpm_folder
 from kmpsolve.metadata.solvfile import MAGIC, open_solv
+from kmpsolve.metadata.trust import Trust
 
 __all__ = ["open_source"]
 
 _KINDS = "a folder with repodata/, a folder of RPMs, a .solv file, an http(s):// or file:// address"
 
 
-def open_source(location: str, *, alias: str, priority: int = 99, quiet: bool = False) -> Content:
+def open_source(
+    location: str, *, alias: str, priority: int = 99, quiet: bool = False, trust: Trust | None = None
+) -> Content:
     """Read packages metadata from wherever a user points.
 
     Parameters
@@ -30,6 +33,8 @@ def open_source(location: str, *, alias: str, priority: int = 99, quiet: bool = 
         The repository's, as in `Content`.
     quiet
         Show no progress of a download.
+    trust
+        What is asked of the signature of an rpm-md repository.
 
     Raises
     ------
@@ -40,14 +45,14 @@ def open_source(location: str, *, alias: str, priority: int = 99, quiet: bool = 
     """
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*):/", location)
     if scheme is None:
-        return _open_path(Path(location), location, alias, priority)
+        return _open_path(Path(location), location, alias, priority, trust)
     if scheme[1].lower() == "file":
-        return _open_path(_local_path(location, alias), location, alias, priority)
+        return _open_path(_local_path(location, alias), location, alias, priority, trust)
     if scheme[1].lower() in ("http", "https"):
         # Its library takes longer to load than most plans need altogether.
         from kmpsolve.metadata.http import open_http
 
-        return open_http(location, alias=alias, priority=priority, quiet=quiet)
+        return open_http(location, alias=alias, priority=priority, quiet=quiet, trust=trust)
     raise RequestError(
         f"addresses that begin with {scheme[1]}: are not read",
         reference="unknown-scheme",
@@ -68,10 +73,10 @@ def _local_path(address: str, alias: str) -> Path:
     return Path(unquote(parts.path))
 
 
-def _open_path(path: Path, location: str, alias: str, priority: int) -> Content:
+def _open_path(path: Path, location: str, alias: str, priority: int, trust: Trust | None) -> Content:
     try:
         if path.is_dir():
-            return _open_folder(path, location, alias, priority)
+            return _open_folder(path, location, alias, priority, trust)
         with path.open("rb") as file:
             head = file.read(len(MAGIC))
     except FileNotFoundError:
@@ -88,10 +93,10 @@ def _open_path(path: Path, location: str, alias: str, priority: int) -> Content:
     return _open_inventory(path, location, alias)
 
 
-def _open_folder(folder: Path, location: str, alias: str, priority: int) -> Content:
+def _open_folder(folder: Path, location: str, alias: str, priority: int, trust: Trust | None) -> Content:
     # A link counts as present even if it leads nowhere, so that a broken repository is told as one.
     if (folder / REPOMD).exists() or (folder / REPOMD).is_symlink():
-        return open_rpmmd(folder, alias=alias, priority=priority, source=location)
+        return open_rpmmd(folder, alias=alias, priority=priority, source=location, trust=trust)
     return open_rpm_folder(folder, alias=alias, priority=priority, source=location)
 
 

@@ -31,6 +31,8 @@ class ZyppConf:
         ``multiversion.kernels``: what ``zypper purge-kernels`` keeps; empty: it purges nothing.
     allow_vendor_change, dup_allow_vendor_change
         Whether the solver may take another vendor's package, always or in ``zypper dup``.
+    gpgcheck, repo_gpgcheck
+        Whether signatures are checked, of either kind or of metadata; None: it does not say.
     arch
         The architecture if the configuration overrides the machine's.
     solv_folder, raw_folder, packages_folder
@@ -51,6 +53,8 @@ class ZyppConf:
     keep: str = DEFAULT_KEEP
     allow_vendor_change: bool = False
     dup_allow_vendor_change: bool = True
+    gpgcheck: bool | None = None
+    repo_gpgcheck: bool | None = None
     arch: str | None = None
     solv_folder: str = "/var/cache/zypp/solv"
     raw_folder: str = "/var/cache/zypp/raw"
@@ -97,6 +101,8 @@ def read_zypp_conf(root: Root) -> ZyppConf:
         keep=values.get("multiversion.kernels", "") if files else DEFAULT_KEEP,
         allow_vendor_change=allow,
         dup_allow_vendor_change=is_true(values.get("solver.dupAllowVendorChange", ""), True),
+        gpgcheck=is_true(values["gpgcheck"], True) if "gpgcheck" in values else None,
+        repo_gpgcheck=is_true(values["repo_gpgcheck"], True) if "repo_gpgcheck" in values else None,
         arch=values.get("arch") or None,
         solv_folder=folder("solvfilesdir", f"{cache}/solv"),
         raw_folder=folder("metadatadir", f"{cache}/raw"),

@@ -11,7 +11,7 @@ from pathlib import Path
 from kmpsolve.config import Config
 from kmpsolve.errors import MetadataError, RequestError
 from kmpsolve.metadata.content import Content
-from kmpsolve.metadata.root import System, read_root
+from kmpsolve.metadata.root import System, believed, read_root
 from kmpsolve.model.plan import Inputs, RepositoryInput, SkippedInput
 from kmpsolve.request import Request
 from kmpsolve.session import Loaded, prepare
@@ -130,7 +130,8 @@ def _caches(system: System, skipped: list[SkippedInput], *, patches: bool) -> It
     for repository in system.repositories:
         name = repository.alias.replace("/", "_")
         solv = system.root.path(f"{system.conf.solv_folder}/{name}/solv")
-        if solv.is_file() and not (patches and repository.location == str(solv)):
+        ours = believed(system.root, solv.parent.parent, solv.parent, solv)
+        if ours and solv.is_file() and not (patches and repository.location == str(solv)):
             yield Content(
                 alias=repository.alias,
                 source=str(solv),
