@@ -151,7 +151,8 @@ def load(sources: Sources, request: Request, config: Config, *, cached: bool = F
     system = read_root(sources.root, releasever=sources.releasever) if sources.root is not None else None
     given = _open_installed(sources.installed) if sources.installed is not None else None
     settings = given.settings if given is not None else None
-    universe, request = prepare(system, _on_machine(request, sources), config, settings)
+    here = sources.root == Path("/") and sources.installed is None
+    universe, request = prepare(system, on_machine(request, sources.root, here=here), config, settings)
     skipped: list[SkippedInput] = []
     repositories = openers(sources, system, skipped)
     name = None
@@ -296,14 +297,18 @@ def _open_installed(source: str) -> Content:
         raise
 
 
-def _on_machine(request: Request, sources: Sources) -> Request:
-    """What runs and what hardware is there is asked of this machine, and only for its own root."""
-    if sources.root is not None:
-        efivars = sources.root / "sys/firmware/efi/efivars"
+def on_machine(request: Request, root: Path | None, *, here: bool) -> Request:
+    """The request with what firmware, hardware and the running kernel tell.
+
+    Parameters
+    ----------
+    here
+        Whether the system is this machine's; of any other nobody knows what runs there.
+    """
+    if root is not None:
+        efivars = root / "sys/firmware/efi/efivars"
         request = replace(request, efivars=efivars if efivars.is_dir() else None)
-    if sources.root != Path("/") or sources.installed is not None:
-        return request
-    return replace(request, machine=LiveMachine(os.uname().release))
+    return replace(request, machine=LiveMachine(os.uname().release)) if here else request
 
 
 def _policy(system: System | None, machine: MachineView | None) -> Policy:

@@ -58,9 +58,14 @@ class Anchor:
 
 
 def loaded_modules(proc: Root) -> dict[str, tuple[str, ...]] | None:
-    """The loaded modules, each with those that use it; ``None`` if /proc/modules cannot be read."""
+    """The loaded modules, each with those that use it; ``None`` if /proc/modules cannot be read.
+
+    A kernel that was built without loadable modules has no such file in its /proc.
+    """
     try:
         text = (proc.folder / "modules").read_text()
+    except FileNotFoundError:
+        return {} if (proc.folder / "version").is_file() else None
     except (OSError, UnicodeDecodeError):
         return None
     loaded = {}

@@ -93,7 +93,13 @@ def evaluate(system: FlavorSystem, unit: KernelUnit, *, installed_only: bool = F
         choice = choose(system, projection, offered, unit.modules)
     _check_again(system, fit, choice)
     details = _Details(system, fit, choice, offered, installed_only)
-    signing = look_at_signatures(system, choice, [details.kmp(kmp) for kmp in system.kmps])
+    signing = look_at_signatures(
+        universe,
+        system.request,
+        {name: option.build for name, option in choice.options.items()},
+        [package.nevra for package in choice.companions],
+        [details.kmp(kmp) for kmp in system.kmps],
+    )
     kmps = signing.kmps
     verdicts: list[Verdict] = ["safe"]
     for kmp, kmp_plan in zip(system.kmps, kmps, strict=True):

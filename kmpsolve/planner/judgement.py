@@ -40,8 +40,10 @@ from kmpsolve.model.plan import (
     worst,
 )
 from kmpsolve.planner.boot import boot_matrix, fallback_losses
+from kmpsolve.planner.onhost import with_use
 from kmpsolve.planner.options import absorbs, overrides
 from kmpsolve.planner.planning import plan
+from kmpsolve.planner.signing import Signing, look_at_signatures
 from kmpsolve.planner.system import FlavorSystem, Kmp, join_units, obsoleted_by
 from kmpsolve.planner.takeover import takeover
 from kmpsolve.request import Request
@@ -247,18 +249,20 @@ class _Judge:
     def judge(self, inputs: Inputs) -> FlavorPlan:
         """The flavor's part of the plan."""
         kmps: list[KmpPlan] = []
+        signing = self._signing()
         verdicts: list[Verdict] = ["safe" if self.transition.arrived else "nothing-to-do"]
-        warnings = {*self.request.notes}
+        warnings = {*self.request.notes, *signing.warnings}
         blocked: list[str] = []
-        for subject in self.subjects:
-            lost = self._modules_lost(subject)
-            kmp_plan = self._left_by(subject, self._plan(subject, lost))
+        for subject, kmp_plan in zip(self.subjects, signing.kmps, strict=True):
             if kmp_plan.decision == "blocked" and self._excused(subject):
                 warnings.add(self._excuse(subject))
             elif subject.kmp.counts and kmp_plan.decision == "blocked":
                 verdicts.append("blocked")
                 blocked.append(subject.kmp.name)
-            elif subject.kmp.counts and kmp_plan.decision == "unverified" and self._boots_another:
+            elif subject.kmp.counts and (
+                (kmp_plan.decision == "unverified" and self._boots_another)
+                or subject.kmp.name in signing.unchecked
+            ):
                 verdicts.append("unverified")
             kmps.append(kmp_plan)
         losses = self._losses()
@@ -289,7 +293,7 @@ class _Judge:
                 kmps={s.kmp.name: self._newest(s.after) for s in self.subjects},
                 held_because=None,
             ),
-            kmps=tuple(kmps),
+            kmps=with_use(self.request.machine, self.kmps, kmps),
             modules_lost=self._kernel_modules_lost(),
             unmanaged=(),
             boot_matrix=self.rows,
@@ -297,6 +301,16 @@ class _Judge:
             ways_out=ways,
             warnings=tuple(sorted(warnings)),
         )
+
+    def _signing(self) -> Signing:
+        """What becomes of each KMP, signatures included."""
+        found = [self._left_by(subject, self._plan(subject)) for subject in self.subjects]
+        fetched = {kmp_plan.chosen for kmp_plan in found}
+        chosen = {
+            s.kmp.name: next((b for b in s.after if str(b.nevra) in fetched), None) for s in self.subjects
+        }
+        arriving = [Nevra.parse(nevra) for nevra in sorted(self.transition.arriving)]
+        return look_at_signatures(self.universe, self.request, chosen, arriving, found)
 
     def _left_by(self, subject: _Subject, kmp_plan: KmpPlan) -> KmpPlan:
         """The same, or blocked if user space needs what only a build out of use provides.
@@ -438,8 +452,8 @@ class _Judge:
 
     # the proof
 
-    def _plan(self, subject: _Subject, lost: tuple[str, ...]) -> KmpPlan:
-        kmp = subject.kmp
+    def _plan(self, subject: _Subject) -> KmpPlan:
+        kmp, lost = subject.kmp, self._modules_lost(subject)
         decision = "blocked" if lost else self._decision(subject)
         build = next((b for b in subject.after if str(b.nevra) == subject.use.build), None)
         if self.takeover is not None:

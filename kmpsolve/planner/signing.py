@@ -6,14 +6,15 @@ says of the others that they were not checked.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from kmpsolve.errors import KmpsolveError
-from kmpsolve.model.package import Package
+from kmpsolve.model.nevra import Nevra
+from kmpsolve.model.package import KmpBuild, Package
 from kmpsolve.model.plan import Cause, KmpPlan, Warned
-from kmpsolve.planner.choice import Choice
-from kmpsolve.planner.system import FlavorSystem
+from kmpsolve.request import Request
+from kmpsolve.solver.universe import Universe
 
 __all__ = ["Signing", "look_at_signatures"]
 
@@ -35,21 +36,34 @@ class Signing:
     warnings: tuple[Warned, ...]
 
 
-def look_at_signatures(system: FlavorSystem, choice: Choice, kmps: Iterable[KmpPlan]) -> Signing:
+def look_at_signatures(
+    universe: Universe,
+    request: Request,
+    chosen: Mapping[str, KmpBuild | None],
+    companions: Iterable[Nevra],
+    kmps: Iterable[KmpPlan],
+) -> Signing:
     """Check the modules of every fetched build whose RPM is at hand.
 
     Under ``require_signed`` an unsigned module blocks its KMP, and one that cannot be looked at leaves it
     unverified.
+
+    Parameters
+    ----------
+    chosen
+        The build that is chosen for each KMP, by its name.
+    companions
+        What else comes along.
     """
-    required = system.request.require_signed
+    required = request.require_signed
     seen: list[KmpPlan] = []
     unchecked: list[str] = []
     for kmp_plan in kmps:
-        build = choice.options[kmp_plan.name].build
+        build = chosen[kmp_plan.name]
         if kmp_plan.decision != "fetch" or build is None:
             seen.append(kmp_plan)
             continue
-        refused = _refused_modules(system, build.package)
+        refused = _refused_modules(universe, request, build.package)
         if refused is None and required:
             unchecked.append(kmp_plan.name)
             text = f"nobody looked at the signature of {build}: metadata does not tell"
@@ -68,7 +82,7 @@ def look_at_signatures(system: FlavorSystem, choice: Choice, kmps: Iterable[KmpP
     return Signing(
         kmps=tuple(seen),
         unchecked=tuple(unchecked),
-        warnings=tuple(_new_certificates(choice.companions)),
+        warnings=tuple(_new_certificates(companions)),
     )
 
 
@@ -76,12 +90,12 @@ def _warned(kmp_plan: KmpPlan, warning: Warned) -> KmpPlan:
     return replace(kmp_plan, warnings=tuple(sorted({*kmp_plan.warnings, warning})))
 
 
-def _refused_modules(system: FlavorSystem, package: Package) -> tuple[str, ...] | None:
+def _refused_modules(universe: Universe, request: Request, package: Package) -> tuple[str, ...] | None:
     """Modules that Secure Boot would refuse, with the reason; ``None`` if nobody can look.
 
     Whether a key is enrolled is only asked where the firmware's lists can be read.
     """
-    file = system.universe.file_of(package)
+    file = universe.file_of(package)
     if file is None:
         return None
     from kmpsolve.modules.efikeys import enrolled_certificates
@@ -94,7 +108,7 @@ def _refused_modules(system: FlavorSystem, package: Package) -> tuple[str, ...] 
         return None
     if not isinstance(candidate, Candidate) or not candidate.readable:
         return None
-    efivars = system.request.efivars
+    efivars = request.efivars
     keys = enrolled_certificates(efivars) if efivars is not None else None
     words = {"unsigned": "not signed", "corrupted": "its signature is broken"}
     if keys is not None:
@@ -103,7 +117,7 @@ def _refused_modules(system: FlavorSystem, package: Package) -> tuple[str, ...] 
     return tuple(sorted(f"{name} ({words[state]})" for name, state in states if state in words))
 
 
-def _new_certificates(companions: Iterable[Package]) -> Iterable[Warned]:
+def _new_certificates(companions: Iterable[Nevra]) -> Iterable[Warned]:
     for package in companions:
         if package.name.endswith("-ueficert"):
             yield Warned(

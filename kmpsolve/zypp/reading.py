@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -9,15 +10,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kmpsolve.config import Config
-from kmpsolve.errors import MetadataError, RequestError
+from kmpsolve.errors import KmpsolveError, MetadataError, RequestError
 from kmpsolve.metadata.content import Content
+from kmpsolve.metadata.repomd import with_patches
 from kmpsolve.metadata.root import System, believed, read_root
 from kmpsolve.model.plan import Inputs, RepositoryInput, SkippedInput
 from kmpsolve.request import Request
-from kmpsolve.session import Loaded, prepare
+from kmpsolve.session import Loaded, on_machine, prepare
 from kmpsolve.zypp.lockfile import HOLD
 
-__all__ = ["Reading", "loaded_modules", "read_caches", "root_of"]
+__all__ = ["Reading", "load_patches", "loaded_modules", "read_caches", "root_of"]
 
 _TEMPORARY = "/var/tmp"  # noqa: S108 (zypper's own choice; see _temporary for whose folders count)
 _ROOT_OPTIONS = ("--root", "-R", "--installroot")
@@ -47,6 +49,7 @@ class Reading:
     """What was read, and the aliases of the repositories that zypper was given with the command."""
 
     loaded: Loaded
+    system: System
     first: frozenset[str]
 
 
@@ -94,7 +97,7 @@ def read_caches(
     if without_holds:
         others = tuple(b for b in system.locks_file.blocks if b.lock is None or b.lock.comment != HOLD)
         system = replace(system, locks_file=replace(system.locks_file, blocks=others))
-    universe, request = prepare(system, request, config)
+    universe, request = prepare(system, on_machine(request, root, here=request.running is not None), config)
     installed = system.installed()
     universe.load(installed.content)
     read: list[RepositoryInput] = []
@@ -122,8 +125,25 @@ def read_caches(
         skipped=tuple(sorted(skipped, key=lambda s: s.alias)),
     )
     return Reading(
-        loaded=Loaded(universe, request, inputs), first=frozenset(content.alias for content in temporary)
+        loaded=Loaded(universe, request, inputs),
+        system=system,
+        first=frozenset(content.alias for content in temporary),
     )
+
+
+def load_patches(reading: Reading) -> bool:
+    """Read the patches that zypper's ``.solv`` files do not tell; whether there are any.
+
+    What cannot be read is left out: patches are told, never judged by.
+    """
+    universe = reading.loaded.universe
+    before = len(universe.patches)
+    for repository in reading.system.repositories:
+        if repository.metadata is not None:
+            with contextlib.suppress(KmpsolveError):
+                bare = Content(alias=repository.alias, source=str(repository.metadata))
+                universe.patches += with_patches(bare, repository.metadata).patches
+    return len(universe.patches) > before
 
 
 def _caches(system: System, skipped: list[SkippedInput], *, patches: bool) -> Iterator[Content]:
@@ -138,6 +158,7 @@ def _caches(system: System, skipped: list[SkippedInput], *, patches: bool) -> It
                 priority=repository.priority,
                 solv=solv,
                 refreshed=repository.refreshed,
+                packages_at=repository.packages,
                 trusted=_owned(solv),
             )
             continue

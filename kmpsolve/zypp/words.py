@@ -66,6 +66,8 @@ def stopped(
         commands = [("Everything else:", "kmpsolve guard on && zypper up")] if _arriving_kernel(plan) else []
     commands += [("Details:", "zypper kmp plan"), ("Once, anyway:", f"KMPSOLVE_DISABLE=1 {again}")]
     width = max(len(label) for label, _ in commands)
+    if patches := _held_patches(plan):
+        lines += _more(f"this holds back: {'; '.join(patches)}")
     lines += [f"{_INDENT}{label:<{width}}  {printable(command)}" for label, command in commands]
     if snapper:
         lines += _more("snapper's snapshot from before this run may stay; its own cleanup removes it")
@@ -77,6 +79,7 @@ def passed(plan: Plan) -> list[str]:
     lines: list[str] = []
     for flavor in plan.flavors:
         lines += [f"kmpsolve: {printable(_fate(kmp, flavor))}" for kmp in flavor.kmps]
+        lines += [line for message in _unchecked(flavor) for line in said(f"warning: {message}")]
         for warning in flavor.warnings:
             if warning.reference not in ("stale-metadata",):
                 lines += said(f"warning: {warning.message}")
@@ -176,11 +179,18 @@ def _reason(plan: Plan) -> str:
                 sentences += [f"{w.message}." for w in flavor.warnings if w.reference == "fallback-loses"]
         elif flavor.verdict == "unverified":
             doubtful = ", ".join(kmp.name for kmp in flavor.kmps if kmp.decision == "unverified")
-            sentences.append(
-                f"nobody can tell whether {doubtful} works on {_kernel(flavor)}: "
-                "built without symbol versions."
-            )
+            if doubtful:
+                sentences.append(
+                    f"nobody can tell whether {doubtful} works on {_kernel(flavor)}: "
+                    "built without symbol versions."
+                )
+            sentences += [f"{message}." for message in _unchecked(flavor)]
     return " ".join(sentences)
+
+
+def _unchecked(flavor: FlavorPlan) -> list[str]:
+    """What is told of signatures that had to be known."""
+    return [w.message for kmp in flavor.kmps for w in kmp.warnings if w.reference == "signature-not-checked"]
 
 
 def _why(kmp: KmpPlan, flavor: FlavorPlan, plan: Plan) -> str:
@@ -189,7 +199,7 @@ def _why(kmp: KmpPlan, flavor: FlavorPlan, plan: Plan) -> str:
         return "it would be removed"
     if kind == "missing":
         return f"no kernel-{flavor.flavor} would be left"
-    if kind == "user-space":
+    if kind in ("user-space", "signature"):
         return kmp.causes[0].message
     if kind == "module-dropped":
         return f"{', '.join(kmp.causes[0].packages)} would be gone"
@@ -209,6 +219,18 @@ def _why(kmp: KmpPlan, flavor: FlavorPlan, plan: Plan) -> str:
         return f"{found}; the rebuilt {best.evr} from {fitting[0].repository} is not part of this update"
     count = len(plan.inputs.repositories)
     return f"{found}; no rebuilt KMP in {count} {'repository' if count == 1 else 'repositories'}"
+
+
+def _held_patches(plan: Plan) -> list[str]:
+    """The patches that wait until the kernel may come: id, severity, CVEs."""
+    found = {
+        ", ".join([patch["id"], patch["severity"], *patch["cves"]])
+        for flavor in plan.flavors
+        for way in flavor.ways_out
+        for patch in way.held_patches
+        if flavor.verdict == "blocked"
+    }
+    return sorted(found)
 
 
 def _commands(plan: Plan) -> Iterator[tuple[str, str]]:

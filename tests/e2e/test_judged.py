@@ -10,13 +10,17 @@ import pytest
 
 from tests.e2e.host import (
     DRIVER,
+    KERNEL_PATCH,
     MIDDLE,
     NEW,
     NEWER_TOOL,
     OLD,
     REBUILD,
     TOOL,
+    TOOL_PATCH,
     Host,
+    patches,
+    served,
     specs,
     stopped,
 )
@@ -407,3 +411,47 @@ plugin.stdin.write(frame)
 plugin.stdin.flush()
 print(plugin.stdout.read(6))
 """
+
+
+# -- what the configuration, patches and signatures add -------------------------------------------------------
+
+
+def test_the_patches_that_wait_are_named() -> None:
+    with Host(OLD, DRIVER) as host:
+        host.add("updates", specs(MIDDLE, NEW, NEWER_TOOL), patches())
+        before = host.rpmdb()
+        ended = host.zypper("up")
+        assert stopped(host, ended, before) == [], str(ended)
+        assert f"this holds back: {KERNEL_PATCH}, important, CVE-2026-1111" in _said(ended.stderr)
+        assert TOOL_PATCH not in ended.stderr
+        ways = host.last_verdict()["flavors"][0]["ways_out"]
+        assert [way["held_patches"][0]["id"] for way in ways if way["kind"] == "newest-safe"] == [
+            KERNEL_PATCH
+        ]
+
+
+@pytest.mark.parametrize(("scope", "code"), [("all", 8), ("in-use", 0)])
+def test_a_driver_that_this_machine_does_not_use(scope: str, code: int) -> None:
+    with Host(OLD, DRIVER, configuration=f'[[kmp]]\nmatch = "acme-*"\nscope = "{scope}"\n') as host:
+        host.add("updates", specs(NEW))
+        # Without a readable initrd anything may be in it, and counts as used.
+        empty = ["sh", "-c", "echo . | cpio --quiet -o -H newc > /boot/initrd-$(uname -r)"]
+        assert host.run(empty).code == 0
+        ended = host.zypper("up")
+        assert ended.code == code, str(ended)
+        (kmp,) = host.last_verdict()["flavors"][0]["kmps"]
+        assert kmp["decision"] == "blocked"
+        assert [w["reference"] for w in kmp["warnings"]] == ["not-in-use"]
+
+
+@pytest.mark.parametrize(("unverified", "code"), [("abort", 8), ("warn", 0)])
+def test_a_signature_that_nobody_could_look_at(unverified: str, code: int) -> None:
+    """Over the network nothing is downloaded yet when the transaction is judged."""
+    configuration = f'require_signed = true\nunverified = "{unverified}"\n'
+    folder = repository.rpm_md(specs(NEW, REBUILD))
+    with Host(OLD, DRIVER, configuration=configuration) as host, served(folder) as url:
+        host.add("updates", specs(NEW, REBUILD), url=url)
+        ended = host.zypper("up")
+        assert ended.code == code, str(ended)
+        assert host.last_verdict()["verdict"] == "unverified"
+        assert f"nobody looked at the signature of {REBUILD}" in _said(ended.stderr)

@@ -85,3 +85,10 @@ def test_without_proc_modules_everything_may_be_loaded(tmp_path: Path) -> None:
     machine = live("virtio", tmp_path)
     (tmp_path / "proc/modules").unlink()
     assert machine.uses("acme") == ("may be loaded",)
+
+
+def test_a_kernel_without_loadable_modules_has_none_loaded(tmp_path: Path) -> None:
+    machine = live("virtio", tmp_path)
+    (tmp_path / "proc/modules").unlink()
+    (tmp_path / "proc/version").write_text("Linux version 6.4.0\n")
+    assert machine.uses("acme") == ()
