@@ -249,6 +249,8 @@ class Reading:
     """`then same vendor`: all of one class are the same vendor, not only those spelt alike."""
     renames_rank_by_evr: bool = True
     """A build of another name is compared by EVR with those of the KMP's own name."""
+    locked_units_stay_whole: bool = True
+    """Whoever names a locked kernel has named its locked -extra with it."""
 
 
 READINGS: tuple[Reading, ...] = tuple(
@@ -362,8 +364,10 @@ class System:
             if isinstance(p.noun, KernelExtra) and p.flavor == kernel.flavor and p.evr == kernel.evr
         ]
         now = {p.name: p for p in self.installed if isinstance(p.noun, KernelExtra)}
+        whole = self.reading.locked_units_stay_whole and self.is_locked(kernel)
+        relax = {"lock"} if whole and not kernel.installed else set()
         extras = tuple(
-            p for p in mine if p.installed or (p.name in now and self.is_candidate(p, [now[p.name]]))
+            p for p in mine if p.installed or (p.name in now and self.is_candidate(p, [now[p.name]], relax))
         )
         ksyms = dict(kernel.exports)
         for extra in extras:
@@ -904,13 +908,15 @@ def _without_news(system: System, flavor: str, safe: str | None) -> Answer:
     newest = kernels[-1]
     judgement = Judgement(system, newest)
     working = system.working(newest)
+    wanted = frozenset().union(*(build.wants for build in working))
     at_rest: dict[str, set[tuple[str, str | None]]] = {}
     for name, builds in judgement.kmps.items():
         mine = [build for build in builds if build in working]
         versionless = [build for build in builds if not build.verifiable]
         if mine:
             native = [build for build in mine if build.noun.krel == newest.noun.krel]  # type: ignore[union-attr]
-            at_rest[name] = {("reuse", build.nevra) for build in [mine[-1], *native]}
+            asked = [build for build in mine if wanted.intersection(build.exports)]
+            at_rest[name] = {("reuse", build.nevra) for build in [mine[-1], *native, *asked]}
         elif name in judgement.broken:
             at_rest[name] = set()
         elif judgement.is_builtin(name):
