@@ -98,6 +98,7 @@ class _Maker:
         # Where nothing changes, every KMP is simply used on.
         steady = 4 if self.features <= {"targets", "flavors", "extras"} else 3
         package = f"kernel-{flavor}-base" if self.has("base", 2) else ""
+        own = ".22.7" if package and dice.one_in(2) else ""  # a -base may count its own rebuilds
         made: list[Kernel] = []
         for number in range(installed + offered):
             if number:
@@ -108,9 +109,10 @@ class _Maker:
                 modules |= {f"{name}.ko" for name in KMP_NAMES[:3] if dice.one_in(5)}
                 modules |= {f"{name}_x.ko" for name in KMP_NAMES[:2] if dice.one_in(6)}
             kernel = Kernel(
-                release=f"{number + 1}0.1",
+                release=f"{number + 1}0.1{own}",
                 flavor=flavor,
                 package=package,
+                uname=f"6.4.0-{number + 1}0-{flavor}" if own else "",
                 ksyms=" ".join(f"{symbol}={crc}" for symbol, crc in symbols.items()),
                 symsets=" ".join(f"{name}={value}" for name, value in sets.items()),
                 modules=" ".join(sorted(modules)),
@@ -120,7 +122,7 @@ class _Maker:
             )
             made.append(self.keep(kernel, self.installed if number < installed else self.offered))
         if self.has("targets", 3):
-            old = replace(made[0], release="5.1")
+            old = replace(made[0], release=f"5.1{own}", uname=f"6.4.0-5-{flavor}" if own else "")
             made.insert(0, self.keep(old, self.offered))
         if self.has("rebuilds", 2):
             self.rebuild(dice.pick(made[::-1]), made)
@@ -131,10 +133,9 @@ class _Maker:
                     if dice.one_in(2)
                     else kernel.ksyms
                 )
-                self.keep(
-                    replace(kernel, package="", ksyms=" ".join(f"{s}={c}" for s, c in pairs(full).items())),
-                    self.offered,
-                )
+                ksyms = " ".join(f"{symbol}={crc}" for symbol, crc in pairs(full).items())
+                release = kernel.release.removesuffix(own)
+                self.keep(replace(kernel, package="", release=release, ksyms=ksyms), self.offered)
         self.kernels += made
         # An -extra requires the full kernel: a host of -base kernels cannot have one.
         if not package and self.has("extras", 2):
@@ -158,7 +159,7 @@ class _Maker:
         }
         again = replace(
             kernel,
-            release=f"{kernel.release.partition('.')[0]}.2",
+            release=kernel.release.replace(".1", ".2", 1),
             ksyms=" ".join(f"{symbol}={crc}" for symbol, crc in symbols.items()),
             obsoletes=f"{kernel.name} = {kernel.spec().evr}",
         )
