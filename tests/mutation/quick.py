@@ -1,7 +1,7 @@
 """The tests that a mutant has to survive: seconds in one process, no RPM built, no zypper.
 
-Fixtures against the plans that were worked out by hand, random universes against the oracle, whose answers
-are computed once, and unit tests.
+Fixtures against the plans that were worked out by hand, small worlds and random universes against the oracle,
+whose answers are computed once, and unit tests.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import pytest
 from kmpsolve.errors import RequestError
 from tests.executed.universes import universe
 from tests.property import acceptance, bootmatrix
+from tests.property.cases import CASES
 from tests.property.test_oracle import FAMILIES
 from tests.scenarios import runner
 from tests.support import fixture
@@ -34,6 +35,7 @@ COMPETITIONS = 100  # of the 300 in test_competition.py
 UNITS = (
     "tests/unit/compat/test_judgement.py",
     "tests/unit/planner/test_choice.py",
+    "tests/unit/planner/test_command.py",
     "tests/unit/planner/test_small_worlds.py",
     "tests/unit/planner/test_target.py",
 )
@@ -66,6 +68,8 @@ def checks(path: str) -> dict[str, Check]:
 
 
 def _worlds() -> Iterator[tuple[str, World]]:
+    for name, (of, _) in CASES.items():
+        yield f"case {name}", of
     for number in range(COMPETITIONS):
         yield f"competition {number}", competition(number)
     for family in FAMILIES:

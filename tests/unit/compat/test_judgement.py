@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from kmpsolve.compat.judgement import best_tried, count_mismatches, judge, mismatches, open_needs
 from kmpsolve.model.package import KernelUnit, KmpBuild
 from kmpsolve.model.plan import Mismatch
+from kmpsolve.model.symbols import Exports, SymbolTable
 from tests.unit.compat.building import TABLE, kernel, kmp
 
 Providers = Callable[[str], Sequence[tuple[KmpBuild, bool]]]
@@ -79,6 +81,11 @@ def test_providers_that_fall_late() -> None:
         kmp("q", "exact=6.4.0-10-default", "q=1"),
     ]
     assert fitting(kernel("x=1"), *builds) == []
+
+
+def test_no_kmp_makes_a_kernel_another_one() -> None:
+    liar = kmp("liar", "x=1", "exact=6.4.0-10-default")
+    assert fitting(kernel("x=1"), liar, kmp("a", "x=1 exact=6.4.0-10-default")) == ["liar"]
 
 
 def test_a_cycle_stands_or_falls_together() -> None:
@@ -207,6 +214,45 @@ def test_what_the_kernel_exports_is_the_kernels_whoever_else_has_it() -> None:
     found, by_kernel, by_kmp = missed(kernel("x=1 s=2"), kmp("a", "s=1"), lambda _: [(lib, True)])
     assert [(mismatch.kind, mismatch.found) for mismatch in found] == [("disagrees", "2")]
     assert (by_kernel, by_kmp) == (True, False)
+
+
+class Classes:
+    """Two of x, y and z, required by whoever asks, stand behind one capability that no kernel here has."""
+
+    def __init__(self, capability: int) -> None:
+        self._capability = capability
+
+    def __contains__(self, capability: object) -> bool:
+        return capability == self._capability
+
+    def members(self, capability: int, start: str) -> list[str]:
+        return [f"ksym(default:{name}) = 1" for name in "xyz"]
+
+    def required(self, handle: int, capability: int) -> list[str]:
+        return self.members(capability, "")[:2]
+
+    def count(self, handle: int, capabilities: Iterable[int]) -> int:
+        return 2 * len(set(capabilities))
+
+    def versions(self, name: str) -> list[tuple[int, str]]:
+        return []
+
+
+def test_symbols_that_are_packed_into_a_class() -> None:
+    """A class is met by the kernels that provide it and by nobody else; its symbols are counted all the same."""
+    table = SymbolTable(["ksym(default:w) = 1", "packed"].__getitem__)
+    table.classes = Classes(1)
+    none = Exports(tuple, table)
+    build = replace(kmp("a"), needs=frozenset({0, 1}), exports=none)
+    lib = replace(kmp("lib"), needs=frozenset({0}), exports=Exports(lambda: [1], table))
+    unit = replace(kernel(""), exports=none)
+    fit = judge([build, lib], unit, table)
+    assert not fit.fits(build)
+    assert count_mismatches(build, fit, nobody) == (3, True, False)
+    assert [mismatch.symbol for mismatch in mismatches(build, fit, nobody)[0]] == ["w", "x", "y"]
+    chosen = [(replace(kmp("w"), exports=Exports(lambda: [0], table)), True)]
+    assert count_mismatches(build, fit, lambda _: chosen) == (2, True, False)
+    assert judge([build], replace(unit, exports=Exports(lambda: [0, 1], table)), table).fits(build)
 
 
 # -- the best one tried --------------------------------------------------------------------------------------
