@@ -19,6 +19,12 @@ from kmpsolve.solver.universe import Universe
 __all__ = ["Signing", "look_at_signatures"]
 
 
+_NOT_CHECKED = Warned(
+    reference="signature-not-checked",
+    message="not checked: who signed what is fetched; metadata does not tell, kmpsolve apply looks at the RPMs",
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signing:
     """What signatures add to a flavor's plan.
@@ -64,10 +70,9 @@ def look_at_signatures(
             seen.append(kmp_plan)
             continue
         refused = _refused_modules(universe, request, build.package)
-        if refused is None and required:
-            unchecked.append(kmp_plan.name)
-            text = f"nobody looked at the signature of {build}: metadata does not tell"
-            seen.append(_warned(kmp_plan, Warned(reference="signature-not-checked", message=text)))
+        if refused is None:
+            unchecked += [kmp_plan.name] if required else []
+            seen.append(_warned(kmp_plan, _NOT_CHECKED))
         elif refused:
             text = f"under Secure Boot, modules of {build} do not load: {', '.join(refused)}"
             if required:

@@ -162,7 +162,9 @@ def test_an_rpm_that_is_not_at_hand_is_not_checked(
         return place
 
     monkeypatch.setattr(repository, "rpm_md", metadata_only)
-    assert _told(plan(signed=True))[0] == "safe"
+    verdict, decision, _, warnings = _told(plan(signed=True))
+    assert (verdict, decision) == ("safe", "fetch")
+    assert "not checked" in warnings[0]
     verdict, decision, _, warnings = _told(plan(signed=True, settings=_REQUIRED))
     assert (verdict, decision) == ("unverified", "fetch")
     assert "metadata does not tell" in warnings[0]
