@@ -21,7 +21,7 @@ __all__ = ["Signing", "look_at_signatures"]
 
 _NOT_CHECKED = Warned(
     reference="signature-not-checked",
-    message="not checked: who signed what is fetched; metadata does not tell, kmpsolve apply looks at the RPMs",
+    message="not checked: signatures of what is fetched; only RPMs tell, and kmpsolve apply looks at them",
 )
 
 
