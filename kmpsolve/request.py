@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -48,6 +48,16 @@ class DiskView(Protocol):
         self, kmps: Iterable[str], uname_r: str, arch: str, missing_headers: Iterable[str]
     ) -> tuple[Warned, ...]:
         """What keeps DKMS, and these KMPs, from building for a kernel."""
+        ...
+
+    def parts(
+        self, builds: Iterable[str], uname_r: str, nevra: str, provides: Callable[[], Iterable[str]]
+    ) -> Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]:
+        """Of installed builds, by NEVRA: modules that would load on a kernel, and those that would not."""
+        ...
+
+    def overruled(self, build: str, modules: Iterable[str], uname_r: str, *, native: bool) -> tuple[str, ...]:
+        """Of a build's modules that a kernel ships too, the file names that it would take from itself."""
         ...
 
 

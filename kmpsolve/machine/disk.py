@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from kmpsolve.errors import MetadataError
 from kmpsolve.machine.dkms import DkmsPackage, has_compiler, read_dkms, warn_of_rebuild
+from kmpsolve.machine.precedence import Precedence, read_precedence
 from kmpsolve.metadata.rootpath import Root
 from kmpsolve.model.plan import Unmanaged, Warned
 from kmpsolve.model.symbols import flavor_of_uname
@@ -103,3 +105,67 @@ class SystemDisk:
                 warn_of_rebuild(name, missing_headers=missing, compiler=self.compiler, kernel=uname_r)
             )
         return tuple(sorted(warnings))
+
+    def parts(
+        self, builds: Iterable[str], uname_r: str, nevra: str, provides: Callable[[], Iterable[str]]
+    ) -> Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]:
+        """Of installed builds that do not fit a kernel, which modules would load there and which would not.
+
+        Builds whose modules cannot be read, or share one fate, are left out.
+
+        Parameters
+        ----------
+        provides
+            As for `unmanaged`.
+        """
+        known = self._module_files or {}
+        several = [build for build in builds if len(known.get(build, ())) > 1]
+        if not several:
+            return {}
+        from kmpsolve.machine.kernels import read_module_file
+        from kmpsolve.modules.kernel import kernel_from_capabilities
+        from kmpsolve.modules.loader import judge_together
+
+        kernel = kernel_from_capabilities(provides(), source=nevra, uname_r=uname_r, nevra=nevra)
+        found = {}
+        for build in several:
+            try:
+                modules = [read_module_file(self.root, path) for path in known[build]]
+            except MetadataError:
+                continue
+            verdicts = {j.module.name: j.verdict for j in judge_together(modules, kernel)}
+            loads, refused = (
+                tuple(sorted(name for name, verdict in verdicts.items() if verdict == fate))
+                for fate in ("safe", "blocked")
+            )
+            if loads and refused:
+                found[build] = (loads, refused)
+        return found
+
+    @cached_property
+    def _precedence(self) -> Precedence:
+        return read_precedence(self.root)
+
+    def overruled(self, build: str, modules: Iterable[str], uname_r: str, *, native: bool) -> tuple[str, ...]:
+        """Of a build's modules that a kernel ships too, those that it would take from itself.
+
+        That is so where depmod.d prefers the kernel's own folder.
+
+        Parameters
+        ----------
+        modules
+            File names.
+        native
+            Whether the build lies below this kernel's own folder; else links in weak-updates/ lead to it.
+        """
+        folders = {
+            path.rpartition("/")[2]: path.partition("/modules/")[2].split("/")[1]
+            for path in (self._module_files or {}).get(build, ())
+        }
+        return tuple(
+            name
+            for name in sorted(modules)
+            if self._precedence.prefers_kernel(
+                name, ("" if native else "weak-updates/") + folders.get(name, "updates"), uname_r
+            )
+        )

@@ -61,6 +61,16 @@ class Precedence:
             places = [self.search.index(_BUILT_IN) if _BUILT_IN in self.search else len(self.search)]
         return (0 if overridden else 1), places[0]
 
+    def prefers_kernel(self, name: str, folder: str, uname_r: str) -> bool:
+        """Whether a kernel's own module wins over one of that file name in a folder of KMPs."""
+        bare = re.sub(r"\.ko(\.\w+)?$", "", name)
+        # Where exactly the kernel keeps its own is known to an override that prefers it.
+        own = ["kernel", *(one.folder for one in self.overrides if one.module == bare)]
+        ours = self.rank(f"{folder}/{name}", uname_r)
+        return any(
+            self.rank(f"{place}/{name}", uname_r) < ours for place in own if place.startswith("kernel")
+        )
+
 
 def _same_kernel(pattern: str, uname_r: str) -> bool:
     if pattern == "*":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal
 
 from kmpsolve.metadata.content import ToldModule
@@ -61,4 +61,14 @@ class ToldDisk:
         self, kmps: Iterable[str], uname_r: str, arch: str, missing_headers: Iterable[str]
     ) -> tuple[Warned, ...]:
         """Inventories do not tell what DKMS would build."""
+        return ()
+
+    def parts(
+        self, builds: Iterable[str], uname_r: str, nevra: str, provides: Callable[[], Iterable[str]]
+    ) -> Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]:
+        """Inventories tell of packages, not of the modules in them."""
+        return {}
+
+    def overruled(self, build: str, modules: Iterable[str], uname_r: str, *, native: bool) -> tuple[str, ...]:
+        """Inventories do not tell how depmod is configured."""
         return ()

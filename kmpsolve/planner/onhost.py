@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from kmpsolve.model.package import KernelUnit, KmpBuild, Package
 from kmpsolve.model.plan import KmpPlan, Unmanaged, Warned
-from kmpsolve.planner.system import Kmp
-from kmpsolve.request import MachineView, Request
+from kmpsolve.planner.system import Kmp, is_native
+from kmpsolve.request import DiskView, MachineView, Request
 from kmpsolve.solver.universe import Universe
 
-__all__ = ["lost_in_use", "rebuild_warnings", "unmanaged", "with_use"]
+__all__ = ["lost_in_use", "rebuild_warnings", "unmanaged", "with_disk", "with_use"]
 
 _NETWORK = "the default route"
 
@@ -62,17 +62,99 @@ def _use(machine: MachineView, kmp: Kmp, purposes: Sequence[str]) -> Iterable[Wa
         )
 
 
+def with_disk(
+    universe: Universe,
+    request: Request,
+    unit: KernelUnit,
+    serving: Mapping[str, KmpBuild],
+    plans: Sequence[KmpPlan],
+) -> tuple[KmpPlan, ...]:
+    """The plans with what holds for single modules: taken from elsewhere, or of a build that fits partly.
+
+    Parameters
+    ----------
+    serving
+        The builds that are chosen for `unit`, by the name of the KMP.
+    """
+    disk = request.disk
+    bringers: dict[str, set[str]] = {}
+    for build in serving.values():
+        for module in build.modules:
+            bringers.setdefault(module, set()).add(str(build))
+    unfit = {
+        plan.name: [one.nevra for one in plan.tried if one.repository is None and one.mismatches]
+        for plan in plans
+        if plan.decision == "blocked"
+    }
+    parts = (
+        disk.parts(
+            [nevra for nevras in unfit.values() for nevra in nevras],
+            unit.uname_r,
+            str(unit.nevra),
+            lambda: _provided(universe, unit, serving.values()),
+        )
+        if disk is not None
+        else {}
+    )
+    told = []
+    for plan in plans:
+        warnings = set(plan.warnings)
+        chosen = serving.get(plan.name)
+        if chosen is not None:
+            warnings.update(_clashes(chosen, bringers, unit))
+            if disk is not None:
+                warnings.update(_overruled(disk, chosen, unit))
+        for nevra in unfit.get(plan.name, ()):
+            if nevra in parts:
+                loads, refused = parts[nevra]
+                warnings.add(
+                    Warned(
+                        reference="fits-partly",
+                        message=f"of {nevra}, {', '.join(loads)} would load on {unit.uname_r} and"
+                        f" {', '.join(refused)} would not; a build is used as a whole or not at all",
+                    )
+                )
+        told.append(replace(plan, warnings=tuple(sorted(warnings))))
+    return tuple(told)
+
+
+def _clashes(build: KmpBuild, bringers: Mapping[str, set[str]], unit: KernelUnit) -> Iterable[Warned]:
+    for module, spelled in build.modules.items():
+        others = sorted(bringers[module] - {str(build)})
+        if others:
+            yield Warned(
+                reference="name-clash",
+                message=f"{spelled} is in {build} and in {', '.join(others)}: on {unit.uname_r} one of them"
+                " is loaded, and weak-updates/ gets links to one build only",
+            )
+
+
+def _overruled(disk: DiskView, build: KmpBuild, unit: KernelUnit) -> Iterable[Warned]:
+    both = [spelled for module, spelled in build.modules.items() if module in unit.modules]
+    names = disk.overruled(str(build), both, unit.uname_r, native=is_native(build, unit)) if both else ()
+    if names:
+        yield Warned(
+            reference="shadowed",
+            message=f"{unit.uname_r} would take {', '.join(names)} from itself and not from {build}:"
+            " depmod.d prefers the kernel's own",
+        )
+
+
+def _provided(universe: Universe, unit: KernelUnit, builds: Iterable[KmpBuild]) -> Iterable[str]:
+    capabilities = list(unit.exports.capabilities)
+    for build in builds:
+        capabilities += build.exports.capabilities
+    return universe.table.texts(capabilities)
+
+
 def unmanaged(
-    universe: Universe, request: Request, unit: KernelUnit, builds: Iterable[KmpBuild]
+    universe: Universe, request: Request, unit: KernelUnit, builds: Sequence[KmpBuild]
 ) -> tuple[Unmanaged, ...]:
     """Modules that no package owns, against the symbols of `unit` and of the builds that will be there."""
     if request.disk is None:
         return ()
-    capabilities = list(unit.exports.capabilities)
-    for build in builds:
-        capabilities += build.exports.capabilities
     return request.disk.unmanaged(
-        unit.flavor, unit.uname_r, str(unit.nevra), lambda: universe.table.texts(capabilities)
+        unit.flavor, unit.uname_r, str(unit.nevra), lambda: _provided(universe, unit, builds)
     )
 
 

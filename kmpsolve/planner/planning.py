@@ -28,7 +28,7 @@ from kmpsolve.model.plan import (
 from kmpsolve.planner.boot import boot_matrix, fallback_losses
 from kmpsolve.planner.command import zypper_install
 from kmpsolve.planner.evaluation import Evaluation, evaluate, hopeless
-from kmpsolve.planner.onhost import lost_in_use, rebuild_warnings, unmanaged, with_use
+from kmpsolve.planner.onhost import lost_in_use, rebuild_warnings, unmanaged, with_disk, with_use
 from kmpsolve.planner.system import FlavorSystem, is_native, obsoleted_by
 from kmpsolve.planner.target import Aim, aims
 from kmpsolve.planner.waysout import ways_out
@@ -273,6 +273,12 @@ def _flavor_plan(
                 + ", ".join(sorted(universe.user_space_unknown)),
             )
         )
+    serving = {
+        name: option.build
+        for name, option in evaluation.choice.options.items()
+        if option.build is not None and option.decision in ("reuse", "fetch", "unverified")
+    }
+    kmps = with_disk(universe, request, evaluation.unit, serving, evaluation.kmps)
     return FlavorPlan(
         flavor=system.flavor,
         arch=system.arch,
@@ -287,7 +293,7 @@ def _flavor_plan(
         ),
         target=_target(flavor.target),
         zypper_would=_zypper_would(system, would),
-        kmps=with_use(request.machine, system.kmps, evaluation.kmps),
+        kmps=with_use(request.machine, system.kmps, kmps),
         modules_lost=_modules_lost(flavor),
         unmanaged=unmanaged(universe, request, evaluation.unit, _serving(flavor)),
         boot_matrix=rows,

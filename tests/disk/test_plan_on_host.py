@@ -16,13 +16,14 @@ from kmpsolve.machine.disk import SystemDisk
 from kmpsolve.metadata.rootpath import Root
 from kmpsolve.model.modalias import Modaliases
 from kmpsolve.model.plan import FlavorPlan, Plan
+from kmpsolve.modules.module import module_name
 from kmpsolve.planner import plan
 from kmpsolve.report.terminal import Terminal
 from kmpsolve.report.text import render_plan
 from kmpsolve.request import DiskView, KmpRule, MachineView, Policy, Request
 from kmpsolve.session import Loaded, Sources, load
 from kmpsolve.solver.transaction import update_everything
-from tests.disk.building import Building, module_of, names_that, stock
+from tests.disk.building import DEPMOD_CONF, Building, depmod, module_of, modules_dep, names_that, stock
 from tests.modules import kbuild
 from tests.modules.debian import DebianKernel
 from tests.sandbox import Sandbox
@@ -273,6 +274,85 @@ def test_links_out_of_the_root_are_not_followed(tmp_path: Path, near: Near) -> N
     shutil.copy(stock(near[0])[names_that(*near, fit=True)[0]], outside / "vendor.ko")
     (root / "lib/modules/6.1.0-53-cloud-amd64").symlink_to(outside.parent)
     assert SystemDisk(Root.at(root), {}).unmanaged("amd64", "x", "k", lambda: ()) == ()
+
+
+# module by module
+
+
+def _said_of_kmps(result: Plan) -> dict[str, dict[str, str]]:
+    return {kmp.name: {w.reference: w.message for w in kmp.warnings} for kmp in _flavor(result).kmps}
+
+
+def _built(kernel: DebianKernel, *modules: Path, also: tuple[str, ...] = ()) -> PackageSpec:
+    return PackageSpec(
+        name="acme-kmp-amd64",
+        version="1_k6.1.0_53",
+        release="1",
+        provides=("multiversion(kernel)", *(f"kmod({module.name})" for module in modules), *also),
+        requires=_capabilities(kernel, *modules),
+    )
+
+
+def test_a_build_that_fits_partly(bare: Building, near: Near) -> None:
+    old, new = near
+    good, bad = stock(old)[names_that(old, new, fit=True)[0]], stock(old)[names_that(old, new, fit=False)[0]]
+    kmp = _built(old, good, bad)
+    bare.kmp(kmp.nevra, old, {good.name: good, bad.name: bad})
+    loaded = _load([_debian_kernel(old, "53.1", good, bad), kmp], [_debian_kernel(new, "54.1", good, bad)])
+    files = {nevra: tuple(paths) for nevra, paths in bare.owned.items()}
+    result = _plan(loaded, disk=SystemDisk(Root.at(bare.root), files))
+    assert result.verdict == "blocked"
+    names = [module_of(path).name for path in (good, bad)]
+    assert _said_of_kmps(result)["acme-kmp-amd64"]["fits-partly"] == (
+        f"of {kmp.nevra}, {names[0]} would load on {new.uname_r} and {names[1]} would not;"
+        " a build is used as a whole or not at all"
+    )
+    assert (
+        "fits-partly"
+        not in _said_of_kmps(_plan(loaded, disk=SystemDisk(Root.at(bare.root), None)))["acme-kmp-amd64"]
+    ), "where files are not known nothing is said of them"
+
+
+@pytest.mark.parametrize(
+    "conf",
+    [
+        DEPMOD_CONF,
+        "search updates built-in weak-updates\n",
+        "search updates extra weak-updates built-in\noverride {name} * kernel/drivers\n",
+        "search updates extra weak-updates built-in\noverride {name} ^5 kernel/drivers\n",
+    ],
+)
+def test_a_driver_in_the_shadow_of_the_kernels_own(conf: str, bare: Building, near: Near) -> None:
+    """The real depmod agrees on the tree that the plan foresees."""
+    old, new = near
+    module = stock(old)[names_that(old, new, fit=True)[0]]
+    kmp = _built(old, module)
+    target = _debian_kernel(new, "54.1", module)
+    target = replace(target, provides=(*target.provides, f"kmod({module.name})"))
+    loaded = _load([_debian_kernel(old, "53.1", module), kmp], [target])
+    (bare.root / "usr/lib/depmod.d/00-system.conf").write_text(conf.format(name=module.stem))
+    placed = bare.kmp(kmp.nevra, old, {module.name: module})
+    files = {nevra: tuple(paths) for nevra, paths in bare.owned.items()}
+    result = _plan(loaded, disk=SystemDisk(Root.at(bare.root), files))
+    assert [kmp.decision for kmp in _flavor(result).kmps] == ["reuse"]
+    said = _said_of_kmps(result)["acme-kmp-amd64"]
+    bare.kernel(new, [module_name(module.name)])
+    bare.link(new, placed[module.name])
+    depmod(bare.root, new.uname_r)
+    shadowed = modules_dep(bare.root, new.uname_r)[module_name(module.name)].startswith("kernel/")
+    assert ("shadowed" in said) == shadowed, said
+    assert (
+        not shadowed or f"would take {module.name} from itself and not from {kmp.nevra}" in said["shadowed"]
+    )
+
+
+def test_two_kmps_with_one_module() -> None:
+    builds = [_kmp("acme", "shared", "own"), _kmp("beta", "shared")]
+    said = _said_of_kmps(_plan(_load([OLD, *builds], [_kernel("2", "11", "ext4")])))
+    assert said["acme-kmp-default"]["name-clash"].startswith(
+        f"shared.ko is in {builds[0].nevra} and in {builds[1].nevra}: on 6.4.0-2-default one of them is loaded"
+    )
+    assert "name-clash" in said["beta-kmp-default"]
 
 
 # DKMS
