@@ -156,26 +156,53 @@ def _distance(a: DebianKernel, b: DebianKernel) -> tuple[bool, int]:
 
 
 @cache
-def kernel_pairs() -> tuple[tuple[DebianKernel, DebianKernel], ...]:
-    """For each series of kernels the two builds that are nearest to each other without being alike.
-
-    A far relative fails on its first symbol, the structure of modules; near ones differ in single symbols,
-    and some modules load on both.
-    """
+def _series() -> tuple[tuple[DebianKernel, ...], ...]:
+    """The four newest cloud kernels of each series, oldest first."""
     names = package_names()
     cloud = sorted(
         (match["series"], match["uname_r"])
         for name in names
         if (match := _CLOUD.fullmatch(name)) and f"linux-image-{match['uname_r']}" in names
     )
-    pairs = []
-    for _, group in groupby(cloud, key=lambda found: found[0]):
-        builds = sorted(
-            (DebianKernel(uname_r=uname_r) for _, uname_r in group), key=lambda build: Evr.parse(build.abi)
+    return tuple(
+        tuple(
+            sorted(
+                (DebianKernel(uname_r=uname_r) for _, uname_r in group),
+                key=lambda build: Evr.parse(build.abi),
+            )[-4:]
         )
-        unlike = [pair for pair in combinations(builds[-4:], 2) if _distance(*pair)[1]]
+        for _, group in groupby(cloud, key=lambda found: found[0])
+    )
+
+
+@cache
+def kernel_pairs() -> tuple[tuple[DebianKernel, DebianKernel], ...]:
+    """For each series of kernels the two builds that are nearest to each other without being alike.
+
+    A far relative fails on its first symbol, the structure of modules; near ones differ in single symbols,
+    and some modules load on both.
+    """
+    pairs = []
+    for builds in _series():
+        unlike = [pair for pair in combinations(builds, 2) if _distance(*pair)[1]]
+        if not unlike:
+            raise RuntimeError(f"apt has no two builds that differ in symbols among {_listed(builds)}")
         pairs.append(min(unlike, key=lambda pair: _distance(*pair)))
     return tuple(pairs)
+
+
+def identical_pair() -> tuple[DebianKernel, DebianKernel]:
+    """Two builds of one series whose symbols are the same: what is built for one loads on the other."""
+    for builds in _series():
+        for pair in combinations(builds, 2):
+            if _distance(*pair) == (False, 0) and _distance(*reversed(pair)) == (False, 0):
+                return pair
+    every = [build for builds in _series() for build in builds]
+    raise RuntimeError(f"apt has no two kernels with the same symbols among {_listed(every)}")
+
+
+def _listed(builds: Sequence[DebianKernel]) -> str:
+    return ", ".join(build.uname_r for build in builds)
 
 
 def cloud_kernels() -> Sequence[DebianKernel]:

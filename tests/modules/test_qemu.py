@@ -228,6 +228,21 @@ def test_the_kernel_answers_what_we_say(
     assert {"loads", "disagrees", "unknown", "namespace", "refused"} <= seen
 
 
+def test_what_is_built_for_a_kernel_with_the_same_symbols_loads(tmp_path: Path) -> None:
+    """What a KMP is reused for: another kernel release, not one symbol changed."""
+    one, other = debian.identical_pair()
+    assert one.uname_r != other.uname_r
+    folder = kbuild.modules(one)
+    base, user = folder / "kmpsolve_base.ko", folder / "kmpsolve_user.ko"
+    attempts = [Attempt(module=base), Attempt(module=user), Attempt(module=user, after=(base,))]
+    outputs = _ask(other, attempts)
+    kernel = _image_only(other)
+    for attempt, output in zip(attempts, outputs, strict=True):
+        modules = [read_module(path) for path in (*attempt.after, attempt.module)]
+        assert _answer_of_kernel(output) == _answer_of_ours(judge_together(modules, kernel)[-1], kernel)
+    assert [bool(_answer_of_kernel(output)) for output in outputs] == [False, True, False]
+
+
 def test_a_changed_byte_is_refused_by_the_kernel_whose_key_signed_it(
     kernels: tuple[DebianKernel, ...], tmp_path: Path
 ) -> None:
