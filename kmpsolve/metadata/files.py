@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kmpsolve.metadata.origin import Origin
 
-__all__ = ["open_regular", "out_of_reach"]
+__all__ = ["open_regular", "out_of_reach", "safe_place"]
 
 
 def open_regular(path: Path, name: str, origin: Origin) -> BufferedReader:
@@ -67,3 +67,20 @@ def _out_of_reach(status: os.stat_result, owner: int) -> bool:
     # The group root has no member but root where it means anything; an umask of 002 is no hole then.
     by_group = status.st_mode & stat.S_IWGRP and status.st_gid != 0
     return status.st_uid in (0, os.geteuid(), owner) and not by_group and not status.st_mode & stat.S_IWOTH
+
+
+def safe_place(path: Path) -> bool:
+    """Whether nobody but root and this user can put another folder in the place of this one.
+
+    Everything above it that exists has to be out of reach, or to protect its entries as /tmp does.
+    """
+    for folder in (path, *path.parents):
+        try:
+            status = folder.lstat()
+        except OSError:
+            continue
+        sticky = stat.S_ISDIR(status.st_mode) and status.st_mode & stat.S_ISVTX
+        kept_apart = sticky and status.st_uid == 0 and folder != path
+        if stat.S_ISLNK(status.st_mode) or not (kept_apart or _out_of_reach(status, 0)):
+            return False
+    return True

@@ -30,6 +30,7 @@ from urllib3.exceptions import HTTPError, NameResolutionError, NewConnectionErro
 from kmpsolve.errors import KmpsolveError, MetadataError
 from kmpsolve.metadata.compression import CHUNK
 from kmpsolve.metadata.content import Content
+from kmpsolve.metadata.files import safe_place
 from kmpsolve.metadata.origin import Origin
 from kmpsolve.metadata.repomd import PACKED_LIMIT, REPOMD, REPOMD_LIMIT, SIGNATURE, open_rpmmd, read_repomd
 from kmpsolve.metadata.trust import SIGNATURE_LIMIT, Trust, told_if_older
@@ -132,9 +133,12 @@ def open_http(
 
 
 def cache_folder() -> Path:
-    """Where fetched repositories are kept: below XDG_CACHE_HOME; /var/cache for root; else ~/.cache."""
+    """Where fetched repositories are kept: below XDG_CACHE_HOME; /var/cache for root; else ~/.cache.
+
+    Root does not follow the variable into a folder of somebody else's, where it may come from sudo.
+    """
     chosen = os.environ.get("XDG_CACHE_HOME", "")
-    if chosen.startswith("/"):
+    if chosen.startswith("/") and (os.geteuid() != 0 or safe_place(Path(chosen))):
         return Path(chosen, "kmpsolve")
     return Path("/var/cache/kmpsolve") if os.geteuid() == 0 else Path.home() / ".cache" / "kmpsolve"
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, partial
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from kmpsolve.errors import ConfigError, MetadataError, NoRepositoryError
+from kmpsolve.errors import MetadataError, NoRepositoryError
+from kmpsolve.metadata.belief import asked_of, believed
 from kmpsolve.metadata.content import Content, Skipped
 from kmpsolve.metadata.files import out_of_reach
 from kmpsolve.metadata.locks import Lock, Locks, parse_locks
@@ -27,12 +26,12 @@ from kmpsolve.metadata.rpmdb import (
     trusted_keys,
 )
 from kmpsolve.metadata.source import open_source
-from kmpsolve.metadata.trust import Trust, joined, told_if_older
+from kmpsolve.metadata.trust import Trust, told_if_older
 from kmpsolve.metadata.variables import read_variables, without_password
 from kmpsolve.metadata.vendors import VendorClasses, read_vendor_classes
 from kmpsolve.metadata.zyppconf import ZyppConf, read_zypp_conf
 
-__all__ = ["Repository", "System", "believed", "read_root"]
+__all__ = ["Repository", "System", "read_root"]
 
 _REPOMD = "repodata/repomd.xml"
 _LOCAL = frozenset({"dir", "file"})
@@ -330,7 +329,7 @@ def _located(
             location=str(location),
             metadata=metadata,
             refreshed=refreshed,
-            trust=_trust(root, conf, definition, keys, raw if ours else None),
+            trust=asked_of(root, conf, definition, keys, raw if ours else None),
             copy=base if cached and not ours and index.is_file() else None,
             packages=local
             or root.path(f"{conf.packages_folder}/{folder}").joinpath(*_steps(definition.path)),
@@ -360,58 +359,6 @@ def _located(
     if urlsplit(url).scheme in _LOCAL:
         return _unreadable(definition, f"{url} does not exist, and zypper has no copy of it")
     return _unreadable(definition, f"it has never been refreshed, and only zypper reads {url}")
-
-
-def believed(root: Root, *paths: Path) -> bool:
-    """Whether root may believe these of zypper's files: nobody else can have written those that exist.
-
-    Whoever owns a root that is mounted or unpacked somewhere may have; on the machine itself that is root.
-    """
-    if os.geteuid() != 0:
-        return True
-    owner = root.folder.stat().st_uid
-    return out_of_reach(*(path for path in paths if path.exists()), owner=owner)
-
-
-def _trust(
-    root: Root,
-    conf: ZyppConf,
-    definition: RepositoryDefinition,
-    keys: Callable[[], bytes],
-    accepted: Path | None,
-) -> Trust | None:
-    """What is asked of a signature: nothing where no configuration wants any, else as libzypp does.
-
-    What zypper accepted already (the folder `accepted`) is only held against its own signature, and only if
-    that was found right at the time; zypper leaves a link that says so.
-    """
-    either = conf.gpgcheck if definition.gpgcheck is None else definition.gpgcheck
-    metadata = conf.repo_gpgcheck if definition.repo_gpgcheck is None else definition.repo_gpgcheck
-    if either is False and not metadata:
-        return None
-    if accepted is not None and not _was_right(accepted):
-        return None
-
-    def all_keys() -> bytes:
-        return keys() + joined(_key_files(root, definition))
-
-    required = accepted is None and bool(metadata if metadata is not None else either)
-    return Trust(keys=all_keys, required=required, silent=accepted is not None)
-
-
-def _was_right(folder: Path) -> bool:
-    try:
-        return (folder / ".repo_gpgcheck").readlink().name == "true"
-    except OSError:
-        return False
-
-
-def _key_files(root: Root, definition: RepositoryDefinition) -> Iterator[bytes]:
-    for url in definition.keys:
-        parts = urlsplit(url)
-        if parts.scheme == "file" and parts.netloc in ("", "localhost"):
-            with suppress(OSError, ConfigError):
-                yield (root.read(unquote(parts.path)) or "").encode("utf-8", "surrogateescape")
 
 
 def _unreadable(definition: RepositoryDefinition, reason: str) -> Repository:

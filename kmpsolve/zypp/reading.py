@@ -11,9 +11,10 @@ from pathlib import Path
 
 from kmpsolve.config import Config
 from kmpsolve.errors import KmpsolveError, MetadataError, RequestError
+from kmpsolve.metadata.belief import believed
 from kmpsolve.metadata.content import Content
 from kmpsolve.metadata.repomd import with_patches
-from kmpsolve.metadata.root import System, believed, read_root
+from kmpsolve.metadata.root import System, read_root
 from kmpsolve.model.plan import Inputs, RepositoryInput, SkippedInput
 from kmpsolve.request import Request
 from kmpsolve.session import Loaded, on_machine, prepare
