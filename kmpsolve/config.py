@@ -78,11 +78,10 @@ def _files(root: Path | None, extra: Path | None) -> list[Path]:
     files: list[Path] = []
     if root is not None:
         folder = root / "etc" / "kmpsolve"
-        owner = root.stat().st_uid
         for place, pattern in ((folder, "kmpsolve.toml"), (folder / "conf.d", "*.toml")):
             found = sorted(place.glob(pattern))
             for path in [place, *found] if found else ():
-                _only_ours(path, owner)
+                _only_ours(path, root.stat().st_uid)
             files += found
     if extra is not None:
         _only_ours(extra, extra.stat().st_uid)

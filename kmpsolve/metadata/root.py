@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import cache, cached_property, partial
+from functools import cache, cached_property
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -22,11 +22,11 @@ from kmpsolve.metadata.rpmdb import (
     Installed,
     find_database,
     main_architecture,
+    public_keys,
     read_installed,
-    trusted_keys,
 )
 from kmpsolve.metadata.source import open_source
-from kmpsolve.metadata.trust import Trust, told_if_older
+from kmpsolve.metadata.trust import Trust, joined, told_if_older
 from kmpsolve.metadata.variables import read_variables, without_password
 from kmpsolve.metadata.vendors import VendorClasses, read_vendor_classes
 from kmpsolve.metadata.zyppconf import ZyppConf, read_zypp_conf
@@ -258,7 +258,7 @@ def read_root(root: Path, *, releasever: str | None = None, arch: str | None = N
         variables = read_variables(below, conf.vars_folder, releasever=releasever, arch=arch)
         definitions = read_repo_files(below, conf.repos_folder, variables)
     elsewhere = _moved(definitions, below, conf, arch) if releasever is not None else frozenset()
-    keys = cache(partial(trusted_keys, below))
+    keys = cache(lambda: joined(key.armored for key in public_keys(below)))
     return System(
         root=below,
         conf=conf,

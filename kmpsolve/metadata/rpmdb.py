@@ -23,7 +23,6 @@ from kmpsolve.metadata.origin import Origin
 from kmpsolve.metadata.rootpath import Root
 from kmpsolve.metadata.rpmbinding import load_rpm
 from kmpsolve.metadata.spool import spooled
-from kmpsolve.metadata.trust import joined
 
 __all__ = [
     "SYSTEM",
@@ -159,8 +158,27 @@ def find_database(root: Root) -> Database:
     )
 
 
-def trusted_keys(root: Root) -> bytes:
-    """The public keys that rpm trusts on a system, in OpenPGP's binary form one after the other.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublicKey:
+    """A public key that rpm trusts.
+
+    Parameters
+    ----------
+    name
+        ``gpg-pubkey-VERSION-RELEASE``: the end of its id and when it was made, in hex; or a file's name.
+    summary
+        Whose it is.
+    armored
+        The key.
+    """
+
+    name: str
+    summary: str
+    armored: bytes
+
+
+def public_keys(root: Root) -> tuple[PublicKey, ...]:
+    """The public keys that rpm trusts on a system, sorted by name.
 
     They are packages named gpg-pubkey, or, since rpm 4.20, files beside the database where it is told so. A
     database that cannot be read has none: what needs a key then lacks it.
@@ -171,14 +189,21 @@ def trusted_keys(root: Root) -> bytes:
         with tempfile.TemporaryDirectory(prefix="kmpsolve-rpmdb-") as folder:
             _copy(database, Path(folder))
             keys = [
-                _text(header[rpm.RPMTAG_DESCRIPTION]).encode("ascii", "replace")
+                PublicKey(
+                    name=_text(header[rpm.RPMTAG_NVR]),
+                    summary=_text(header[rpm.RPMTAG_SUMMARY]),
+                    armored=_text(header[rpm.RPMTAG_DESCRIPTION]).encode("ascii", "replace"),
+                )
                 for header in _headers(rpm, database, folder)
                 if _text(header[rpm.RPMTAG_NAME]) == "gpg-pubkey"
             ]
-        keys += [path.read_bytes() for path in sorted(database.path.parent.glob("pubkeys/*.key"))]
+        keys += [
+            PublicKey(name=path.name, summary="", armored=path.read_bytes())
+            for path in database.path.parent.glob("pubkeys/*.key")
+        ]
     except (MetadataError, OSError):
-        return b""
-    return joined(keys)
+        return ()
+    return tuple(sorted(keys, key=lambda key: key.name))
 
 
 def database_files(root: Root) -> list[Path]:

@@ -4,44 +4,73 @@ from __future__ import annotations
 
 import json
 import platform
+import re
+import shutil
 import subprocess
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from kmpsolve.errors import KmpsolveError
+from kmpsolve.metadata.rootpath import Root
+from kmpsolve.metadata.rpmbinding import load_rpm
 from kmpsolve.version import __version__
+from kmpsolve.zypp.blindspots import Finding, executable, look
+from kmpsolve.zypp.first_stage import remembered_on_error
 from kmpsolve.zypp.second_stage import LAST_VERDICT
 
 __all__ = ["health"]
 
-_PLUGIN = Path("/usr/lib/zypp/plugins/commit/kmpsolve")
-_TRANSACTIONAL = Path("/usr/sbin/transactional-update")
+_PLUGIN = "/usr/lib/zypp/plugins/commit/kmpsolve"
+_TRANSACTIONAL = "/usr/sbin/transactional-update"
+_ORDER = ("error", "warning", "note")
 _SECONDS = 10
 
 
 def health(root: Path) -> dict[str, Any]:
     """What ``kmpsolve doctor --format json`` prints."""
-    problems: list[str] = []
-    hook = _hook(root, problems)
+    below = Root.at(root)
+    findings: list[Finding] = []
+    hook = _hook(below, findings)
     protected = hook["reachable"]
-    if (root / str(_TRANSACTIONAL).lstrip("/")).exists() and not _loads_below_a_root():
+    if below.path(_TRANSACTIONAL).exists() and not _loads_below_a_root():
         protected = False
-        problems.append(
-            "not protected: this libzypp loads no commit plugin for transactional-update; "
-            "run kmpsolve plan before it"
+        findings.append(
+            Finding(
+                reference="transactional-without-plugins",
+                severity="error",
+                message="not protected: this libzypp loads no commit plugin for transactional-update",
+                hint="Run kmpsolve plan before each transactional-update",
+            )
         )
     elif not protected:
-        problems.append("not protected: zypper finds no working hook")
+        findings.append(
+            Finding(
+                reference="not-protected",
+                severity="error",
+                message="not protected: zypper finds no working hook",
+                hint="Install it: make install, or the package kmpsolve-zypper-plugin",
+            )
+        )
+    bindings = _bindings(findings)
+    guard = _guard(root, findings)
+    seen = look(root)
+    findings += seen.findings
+    findings.sort(key=lambda found: (_ORDER.index(found.severity), found.reference, found.message))
     return {
         "schema_version": 1,
         "versions": _versions(),
-        "bindings": _bindings(problems),
+        "bindings": bindings,
         "hook": hook,
         "protected": protected,
-        "guard": _guard(root, problems),
-        "last_verdict": _last_verdict(root),
-        "problems": problems,
+        "guard": guard,
+        "on_error": remembered_on_error() or None,
+        **_last_verdict(below),
+        "repositories": list(seen.repositories),
+        "keys": [{"name": key.name, "summary": key.summary} for key in seen.keys],
+        "findings": [asdict(found) for found in findings],
+        "problems": [found.message for found in findings if found.severity != "note"],
     }
 
 
@@ -81,28 +110,43 @@ def _loads_below_a_root() -> bool:
     return False
 
 
-def _bindings(problems: list[str]) -> dict[str, str | None]:
+def _bindings(findings: list[Finding]) -> dict[str, str | None]:
     found: dict[str, str | None] = {}
     try:
         found["solv"] = metadata.version("solv")
     except metadata.PackageNotFoundError:
         found["solv"] = "the distribution's"
     try:
-        from kmpsolve.metadata.rpmbinding import load_rpm
-
         found["rpm"] = str(load_rpm().__version__)
     except KmpsolveError as error:
         found["rpm"] = None
-        problems.append(str(error))
+        findings.append(_because("no-rpm-binding", str(error), error.hint or "Install python3-rpm"))
+    if shutil.which("gpgv", path="/usr/bin:/bin") is None:
+        findings.append(
+            Finding(
+                reference="no-gpgv",
+                severity="warning",
+                message="gpgv is missing: signatures of metadata that zypper has not read cannot be checked",
+                hint="Install it: zypper install gpg2",
+            )
+        )
     return found
 
 
-def _hook(root: Path, problems: list[str]) -> dict[str, Any]:
+def _because(reference: str, message: str, hint: str) -> Finding:
+    return Finding(reference=reference, severity="error", message=message, hint=hint)
+
+
+def _hook(root: Root, findings: list[Finding]) -> dict[str, Any]:
     """Look for the hook, and speak with it as libzypp does."""
-    path = root / str(_PLUGIN).lstrip("/")
-    hook: dict[str, Any] = {"path": str(_PLUGIN), "installed": path.is_file(), "reachable": False}
-    if not path.is_file() or root != Path("/"):
+    path = root.path(_PLUGIN)
+    hook: dict[str, Any] = {"path": _PLUGIN, "installed": path.is_file(), "reachable": False}
+    if not path.is_file() or not root.is_machine:
         return hook
+    if not executable(path):
+        findings.append(_because("hook-disabled", f"{path} is not executable", f"chmod 755 {path}"))
+        return hook
+    again = "Install kmpsolve again: make install PYTHON=..., with a Python of 3.11 or newer"
     try:
         said = subprocess.run(
             [str(path)],
@@ -112,7 +156,7 @@ def _hook(root: Path, problems: list[str]) -> dict[str, Any]:
             check=False,
         )
         first = said.stdout == b"ACK\n\n\0ACK\n\n\0"
-        library = Path(__file__).parents[2]
+        library = _library(path)
         python = (library / "python").read_text().strip()
         second = subprocess.run(
             [python, "-I", str(library / "start"), "check"],
@@ -121,19 +165,27 @@ def _hook(root: Path, problems: list[str]) -> dict[str, Any]:
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        problems.append(f"the hook does not run: {error}")
+        findings.append(_because("hook-does-not-run", f"the hook does not run: {error}", again))
         return hook
     if not first:
-        problems.append(f"the hook does not answer: {said.stderr.decode(errors='replace').strip()}")
+        complaint = said.stderr.decode(errors="replace").strip()
+        findings.append(_because("hook-does-not-answer", f"the hook does not answer: {complaint}", again))
     if second.returncode:
         last = second.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-        problems.append(f"the hook's second stage does not start: {last}")
+        findings.append(_because("no-second-stage", f"the hook's second stage does not start: {last}", again))
     hook["reachable"] = first and second.returncode == 0
     return hook
 
 
-def _guard(root: Path, problems: list[str]) -> dict[str, Any]:
-    from kmpsolve.metadata.locks import parse_locks
+def _library(plugin: Path) -> Path:
+    """The folder of the installation that the hook belongs to, which need not be this program's."""
+    named = re.search(
+        r'^LIBRARY = "(.+)"$', plugin.read_text(encoding="utf-8", errors="replace"), re.MULTILINE
+    )
+    return Path(named[1]) if named else Path(__file__).parents[2]
+
+
+def _guard(root: Path, findings: list[Finding]) -> dict[str, Any]:
     from kmpsolve.zypp import guard
     from kmpsolve.zypp.lockfile import HOLD
 
@@ -141,17 +193,19 @@ def _guard(root: Path, problems: list[str]) -> dict[str, Any]:
     try:
         for lock in guard.standing(root):
             state["holds" if lock.comment == HOLD else "keeps"].append({"name": lock.name, "evr": lock.evr})
-        path = guard.locks_path(root)
-        if path.is_file():
-            problems += [f"{path}: {one}" for one in parse_locks(path.read_text(errors="replace")).problems]
     except (KmpsolveError, OSError) as error:
-        problems.append(str(error))
+        findings.append(_because("locks-unreadable", str(error), "Run it as root"))
     return state
 
 
-def _last_verdict(root: Path) -> dict[str, Any] | None:
+def _last_verdict(root: Root) -> dict[str, Any]:
+    """The hook's last verdict and when it was given (seconds since the epoch); others may be in the journal."""
     try:
-        plan: dict[str, Any] = json.loads((root / str(LAST_VERDICT).lstrip("/")).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return plan
+        path = root.path(str(LAST_VERDICT))
+        plan = json.loads(root.read(str(LAST_VERDICT)) or "")
+        given = int(path.stat().st_mtime)
+    except (OSError, ValueError, RecursionError, KmpsolveError):
+        return {"last_verdict": None, "last_verdict_at": None}
+    if not isinstance(plan, dict) or not isinstance(plan.get("verdict"), str):
+        return {"last_verdict": None, "last_verdict_at": None}
+    return {"last_verdict": plan, "last_verdict_at": given}

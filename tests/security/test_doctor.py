@@ -1,0 +1,161 @@
+"""kmpsolve doctor: everything that makes kmpsolve blind is found, and each has a way out."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kmpsolve.zypp.blindspots import look
+from kmpsolve.zypp.health import health
+from tests.e2e.host import DRIVER, NEW, OLD, Host, specs
+
+CONF = "/etc/zypp/zypp.conf"
+REPO = "/etc/zypp/repos.d/r.repo"
+
+
+@pytest.fixture(scope="module")
+def host() -> Iterator[Host]:
+    with Host(OLD, DRIVER) as host:
+        folder = host.add("r", specs(NEW))
+        host.write("/tmp/r.repo", f"[r]\nenabled=1\nautorefresh=1\nbaseurl=dir:{folder}\ngpgcheck=0\n")
+        host.run(["cp", "/tmp/r.repo", REPO])
+        assert host.zypper("refresh").code == 0
+        yield host
+
+
+def _ask(host: Host, **environment: str) -> dict[str, Any]:
+    said = host.kmpsolve("doctor", "--format", "json", env=environment)
+    assert said.code == 0, str(said)
+    assert said.stderr == ""
+    document: dict[str, Any] = json.loads(said.stdout)
+    for found in document["findings"]:
+        assert found["hint"], found
+        assert found["severity"] in ("error", "warning", "note")
+    assert document["problems"] == [f["message"] for f in document["findings"] if f["severity"] != "note"]
+    return document
+
+
+def _references(document: dict[str, Any]) -> set[str]:
+    return {found["reference"] for found in document["findings"]}
+
+
+def test_a_healthy_machine(host: Host) -> None:
+    document = _ask(host)
+    assert document["protected"] is True
+    assert document["problems"] == []
+    assert {found.reference for found in look(host.root).findings} == {"signatures-off"}
+    assert _references(document) == {"signatures-off"}  # a note: the repository is a folder of this machine
+    assert [(one["alias"], one["state"]) for one in document["repositories"]] == [("r", "cached")]
+    text = host.kmpsolve("doctor").stdout
+    assert text.startswith("protected\n")
+    assert "zypper modifyrepo --gpgcheck r" in text
+
+
+RAW, SOLV = "/var/cache/zypp/raw/r", "/var/cache/zypp/solv/r"
+BLIND = {
+    "multiversion-off": f"printf '[main]\\n' > {CONF}",
+    "running-kernel-purged": f"sed -i s/,running// {CONF}",
+    "locks-off": f"echo locksfile.apply = no >> {CONF}",
+    "vendor-change": f"echo solver.allowVendorChange = yes >> {CONF}",
+    "zypp-configuration": f"echo nonsense >> {CONF}",
+    "locks-file": "printf 'type: package\\nnonsense: a\\nsolvable_name: b\\n\\n' > /etc/zypp/locks",
+    "no-repository": f"rm {REPO}",
+    "repository-definition": "echo nonsense > /etc/zypp/repos.d/x.repo",
+    "repository-unreadable": f"sed -i s,dir:.*,nfs://example.invalid/r, {REPO}; rm -r {RAW} {SOLV}",
+    "never-refreshed": f"sed -i s,dir:.*,https://example.invalid/r, {REPO}; rm -r {RAW} {SOLV}",
+    "cache-outdated": f"rm {SOLV}/cookie",
+    "stale-metadata": f"touch -d '30 days ago' {RAW}/repodata/repomd.xml",
+    "clock": f"touch -d '30 days' {RAW}/repodata/repomd.xml",
+    "no-keys": f"sed -i s/gpgcheck=0/gpgcheck=1/ {REPO}",
+    "hook-switched-off": "echo KMPSOLVE_DISABLE=1 > /etc/environment",
+    "configuration": "echo typo = 1 > /etc/kmpsolve/kmpsolve.toml",
+    "rpmdb": "rm -r /var/lib/rpm/*",
+}
+NO_HOOK = {
+    "hook-disabled": "chmod a-x /usr/lib/zypp/plugins/commit/kmpsolve",
+    "hook-does-not-answer": "sed -i 1s,.*,#!/bin/cat, /usr/lib/zypp/plugins/commit/kmpsolve",
+    "no-second-stage": "echo /bin/false > /usr/lib/kmpsolve/python",
+    "hook-does-not-run": "echo /nowhere/python > /usr/lib/kmpsolve/python",
+    "not-protected": "rm /usr/lib/zypp/plugins/commit/kmpsolve",
+    "transactional-without-plugins": "touch /usr/sbin/transactional-update",
+}
+PLACES = "/etc/zypp /etc/kmpsolve /var/cache/zypp /var/lib/rpm /usr/lib/zypp /usr/lib/kmpsolve/python"
+
+
+@contextlib.contextmanager
+def _changed(host: Host, script: str) -> Iterator[None]:
+    assert host.run(["sh", "-c", f"tar -cpf /tmp/before.tar {PLACES} && {script}"]).code == 0
+    try:
+        yield
+    finally:
+        undo = (
+            f"rm -rf {PLACES} /etc/environment /usr/sbin/transactional-update; tar -C / -xpf /tmp/before.tar"
+        )
+        assert host.run(["sh", "-c", undo]).code == 0
+
+
+@pytest.mark.parametrize("reference", BLIND)
+def test_each_blind_spot(reference: str, host: Host) -> None:
+    with _changed(host, BLIND[reference]):
+        found = look(host.root).findings
+    assert reference in {one.reference for one in found}
+    assert all(one.hint and one.message.isprintable() for one in found)
+
+
+@pytest.mark.parametrize("reference", NO_HOOK)
+def test_nothing_protects(reference: str, host: Host) -> None:
+    """Asked through another installation, since the first may have lost its Python."""
+    host.run(["sh", "-c", "cp -r /usr/lib/kmpsolve /opt/other"])
+    python = host.path("/opt/other/python").read_text().strip()
+    with _changed(host, NO_HOOK[reference]):
+        said = host.run([python, "-I", "/opt/other/start", "cli", "doctor"])
+        document = json.loads(
+            host.run([python, "-I", "/opt/other/start", "cli", "doctor", "--format", "json"]).stdout
+        )
+        alone = host.kmpsolve("plan", "--help")
+    assert document["protected"] is False
+    assert reference in _references(document)
+    assert said.stdout.startswith("NOT PROTECTED\n")
+    found = next(one for one in document["findings"] if one["reference"] == reference)
+    assert " ".join(found["hint"].split()) in " ".join(said.stdout.split())
+    if reference == "hook-does-not-run":
+        assert alone.code == 3
+        assert "Install kmpsolve again" in alone.stderr
+
+
+def test_the_environment_is_looked_at(host: Host) -> None:
+    assert "hook-switched-off" in _references(_ask(host, KMPSOLVE_DISABLE="1"))
+
+
+def test_the_last_verdict_and_the_keys(host: Host) -> None:
+    assert _ask(host)["last_verdict"] is None
+    host.zypper("up")
+    document = _ask(host)
+    assert document["last_verdict"]["verdict"] == "blocked"
+    assert document["last_verdict_at"] == int(host.path("/run/kmpsolve/last-verdict.json").stat().st_mtime)
+    assert document["on_error"] == "warn"
+    assert "blocked, 20" in host.kmpsolve("doctor").stdout
+    for damaged in ("", "{", "[]", "{}", "[" * 100_000):
+        host.write("/run/kmpsolve/last-verdict.json", damaged)
+        assert health(host.root)["last_verdict"] is None
+    host.run(["rm", "-r", "/run/kmpsolve"])
+
+
+def test_another_root_s_links_do_not_lead_out_of_it(tmp_path: Path) -> None:
+    outside = tmp_path / "outside.json"
+    outside.write_text('{"verdict": "safe"}')
+    root = tmp_path / "root"
+    (root / "run" / "kmpsolve").mkdir(parents=True)
+    (root / "run" / "kmpsolve" / "last-verdict.json").symlink_to(outside)
+    assert health(root)["last_verdict"] is None
+    fifo = root / "run" / "fifo.json"
+    os.mkfifo(fifo)
+    (root / "run" / "kmpsolve" / "last-verdict.json").unlink()
+    (root / "run" / "kmpsolve" / "last-verdict.json").symlink_to("/run/fifo.json")
+    assert health(root)["last_verdict"] is None
