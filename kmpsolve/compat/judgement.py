@@ -28,11 +28,13 @@ def _missing(build: KmpBuild, unit: KernelUnit, table: SymbolTable) -> tuple[set
     """The classes, and the needs in no class, that are open: a class is met by the kernels that provide it."""
     missing = build.needs - unit.exports.capabilities - build.exports.capabilities
     classes = set(filter(table.is_class, missing))
-    loose = [
-        need
-        for need in table.needs(build.package.handle, missing - classes)
-        if not unit.exports.meets(need) and not build.exports.meets(need)
-    ]
+    loose: list[Need] = []
+    for capability in missing - classes:
+        version = table.version(capability)
+        if version is None or not (unit.exports.has(*version) or build.exports.has(*version)):
+            need = table.need(capability)
+            if need is not None:
+                loose.append(need)
     return classes, loose
 
 
@@ -70,12 +72,12 @@ class OpenNeeds(Mapping[int, tuple[Need, ...]]):
     def __contains__(self, handle: object) -> bool:
         return handle in self.builds
 
-    def counted(self, handle: int) -> tuple[int, tuple[Need, ...]]:
+    def counted(self, handle: int) -> tuple[int, list[Need]]:
         """How many are in classes, which only kernels provide; and the others."""
         build = self.builds[handle]
         classes, loose = _missing(build, self._unit, self._table)
         packed = self._table.classes
-        return packed.count(handle, classes) if packed is not None else 0, _by_symbol(loose)
+        return packed.count(handle, classes) if packed is not None else 0, loose
 
     def beside(self, builds: Iterable[KmpBuild]) -> OpenNeeds:
         """The same with more builds."""
@@ -186,8 +188,26 @@ def count_mismatches(
 ) -> tuple[int, bool, bool]:
     """As `mismatches`, but only how many there are: names and CRCs are not looked up."""
     in_classes, loose = fit.open.counted(build.package.handle)
-    found, by_kernel, by_kmp = _mismatches(loose, fit, providers)
-    return len(found) + in_classes, by_kernel or in_classes > 0, by_kmp
+    found, by_kernel, by_kmp = 0, in_classes > 0, False
+    for need, offers in _left(loose, fit, providers):
+        found += 1
+        if offers and need.key not in fit.unit.exports:
+            by_kmp = True
+        else:
+            by_kernel = True
+    return found + in_classes, by_kernel, by_kmp
+
+
+def _left(
+    needs: Iterable[Need], fit: Fit, providers: Callable[[str], Sequence[tuple[KmpBuild, bool]]]
+) -> Iterator[tuple[Need, Sequence[tuple[KmpBuild, bool]]]]:
+    """The symbols that no chosen KMP provides either, and which KMPs know their names."""
+    for need in needs:
+        if need.kind == "exact-kernel":
+            continue
+        offers = providers(need.key)
+        if not any(chosen and other.exports.meets(need) for other, chosen in offers):
+            yield need, offers
 
 
 def _mismatches(
@@ -195,12 +215,7 @@ def _mismatches(
 ) -> tuple[tuple[Mismatch, ...], bool, bool]:
     found: list[Mismatch] = []
     by_kernel = by_kmp = False
-    for need in needs:
-        if need.kind == "exact-kernel":
-            continue
-        offers = providers(need.key)
-        if any(chosen and other.exports.meets(need) for other, chosen in offers):
-            continue
+    for need, offers in _left(needs, fit, providers):
         in_unit = fit.unit.exports.get(need.key)
         if in_unit is not None:
             by_kernel = True

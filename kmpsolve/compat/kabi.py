@@ -108,7 +108,7 @@ class _Listed(Exports):
 
     def __init__(self, values: dict[str, tuple[str, ...]], table: SymbolTable) -> None:
         super().__init__(tuple, table)
-        self._by_key = values
+        self._by_key = {**values}
 
 
 @dataclass(frozen=True, slots=True, order=True)

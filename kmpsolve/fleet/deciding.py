@@ -250,7 +250,7 @@ class Bench:
         except SolverError as error:
             made = _nothing(inputs, "unverified", f"it could not be decided: {error.message}")
         told = decode_state(state)
-        vendors = {build.name: build.package.vendor for build in universe.kmps if build.package.installed}
+        vendors = {build.name: build.package.vendor for build in universe.installed_kmps}
         flavors = tuple(_flavor(universe, request, one, vendors) for one in made.flavors)
         current = [one.nevra for flavor in made.flavors for one in flavor.current]
         return Decided(

@@ -13,7 +13,7 @@ A package without any of them was built without symbol versions.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, Protocol
@@ -26,7 +26,6 @@ __all__ = [
     "flavor_of_uname",
     "normal_crc",
     "parse_need",
-    "symbol_flavors",
 ]
 
 NeedKind = Literal["ksym", "symset", "exact-kernel", "damaged"]
@@ -35,8 +34,8 @@ _VERSIONED = re.compile(
     r"(?P<kind>ksym|kernel)\((?:(?P<flavor>[\w.+-]+):)?(?P<name>[^():\s]+)\)"
     r" = (?P<crc>(?:0x)?[0-9a-fA-F]{1,16})"
 )
-_SYMBOLS = re.compile(
-    r"^ksym\((?:([\w.+-]+):)?[^():\s]+\) = (?:0x)?[0-9a-fA-F]{1,16}$", re.MULTILINE
+_USUAL = re.compile(
+    r"^(?:(ksym\((?:[\w.+-]+:)?[^():\s]+\)) = ([1-9a-f][0-9a-f]{0,15}|0)|.*)$", re.MULTILINE
 )  # fmt: skip
 _EXACT = re.compile(r"kernel-uname-r = (?P<uname>\S+)")
 _LOOKS_LIKE_A_NEED = re.compile(
@@ -103,16 +102,6 @@ def parse_need(capability: str) -> Need | None:
     return None
 
 
-def symbol_flavors(capabilities: Sequence[str]) -> list[str] | None:
-    """The flavors in many ``ksym()`` capabilities at once; ``None`` if `parse_need` has to look at each.
-
-    That is so if one of them is damaged.
-    """
-    text = "\n".join(capabilities)
-    flavors: list[str] = _SYMBOLS.findall(text)
-    return flavors if len(flavors) == len(capabilities) == text.count("\n") + bool(capabilities) else None
-
-
 class SymbolClasses(Protocol):
     """Capabilities that stand for many symbols each, as a cache keeps them."""
 
@@ -149,6 +138,8 @@ class SymbolTable:
     def __init__(self, spell: Callable[[int], str]) -> None:
         self.spell = spell
         self._needs: dict[int, Need | None] = {}
+        self._versions: dict[int, tuple[str, str]] = {}
+        self._others: dict[int, str] = {}
         self.classes: SymbolClasses | None = None
 
     def is_class(self, capability: int) -> bool:
@@ -168,9 +159,7 @@ class SymbolTable:
         capabilities = set(capabilities)
         classes = set(filter(self.is_class, capabilities))
         packed = self.classes.count(handle, classes) if self.classes is not None else 0
-        return packed + sum(
-            need.kind != "exact-kernel" for need in self.needs(handle, capabilities - classes)
-        )
+        return packed + sum(key != "kernel-uname-r" for key, _ in self.versions(capabilities - classes))
 
     def sizes(self, handle: int, needs: Iterable[int]) -> Iterator[tuple[int, int]]:
         """For each of these, none of which is an exact kernel, how many symbols a package needs of it."""
@@ -182,38 +171,91 @@ class SymbolTable:
 
     def texts(self, capabilities: Iterable[int], start: str = "") -> Iterator[str]:
         """Those capabilities as text that start so, the ones in classes included."""
-        if self.classes is None:
-            texts = map(self.spell, capabilities)
-            yield from (text for text in texts if text.startswith(start)) if start else texts
-            return
         for capability in capabilities:
-            if capability in self.classes:
+            if self.classes is not None and capability in self.classes:
                 yield from self.classes.members(capability, start)
             elif (text := self.spell(capability)).startswith(start):
                 yield text
+
+    def modules(self, capabilities: Set[int]) -> Iterator[str]:
+        """The ``kmod()`` capabilities among these as text, the ones in classes included."""
+        plain, classes = self._parted(capabilities)
+        texts = map(self._others.get, plain)
+        yield from (text for text in texts if text is not None and text.startswith("kmod("))
+        yield from self.texts(classes, "kmod(")
+
+    def names(self, capabilities: Set[int]) -> set[str]:
+        """The name parts of those that are in no class."""
+        plain, _ = self._parted(capabilities)
+        others = {text.partition(" ")[0] for text in map(self._others.get, plain) if text is not None}
+        return others.union(key for key, _ in self.versions(plain))
 
     def need(self, capability: int) -> Need | None:
         """The need behind an integer; ``None`` if the capability is no symbol's."""
         try:
             return self._needs[capability]
         except KeyError:
-            need = self._needs[capability] = parse_need(self.spell(capability))
+            version = self._versions.get(capability)
+            if version is not None and version[0].startswith("ksym("):
+                flavor, _, name = version[0][5:-1].rpartition(":")
+                need: Need | None = Need("ksym", flavor, name, *version)
+            else:
+                need = parse_need(self.spell(capability))
+            self._needs[capability] = need
             return need
 
-    def versions(self, capabilities: Iterable[int]) -> Iterator[tuple[str, str]]:
-        """Name part and value of those that are a symbol's and not damaged."""
-        texts = list(self.texts(capabilities))
-        symbols = [text for text in texts if text.startswith("ksym(")]
-        if symbol_flavors(symbols) is None:
-            others = texts
-        else:
-            others = [text for text in texts if text.startswith("kernel")]
-            for text in symbols:
-                key, _, value = text.partition(" = ")
-                yield key, normal_crc(value)
-        for provided in filter(None, map(parse_need, others)):
-            if provided.kind != "damaged":
-                yield provided.key, provided.value
+    def versions(self, capabilities: Set[int]) -> list[tuple[str, str]]:
+        """Name part and value of those that are a symbol's and not damaged, the ones in classes included."""
+        plain, classes = self._parted(capabilities)
+        found = list(filter(None, map(self._versions.get, plain)))
+        for text in self.texts(classes):
+            if (version := _version(text)) is not None:
+                found.append(version)
+        return found
+
+    def sorted_out(self, capabilities: Set[int]) -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:
+        """Symbols with their name part, and the others, the ones that stand for classes too, with their text."""
+        plain, classes = self._parted(capabilities)
+        symbols, others = [], [(capability, self.spell(capability)) for capability in classes]
+        for capability in plain:
+            version = self._versions.get(capability)
+            if version is not None:
+                symbols.append((capability, version[0]))
+            else:
+                others.append((capability, self._others[capability]))
+        return symbols, others
+
+    def version(self, capability: int) -> tuple[str, str] | None:
+        """As `versions`, of one that is in no class."""
+        if capability not in self._versions and capability not in self._others:
+            self._read([capability])
+        return self._versions.get(capability)
+
+    def _parted(self, capabilities: Set[int]) -> tuple[Set[int], Set[int]]:
+        """Those in no class, which are read now, and those in one."""
+        classes = set(filter(self.is_class, capabilities)) if self.classes is not None else set()
+        plain = capabilities - classes if classes else capabilities
+        if new := [c for c in plain if c not in self._versions and c not in self._others]:
+            self._read(new)
+        return plain, classes
+
+    def _read(self, capabilities: list[int]) -> None:
+        """Read many at once: kernels have 28,000, and most of them in common."""
+        texts = list(map(self.spell, capabilities))
+        usual: list[tuple[str, str]] = _USUAL.findall("\n".join(texts))
+        if len(usual) != len(texts):
+            usual = [("", "")] * len(texts)
+        for capability, text, pair in zip(capabilities, texts, usual, strict=True):
+            version = pair if pair[0] else _version(text)
+            if version is not None:
+                self._versions[capability] = version
+            else:
+                self._others[capability] = text
+
+
+def _version(text: str) -> tuple[str, str] | None:
+    need = parse_need(text) if text.startswith("k") else None
+    return (need.key, need.value) if need is not None and need.kind != "damaged" else None
 
 
 class Exports(Mapping[str, tuple[str, ...]]):
@@ -249,30 +291,33 @@ class Exports(Mapping[str, tuple[str, ...]]):
         return frozenset(self._read())
 
     @cached_property
-    def _by_key(self) -> dict[str, tuple[str, ...]]:
+    def _by_key(self) -> dict[str, str | tuple[str, ...]]:
         return self._sorted(self.capabilities if self._named is None else self.capabilities & self._named)
 
     @cached_property
-    def _loose(self) -> dict[str, tuple[str, ...]]:
+    def _loose(self) -> dict[str, str | tuple[str, ...]]:
         """Those in no class."""
-        return self._sorted(c for c in self.capabilities if not self._table.is_class(c))
+        return self._sorted({c for c in self.capabilities if not self._table.is_class(c)})
 
-    def _sorted(self, capabilities: Iterable[int]) -> dict[str, tuple[str, ...]]:
-        values: dict[str, tuple[str, ...]] = {}
-        for key, value in self._table.versions(capabilities):
-            known = values.get(key)
-            if known is None:
-                values[key] = (value,)
-            elif value not in known:
-                values[key] = tuple(sorted((*known, value)))
+    def _sorted(self, capabilities: Set[int]) -> dict[str, str | tuple[str, ...]]:
+        """By name part, the value; values, sorted, where there are several, which is rare."""
+        versions = self._table.versions(capabilities)
+        values: dict[str, str | tuple[str, ...]] = dict(versions)
+        if len(values) < len(versions):
+            several: dict[str, set[str]] = {}
+            for key, value in versions:
+                several.setdefault(key, set()).add(value)
+            values.update((key, tuple(sorted(them))) for key, them in several.items() if len(them) > 1)
         return values
 
     def _values(self, key: str) -> tuple[str, ...]:
         classes = self._table.classes
+        known = (self._by_key if classes is None else self._loose).get(key, ())
+        values = (known,) if isinstance(known, str) else known
         if classes is None:
-            return self._by_key.get(key, ())
+            return values
         packed = {normal_crc(crc) for klass, crc in classes.versions(key) if klass in self.capabilities}
-        return tuple(sorted(packed.union(self._loose.get(key, ()))))
+        return tuple(sorted(packed.union(values))) if packed else values
 
     def __getitem__(self, key: str) -> tuple[str, ...]:
         if values := self._values(key):
@@ -290,4 +335,8 @@ class Exports(Mapping[str, tuple[str, ...]]):
 
     def meets(self, need: Need) -> bool:
         """Whether exactly this version is provided."""
-        return need.value in self._values(need.key)
+        return self.has(need.key, need.value)
+
+    def has(self, key: str, value: str) -> bool:
+        """Whether a symbol, by its capability's name part, is provided in exactly this version."""
+        return value in self._values(key)

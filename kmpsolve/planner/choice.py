@@ -39,6 +39,8 @@ class Choice:
         For KMPs that had a better option on paper: why the system does not allow it.
     impossible
         Why not even the kernel alone can be installed; empty if it can.
+    settled
+        Nobody had to step back: each got its best option.
     """
 
     options: Mapping[str, Option]
@@ -46,6 +48,7 @@ class Choice:
     companions: tuple[Package, ...]
     reasons: Mapping[str, tuple[Reason, ...]]
     impossible: tuple[Reason, ...]
+    settled: bool
 
 
 class _Chooser:
@@ -128,7 +131,8 @@ def choose(system: FlavorSystem, projection: Projection, choices: Allowed, cover
     outcome = chooser.solve(best)
     reasons: dict[str, tuple[Reason, ...]] = {}
     allowed: dict[str, Sequence[Option]] = dict(best)
-    if not outcome.solved:
+    settled = outcome.solved
+    if not settled:
         everything = chooser.solve(choices)
         if not everything.solved:
             blocked = {name: options[-1] for name, options in choices.items()}
@@ -138,6 +142,7 @@ def choose(system: FlavorSystem, projection: Projection, choices: Allowed, cover
                 companions=(),
                 reasons={},
                 impossible=everything.reasons or outcome.reasons,
+                settled=False,
             )
         allowed = _negotiate(chooser, choices)
         outcome = chooser.solve(allowed)
@@ -147,7 +152,14 @@ def choose(system: FlavorSystem, projection: Projection, choices: Allowed, cover
     added = tuple(
         build for build in system.extras if Stand(build.package.handle, "compatible") in outcome.stands - own
     )
-    return Choice(options=picked, added=added, companions=outcome.companions, reasons=reasons, impossible=())
+    return Choice(
+        options=picked,
+        added=added,
+        companions=outcome.companions,
+        reasons=reasons,
+        impossible=(),
+        settled=settled,
+    )
 
 
 def _negotiate(chooser: _Chooser, choices: Allowed) -> dict[str, Sequence[Option]]:

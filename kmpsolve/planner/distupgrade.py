@@ -43,7 +43,7 @@ def plan_dist_upgrade(universe: Universe, request: Request, inputs: Inputs, comm
     warnings: set[Warned] = set()
     done = dist_upgrade(universe)
     if done.reasons:
-        kmps = [build.package for build in universe.kmps if build.package.installed]
+        kmps = [build.package for build in universe.installed_kmps]
         warnings.add(_asks(universe, done))
         done = dist_upgrade(universe, losing=kmps)
     plan = judge_transaction(universe, request, inputs, _transition(universe, done), flavors)
@@ -79,8 +79,7 @@ def plan_dist_upgrade(universe: Universe, request: Request, inputs: Inputs, comm
 
 
 def _transition(universe: Universe, done: Transacted) -> Transition:
-    concerned = {kernel.package.handle for kernel in universe.kernels}
-    concerned |= {build.package.handle for build in universe.kmps}
+    concerned = universe.kmp_handles | {kernel.package.handle for kernel in universe.kernels}
     return Transition(
         steps=done.steps,
         arrived=tuple(package for package in done.arrived if package.handle in concerned),

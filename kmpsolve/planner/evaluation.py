@@ -88,9 +88,13 @@ def evaluate(system: FlavorSystem, unit: KernelUnit, *, installed_only: bool = F
     stands = {option.stand for choices in offered.values() for option in choices if option.stand is not None}
     if not installed_only:
         stands |= {Stand(b.package.handle, "compatible") for b in system.extras if fit.fits(b)}
-    everything = {b.package.handle: b for b in universe.kmps if b.flavor in (system.flavor, "")}
-    with Projection(universe, unit, everything, stands, fit.open, at_rest=installed_only) as projection:
+    everything = {b.package.handle: b for b in system.dedicated}
+    with Projection(
+        universe, unit, everything, stands, fit.open, elsewhere=system.elsewhere, at_rest=installed_only
+    ) as projection:
         choice = choose(system, projection, offered, unit.modules)
+    if not (choice.settled or installed_only) and system.widen():
+        return evaluate(system, unit)
     _check_again(system, fit, choice)
     details = _Details(system, fit, choice, offered, installed_only)
     signing = look_at_signatures(
@@ -410,7 +414,7 @@ class _Details:
                 )
             )
         kinds: dict[CauseKind, set[str]] = {}
-        kmps = {b.package.handle for b in universe.kmps} | {p.handle for p in self.fit.unit.packages}
+        kmps = universe.kmp_handles | {p.handle for p in self.fit.unit.packages}
         for reason in reasons:
             touched = [h for h in (reason.package, reason.other) if h]
             outside = [h for h in touched if h not in kmps]

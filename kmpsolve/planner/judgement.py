@@ -109,9 +109,8 @@ def _touched(universe: Universe, transition: Transition) -> list[str]:
     moved = {package.handle for package in (*transition.arrived, *transition.gone)}
     installed = {k.flavor for k in universe.kernels if k.package.installed and k.part in ("", "base")}
     touched = {k.flavor for k in universe.kernels if k.package.handle in moved}
-    for build in universe.kmps:
-        if build.package.handle in moved:
-            touched |= {build.flavor} if build.flavor else installed
+    for build in filter(None, map(universe.kmp, moved)):
+        touched |= {build.flavor} if build.flavor else installed
     return sorted(touched & installed)
 
 
@@ -157,7 +156,8 @@ class _Judge:
         self.units = join_units(universe, kernels)
         self.next = self.units[-1] if self.units else None
         self.takeover = takeover(universe, there) if self.next is None else None
-        dedicated = [b for b in universe.kmps if b.flavor in (flavor, "")]
+        builds = {b.package.handle: b for b in (*universe.installed_kmps, *self._arrived_builds())}
+        dedicated = [builds[handle] for handle in sorted(builds) if builds[handle].flavor in (flavor, "")]
         self.before = [b for b in dedicated if b.package.installed]
         self.after = [b for b in dedicated if there(b.package)]
         self.kmps = (*self.system.kmps, *self._new_kmps())
@@ -170,6 +170,9 @@ class _Judge:
         self.subjects = [self._subject(kmp) for kmp in self.kmps]
 
     # the system after the transaction
+
+    def _arrived_builds(self) -> Iterator[KmpBuild]:
+        return filter(None, (self.universe.kmp(package.handle) for package in self.transition.arrived))
 
     def _new_kmps(self) -> Iterator[Kmp]:
         """KMPs that were not there before, neither under this name nor under one that it obsoletes."""

@@ -71,8 +71,12 @@ def look_at_signatures(
             continue
         refused = _refused_modules(universe, request, build.package)
         if refused is None:
-            unchecked += [kmp_plan.name] if required else []
-            seen.append(_warned(kmp_plan, _NOT_CHECKED))
+            warning = _NOT_CHECKED
+            if required:
+                unchecked.append(kmp_plan.name)
+                text = f"nobody looked at the signature of {build}: metadata does not tell"
+                warning = Warned(reference="signature-required", message=text)
+            seen.append(_warned(kmp_plan, warning))
         elif refused:
             text = f"under Secure Boot, modules of {build} do not load: {', '.join(refused)}"
             if required:

@@ -135,28 +135,47 @@ class FlavorSystem:
         self._candidates: dict[tuple[bool, bool], list[KernelUnit]] = {}
         self._fits: dict[tuple[int, bool], Fit] = {}
         self._available = [k for k in kernels if not k.package.installed]
-        self._dedicated = [b for b in universe.kmps if b.flavor in (flavor, "")]
+        self._take(universe.near_kmps())
         self.kmps = self._read_kmps()
+        self.extras = self._find_extras()
+        """KMPs that are not installed and may be added for a module or a symbol."""
+
+    def _take(self, builds: Sequence[KmpBuild]) -> None:
+        self.dedicated = [b for b in builds if b.flavor in (self.flavor, "")]
+        """The builds that count here."""
+        self.elsewhere = self.universe.kmp_handles - {b.package.handle for b in builds}
+        """Builds on offer that are of no use as far as kernels and KMPs go."""
+
+    def widen(self) -> bool:
+        """Let every build on offer count from now on; False if that changes nothing."""
+        if not self.elsewhere:
+            return False
+        self._take(self.universe.kmps)
+        self.extras = self._find_extras()
+        self._fits.clear()
+        return True
+
+    def _find_extras(self) -> tuple[KmpBuild, ...]:
+        universe = self.universe
         names = {kmp.name for kmp in self.kmps}
         known = {build.package.handle for kmp in self.kmps for build in kmp.builds}
         classes = {universe.policy.vendor_class(kmp.installed[0].package.vendor) for kmp in self.kmps}
-        self.extras = tuple(
+        return tuple(
             sorted(
                 (
                     build
-                    for build in self._dedicated
+                    for build in self.dedicated
                     if not build.package.installed
                     and build.name not in names
                     and build.package.handle not in known
                     and build.package.barred is None
-                    and build.flavor == flavor
+                    and build.flavor == self.flavor
                     and same_architecture(build.nevra.arch, self.arch)
                     and universe.policy.vendor_class(build.package.vendor) in classes
                 ),
                 key=lambda build: preference(build, ""),
             )
         )
-        """KMPs that are not installed and may be added for a module or a symbol."""
 
     # kernels
 
@@ -274,7 +293,7 @@ class FlavorSystem:
 
     def _read_kmps(self) -> tuple[Kmp, ...]:
         by_name: dict[str, list[KmpBuild]] = {}
-        for build in self._dedicated:
+        for build in self.dedicated:
             if build.package.installed:
                 by_name.setdefault(build.name, []).append(build)
         everything = [build for builds in by_name.values() for build in builds]
@@ -286,7 +305,7 @@ class FlavorSystem:
     def _offered(self) -> dict[str, list[KmpBuild]]:
         """Builds from repositories by name; by the empty one, those that obsolete something."""
         found: dict[str, list[KmpBuild]] = {"": []}
-        for build in self._dedicated:
+        for build in self.dedicated:
             if not build.package.installed:
                 found.setdefault(build.name, []).append(build)
                 if build.obsoletes:

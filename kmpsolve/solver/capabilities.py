@@ -7,10 +7,10 @@ requirements, of which 85,000 differ. The sets made here turn the rest into set 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from kmpsolve.cache.symbols import PREFIX
-from kmpsolve.model.symbols import SymbolTable, symbol_flavors
+from kmpsolve.model.symbols import SymbolTable
 
 __all__ = ["Capabilities"]
 
@@ -24,14 +24,11 @@ class Capabilities:
 
     Parameters
     ----------
-    spell
-        The text of a capability, given its integer.
     table
         Understands symbols.
     """
 
-    def __init__(self, spell: Callable[[int], str], table: SymbolTable) -> None:
-        self._spell = spell
+    def __init__(self, table: SymbolTable) -> None:
         self._table = table
         self._known: set[int] = set()
         self.symbols: set[int] = set()
@@ -49,35 +46,28 @@ class Capabilities:
 
     def learn(self, capabilities: Iterable[int]) -> None:
         """Sort those that are not known yet."""
-        new = list(set(capabilities) - self._known)
-        self._known.update(new)
-        symbols: list[int] = []
-        texts: list[str] = []
-        for capability, text in zip(new, map(self._spell, new), strict=True):
-            if text.startswith("ksym("):
-                symbols.append(capability)
-                texts.append(text)
-            elif match := _CLASS.match(text):
+        new = set(capabilities) - self._known
+        self._known |= new
+        symbols, others = self._table.sorted_out(new)
+        for capability, key in symbols:
+            start, _, rest = key.partition("(")
+            if start == "ksym":
+                self._learn_need(capability, rest[:-1].rpartition(":")[0])
+            else:
+                self._learn_other(capability, key)
+        for capability, text in others:
+            if match := _CLASS.match(text):
                 self._learn_need(capability, match["flavor"])
             else:
                 self._learn_other(capability, text)
-        flavors = symbol_flavors(texts)
-        if flavors is None:
-            for capability, text in zip(symbols, texts, strict=True):
-                self._learn_other(capability, text)
-            return
-        self.symbols.update(symbols)
-        self.needs.update(symbols)
-        for capability, flavor in zip(symbols, flavors, strict=True):
-            try:
-                self.by_flavor[flavor].add(capability)
-            except KeyError:
-                self.by_flavor[flavor] = {capability}
 
     def _learn_need(self, capability: int, flavor: str) -> None:
         self.symbols.add(capability)
         self.needs.add(capability)
-        self.by_flavor.setdefault(flavor, set()).add(capability)
+        known = self.by_flavor.get(flavor)
+        if known is None:
+            known = self.by_flavor[flavor] = set()
+        known.add(capability)
 
     def _learn_other(self, capability: int, text: str) -> None:
         need = self._table.need(capability)

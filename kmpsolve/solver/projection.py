@@ -70,6 +70,8 @@ class Projection:
         The roles in which they may.
     open_needs
         For each compatible build, what neither the unit nor itself provides.
+    elsewhere
+        Handles of more builds, which may not.
     at_rest
         Nothing is going to change, so that user space has nothing to lose.
     """
@@ -82,8 +84,10 @@ class Projection:
         stands: Iterable[Stand],
         open_needs: Mapping[int, Sequence[Need]],
         *,
+        elsewhere: frozenset[int] = frozenset(),
         at_rest: bool = False,
     ) -> None:
+        self._elsewhere = elsewhere
         self._at_rest = at_rest
         self._universe = universe
         self._pool = universe.pool
@@ -102,7 +106,7 @@ class Projection:
             if kernel.flavor == self._unit.flavor and kernel.package.installed
         ]
         moved += [b.package.handle for b in self._builds.values() if b.package.installed]
-        self._verify, unmet, self._multiple = universe.bystanders(self._unit.flavor, frozenset(moved))
+        self._verify, unmet, self._multiple = universe.bystanders(self._unit.flavor)
         self._moved = moved
         self._unobtainable = self._find_unobtainable()
         system = pool.installed
@@ -130,11 +134,8 @@ class Projection:
             for kernel in universe.kernels
             if not (kernel.package.installed and kernel.flavor != self._unit.flavor)
         }
-        hidden |= set(self._builds) | universe.hidden
-        hidden -= target
-        pool.set_considered_list([s.id for s in pool.solvables if s.id not in hidden])
-        pool.addfileprovides()
-        pool.createwhatprovides()
+        hidden |= set(self._builds) | self._elsewhere | universe.hidden
+        universe.leave_out(hidden - target)
         return self
 
     def _find_unobtainable(self) -> frozenset[int]:

@@ -37,12 +37,13 @@ def _purged_after(
     new = {package.handle for package in arrived}
     present = sorted((universe.installed_handles - left_out) | new)
     kernel_like = {k.package.handle for k in universe.kernels}
-    builds = {b.package.handle: b for b in universe.kmps}
+    builds = {h: build for h in present if (build := universe.kmp(h)) is not None}
     pool = universe.pool
+    leaning = universe.leaning
     concerned = [
         h
         for h in present
-        if h in kernel_like or h in builds or h in universe.leaning or universe.belongs_to_kernels(h)
+        if h in kernel_like or h in builds or h in leaning or universe.belongs_to_kernels(h)
     ]
     position = {handle: index for index, handle in enumerate(concerned)}
     everyone = set(present)
@@ -58,14 +59,8 @@ def _purged_after(
         solvable = pool.id2solvable(handle)
         package = universe.package(solvable)
         build = builds.get(handle)
-        needs: set[frozenset[int]] = set()
         symbols: frozenset[int] = build.needs if build else frozenset()
-        if symbols:
-            met_by: dict[int, list[int]] = {}
-            for index, capabilities in exports:
-                for capability in symbols & capabilities:
-                    met_by.setdefault(capability, []).append(index)
-            needs |= {frozenset(providers) for providers in met_by.values()}
+        needs = _providers(symbols, exports)
         for capability in solvable.lookup_idarray(solv.SOLVABLE_REQUIRES):
             if capability in symbols:
                 continue
@@ -89,3 +84,18 @@ def _purged_after(
             )
         )
     return frozenset(concerned[index] for index in purged(candidates, universe.policy.keep, running))
+
+
+def _providers(symbols: frozenset[int], exports: list[tuple[int, frozenset[int]]]) -> set[frozenset[int]]:
+    """Who provides each of `symbols`, without repeats and without those that nobody provides."""
+    groups: list[tuple[frozenset[int], tuple[int, ...]]] = [(symbols, ())] if symbols else []
+    for index, capabilities in exports:
+        parted = []
+        for members, providers in groups:
+            provided = members & capabilities
+            if provided:
+                parted.append((provided, (*providers, index)))
+            if len(provided) < len(members):
+                parted.append((members - provided if provided else members, providers))
+        groups = parted
+    return {frozenset(providers) for _, providers in groups if providers}

@@ -106,7 +106,7 @@ def read_transition(
     MetadataError
         ``package-unread``, if a kernel or KMP among them is in no repository that could be read.
     """
-    found = _Finder(universe, first)
+    found = _Finder(universe, first, {step.nevra.name for step in steps})
     mentioned = [(step, found.candidate(step)) for step in steps]
     for step, package in mentioned:
         if package is None and step.type != "-" and relevant_name(step.nevra.name):
@@ -133,7 +133,7 @@ def read_transition(
             action = "downgrade" if step.nevra.evr < max(evrs) else "upgrade"
         alias = found.repository(step, package) if action != "erase" else None
         listed.append(Step(action=action, nevra=str(step.nevra), repository=alias))
-    modules = {b.package.handle: b.modules.keys() for b in universe.kmps}
+    builds = {p.handle: build for p in gone if (build := universe.kmp(p.handle)) is not None}
     return Transition(
         steps=tuple(sorted(listed, key=lambda s: (s.nevra, s.action))),
         arrived=tuple(arrived),
@@ -142,8 +142,8 @@ def read_transition(
         dismissed=frozenset(
             package.name
             for package in gone
-            if package.handle in modules
-            and not modules[package.handle] & in_use
+            if package.handle in builds
+            and not builds[package.handle].modules.keys() & in_use
             and named_for_removal(arguments, package.nevra)
         ),
     )
@@ -152,11 +152,12 @@ def read_transition(
 class _Finder:
     """Finds kernels and KMPs by NEVRA; zypper says no more about them."""
 
-    def __init__(self, universe: Universe, first: frozenset[str]) -> None:
+    def __init__(self, universe: Universe, first: frozenset[str], names: set[str]) -> None:
         self._universe = universe
         self._first = first
         self._offered: dict[str, list[Package]] = {}
-        for package in [k.package for k in universe.kernels] + [b.package for b in universe.kmps]:
+        offered = [k.package for k in universe.kernels] + [b.package for b in universe.near_kmps(names)]
+        for package in offered:
             if not package.installed:
                 self._offered.setdefault(str(package.nevra), []).append(package)
 
@@ -183,7 +184,7 @@ def _gone(universe: Universe, steps: Sequence[ZypperStep], arriving: set[str]) -
     """Installed kernels and KMPs that will not be there any more."""
     removed = {str(step.nevra) for step in steps if step.type == "-"}
     replaced = {step.nevra.name for step in steps if step.type == "+"}
-    standing = [k.package for k in universe.kernels] + [b.package for b in universe.kmps]
+    standing = [k.package for k in universe.kernels] + [b.package for b in universe.installed_kmps]
     for package in standing:
         if not package.installed:
             continue

@@ -190,7 +190,7 @@ def _reason(plan: Plan) -> str:
 
 def _unchecked(flavor: FlavorPlan) -> list[str]:
     """What is told of signatures that had to be known."""
-    return [w.message for kmp in flavor.kmps for w in kmp.warnings if w.reference == "signature-not-checked"]
+    return [w.message for kmp in flavor.kmps for w in kmp.warnings if w.reference == "signature-required"]
 
 
 def _why(kmp: KmpPlan, flavor: FlavorPlan, plan: Plan) -> str:
