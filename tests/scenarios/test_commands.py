@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from kmpsolve.model.nevra import Nevra
 from tests.sandbox import Sandbox
 from tests.scenarios import runner
 from tests.support import fixture, repository, rpmbuild
@@ -92,22 +94,54 @@ def test_a_plain_update_does_what_the_plan_says_it_would(name: str, tmp_path: Pa
 
 
 @pytest.mark.parametrize("name", BLOCKED)
-def test_the_commands_of_the_ways_out_work(name: str, tmp_path: Path) -> None:
+def test_the_ways_out_lead_out(name: str, tmp_path: Path) -> None:
     scenario = fixture.load(name)
     plan = runner.ask(scenario, scenario.sources[0], tmp_path).plan
-    commands = [way["command"] for flavor in plan["flavors"] for way in flavor["ways_out"] if way["command"]]
-    assert commands
-    for command in commands:
-        if not command.startswith("zypper "):
-            continue
+    walked = [
+        (flavor["flavor"], way)
+        for flavor in plan["flavors"]
+        for way in flavor["ways_out"]
+        if way["command"] and way["command"].startswith("zypper ")
+    ]
+    assert [way for flavor in plan["flavors"] for way in flavor["ways_out"] if way["command"]]
+    for flavor, way in walked:
+        assert way["kmps"]
         with Sandbox() as sandbox:
             set_up(sandbox, scenario, tmp_path / "root")
             before = sandbox.installed()
-            done = sandbox.run(_non_interactive(command))
+            done = sandbox.run(_non_interactive(way["command"]))
             after = sandbox.installed()
-        assert done.code == 0, done
-        if "removelock" not in command:
-            assert after != before, done
+            assert done.code == 0, done
+            if way["kind"] != "lock":
+                assert after != before, done
+            assert _blocked_now(scenario, sandbox, flavor, way) == [], done
+
+
+def _blocked_now(scenario: Scenario, sandbox: Sandbox, flavor: str, way: dict[str, Any]) -> list[str]:
+    """The KMPs, of those that a way out is for, that the kernel booted next is still without."""
+    request = scenario.request
+    words = ["plan", "--format", "json", "--root", str(sandbox.root), "--flavor", flavor]
+    if way["kind"] not in ("lock", "remove"):  # it chose a kernel, and the newest one stays what it is
+        words += ["--kernel", _newest_kernel(sandbox, flavor)]
+    elif request.kernel is not None:
+        words += ["--kernel", request.kernel]
+    if request.configuration is not None:
+        words += ["--config", str(sandbox.write("/tmp/kmpsolve.toml", request.configuration))]
+    answer = runner.kmpsolve(words)
+    assert answer.exit in (0, 4, 110), answer.stderr
+    (entry,) = answer.plan["flavors"]
+    return [k["name"] for k in entry["kmps"] if k["decision"] == "blocked" and k["name"] in way["kmps"]]
+
+
+def _newest_kernel(sandbox: Sandbox, flavor: str) -> str:
+    listed = sandbox.run(["rpm", "-q", "--last", "--whatprovides", "kernel-uname-r"]).stdout.split()
+    kernels = [
+        Nevra.parse(word)
+        for word in listed
+        if word.startswith((f"kernel-{flavor}-6", f"kernel-{flavor}-3", f"kernel-{flavor}-base-"))
+    ]
+    newest = max(kernels, key=lambda nevra: nevra.evr).evr
+    return f"{newest.version}-{newest.release}"
 
 
 def _non_interactive(command: str) -> list[str]:
