@@ -8,9 +8,10 @@ import os
 import re
 import tarfile
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO, Literal, cast
 
 from kmpsolve.errors import ConfigError, KmpsolveError
 from kmpsolve.metadata.compression import CorruptError, decompressed
@@ -223,7 +224,7 @@ def open_place(place: Place) -> BinaryIO:
         return io.open(0, "rb", closefd=False)  # noqa: UP020 (descriptor 0, whatever sys.stdin is)
     if place.kind == "address":
         try:
-            import fsspec
+            from fsspec.core import url_to_fs
         except ImportError:
             raise ConfigError(
                 "addresses of inventories need fsspec",
@@ -231,13 +232,44 @@ def open_place(place: Place) -> BinaryIO:
                 where=place.name,
                 hint="pip install 'kmpsolve[cluster]'",
             ) from None
-        try:
-            opened: BinaryIO = fsspec.open(place.name, "rb").open()
-        except (ValueError, ImportError) as error:  # an unknown scheme, a scheme whose library is missing
-            raise OSError(0, str(error)) from error
-        return opened
+        with _distant_errors():
+            system, path = url_to_fs(place.name)
+            return cast("BinaryIO", _Distant(system, system.open(path, "rb")))
     assert place.path is not None
     return open_regular(place.path, place.name, Origin(alias=place.name, remedy="Check its permissions"))
+
+
+@contextmanager
+def _distant_errors() -> Iterator[None]:
+    """Behind an address stands whatever library fsspec found for it, with errors of its own."""
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:
+        raise OSError(0, str(error) or type(error).__name__) from error
+
+
+class _Distant:
+    """A stream that fsspec opened; holds on to the file system, which closes its files when it is dropped."""
+
+    def __init__(self, system: object, stream: BinaryIO) -> None:
+        self._system = system
+        self._stream = stream
+
+    def read(self, size: int = -1) -> bytes:
+        with _distant_errors():
+            return self._stream.read(size)
+
+    def close(self) -> None:
+        with _distant_errors():
+            self._stream.close()
+
+    def __enter__(self) -> _Distant:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 def read_stream(
