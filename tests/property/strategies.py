@@ -98,7 +98,8 @@ class _Maker:
         # Where nothing changes, every KMP is simply used on.
         steady = 4 if self.features <= {"targets", "flavors", "extras"} else 3
         package = f"kernel-{flavor}-base" if self.has("base", 2) else ""
-        own = ".22.7" if package and dice.one_in(2) else ""  # a -base may count its own rebuilds
+        # A -base may count its own rebuilds; what it was made of is in its provides, and in its uname -r.
+        own = ".22.7" if package and dice.one_in(2) else ""
         made: list[Kernel] = []
         for number in range(installed + offered):
             if number:
@@ -113,6 +114,7 @@ class _Maker:
                 flavor=flavor,
                 package=package,
                 uname=f"6.4.0-{number + 1}0-{flavor}" if own else "",
+                provides=f"{package} = 6.4.0-{number + 1}0" if own else "",
                 ksyms=" ".join(f"{symbol}={crc}" for symbol, crc in symbols.items()),
                 symsets=" ".join(f"{name}={value}" for name, value in sets.items()),
                 modules=" ".join(sorted(modules)),
@@ -122,7 +124,9 @@ class _Maker:
             )
             made.append(self.keep(kernel, self.installed if number < installed else self.offered))
         if self.has("targets", 3):
-            old = replace(made[0], release=f"5.1{own}", uname=f"6.4.0-5-{flavor}" if own else "")
+            old = replace(made[0], release=f"5.1{own}")
+            if own:
+                old = replace(old, uname=f"6.4.0-5-{flavor}", provides=f"{package} = 6.4.0-5")
             made.insert(0, self.keep(old, self.offered))
         if self.has("rebuilds", 2):
             self.rebuild(dice.pick(made[::-1]), made)
@@ -135,7 +139,9 @@ class _Maker:
                 )
                 ksyms = " ".join(f"{symbol}={crc}" for symbol, crc in pairs(full).items())
                 release = kernel.release.removesuffix(own)
-                self.keep(replace(kernel, package="", release=release, ksyms=ksyms), self.offered)
+                self.keep(
+                    replace(kernel, package="", release=release, provides="", ksyms=ksyms), self.offered
+                )
         self.kernels += made
         # An -extra requires the full kernel: a host of -base kernels cannot have one.
         if not package and self.has("extras", 2):
@@ -318,11 +324,12 @@ class _Maker:
                         modules = noun.modules.split()
                         modules += self.builds(name)[0].modules.split()[: self.dice.pick((9, 9, 1, 0))]
                         bound = self.dice.pick(("", "", " < 2.0", " < 9"))
+                        provides = f"{noun.provides}; {name} = 9" if self.dice.one_in(3) else noun.provides
                         noun = replace(
                             noun,
                             obsoletes=f"{noun.obsoletes}; {name}{bound}".strip("; "),
                             modules=" ".join(sorted(set(modules))),
-                            provides=f"{name} = 9" if self.dice.one_in(3) else noun.provides,
+                            provides=provides.strip("; "),
                         )
                         absorbed = True
                 self.offered[number] = noun
