@@ -61,11 +61,9 @@ class _Chooser:
         self.covered = frozenset(covered)
         self.system = system
         self.carriers: dict[str, list[tuple[KmpBuild, Stand]]] = {}
-        seen: set[Stand] = set()
         for offered in choices.values():
             for option in offered:
-                if option.build is not None and option.stand is not None and option.stand not in seen:
-                    seen.add(option.stand)
+                if option.build is not None and option.stand is not None:
                     for module in option.build.modules:
                         self.carriers.setdefault(module, []).append((option.build, option.stand))
         joining = [(build, Stand(build.package.handle, "compatible")) for build in system.extras]
@@ -94,26 +92,17 @@ class _Chooser:
             stands = [option.stand for option in options if option.stand is not None]
             if len(stands) == len(options):
                 clauses.append(stands)
-            gives_up = [o for o in options if o.decision in ("builtin", "blocked")]
-            if any(o.stand is None for o in gives_up):
-                continue
             kmp = self.kmps[name]
-            for module in sorted(kmp.modules.keys() - self.covered):
-                escape = [o.stand for o in gives_up if o.stand is not None]
-                clauses.append(self.carrying(module, kmp) + escape)
+            gives_up = [o.stand for o in options if o.decision in ("builtin", "blocked") and o.stand]
+            clauses += [
+                self.carrying(module, kmp) + gives_up for module in sorted(kmp.modules.keys() - self.covered)
+            ]
         if any(not clause for clause in clauses):
             return Outcome(False, frozenset(), (), ())
         possible = self.extras.union(
             option.stand for options in allowed.values() for option in options if option.stand is not None
         )
         return self.projection.solve(clauses, possible)
-
-    def pick(self, outcome: Outcome, allowed: Allowed) -> dict[str, Option]:
-        """The option of each KMP that an outcome took."""
-        return {
-            name: next((o for o in options if o.stand is not None and o.stand in outcome.stands), options[-1])
-            for name, options in allowed.items()
-        }
 
 
 def choose(system: FlavorSystem, projection: Projection, choices: Allowed, covered: Iterable[str]) -> Choice:
@@ -147,7 +136,7 @@ def choose(system: FlavorSystem, projection: Projection, choices: Allowed, cover
         allowed = _negotiate(chooser, choices)
         outcome = chooser.solve(allowed)
         reasons = _explain(chooser, choices, allowed)
-    picked = chooser.pick(outcome, allowed)
+    picked = {name: options[0] for name, options in allowed.items()}
     own = {option.stand for option in picked.values()}
     added = tuple(
         build for build in system.extras if Stand(build.package.handle, "compatible") in outcome.stands - own

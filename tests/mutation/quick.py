@@ -34,6 +34,7 @@ WORLDS = 6  # of each family
 COMPETITIONS = 100  # of the 300 in test_competition.py
 UNITS = (
     "tests/unit/compat/test_judgement.py",
+    "tests/unit/planner/test_boot.py",
     "tests/unit/planner/test_choice.py",
     "tests/unit/planner/test_command.py",
     "tests/unit/planner/test_small_worlds.py",
