@@ -36,7 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--certificates",
         metavar="FILE|DIR",
-        help="certificates that sign modules (default: signatures are noted)",
+        help="certificates that sign modules, or what mokutil --list-enrolled prints (default: signatures are"
+        " noted)",
     )
     parser.add_argument(
         "--keys",

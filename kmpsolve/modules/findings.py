@@ -13,13 +13,11 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Literal
 
-from cryptography import x509
-
 from kmpsolve.model.symbols import Need, flavor_of_uname
 from kmpsolve.modules.kmp import Candidate, UefiCert, folders_of
 from kmpsolve.modules.module import MODULE_FILE, module_name
 from kmpsolve.modules.rpmfile import Rpm, RpmSignatureState
-from kmpsolve.modules.signature import SignatureState, verify
+from kmpsolve.modules.signature import KnownKey, SignatureState, verify
 
 __all__ = [
     "Finding",
@@ -357,7 +355,7 @@ def of_rpm_signature(
         )
 
 
-def modules_refused(candidate: Candidate, certificates: Sequence[x509.Certificate]) -> list[str]:
+def modules_refused(candidate: Candidate, certificates: Sequence[KnownKey]) -> list[str]:
     """Names of modules whose signature the kernel refuses whatever its policy."""
     return [
         module.name for module in candidate.modules if verify(module.signature, certificates) == "corrupted"
@@ -366,7 +364,7 @@ def modules_refused(candidate: Candidate, certificates: Sequence[x509.Certificat
 
 def of_module_signatures(
     candidate: Candidate,
-    certificates: Sequence[x509.Certificate],
+    certificates: Sequence[KnownKey],
     companions: Mapping[str, UefiCert],
     *,
     required: bool,
@@ -413,7 +411,7 @@ def of_module_signatures(
         )
 
 
-def _of_signers(candidate: Candidate, known: Sequence[x509.Certificate], bad: Severity) -> Iterator[Finding]:
+def _of_signers(candidate: Candidate, known: Sequence[KnownKey], bad: Severity) -> Iterator[Finding]:
     states: dict[SignatureState, list[str]] = defaultdict(list)
     signers = set()
     for module in candidate.modules:

@@ -13,7 +13,7 @@ import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO, Literal, TypeAlias
 
 from asn1crypto import cms  # type: ignore[import-untyped]
 from cryptography import x509
@@ -24,8 +24,10 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
 from kmpsolve.errors import MetadataError
 from kmpsolve.modules.folder import files_below
+from kmpsolve.modules.moklist import ListedKey, is_key_list, parse_key_list
 
 __all__ = [
+    "KnownKey",
     "Signature",
     "SignatureState",
     "parse_certificates",
@@ -34,6 +36,7 @@ __all__ = [
     "verify",
 ]
 
+KnownKey: TypeAlias = x509.Certificate | ListedKey
 SignatureState = Literal["unsigned", "fine", "unknown-key", "corrupted", "unchecked"]
 
 _MARK = b"~Module signature appended~\n"
@@ -192,12 +195,17 @@ def parse_certificates(content: bytes, where: str) -> tuple[x509.Certificate, ..
         return (x509.load_der_x509_certificate(content),)
     except ValueError as error:
         raise MetadataError(
-            "is no X.509 certificate in DER or PEM form", reference="unreadable-certificate", where=where
+            "is no X.509 certificate in DER or PEM form",
+            reference="unreadable-certificate",
+            where=where,
+            hint="Give certificates, or what mokutil --list-enrolled prints",
         ) from error
 
 
-def read_certificates(path: Path) -> tuple[x509.Certificate, ...]:
+def read_certificates(path: Path) -> tuple[KnownKey, ...]:
     """The certificates in a file, or in all ``.der .crt .cer .pem`` files below a folder, sorted by path.
+
+    What ``mokutil --list-enrolled`` prints, kept in a file, will do too.
 
     Raises
     ------
@@ -207,7 +215,7 @@ def read_certificates(path: Path) -> tuple[x509.Certificate, ...]:
     files: Iterable[Path] = [path]
     if path.is_dir():
         files = (file for file in files_below(path) if file.suffix.lower() in _CERTIFICATE_SUFFIXES)
-    found: list[x509.Certificate] = []
+    found: list[KnownKey] = []
     for file in files:
         try:
             with file.open("rb") as stream:
@@ -216,12 +224,17 @@ def read_certificates(path: Path) -> tuple[x509.Certificate, ...]:
             raise MetadataError(
                 f"cannot be read: {error.strerror}", reference="unreadable-certificate", where=str(file)
             ) from error
-        found += parse_certificates(content, str(file))
+        found += parse_key_list(content) if is_key_list(content) else parse_certificates(content, str(file))
     return tuple(found)
 
 
-def _matches(signature: Signature, certificate: x509.Certificate) -> bool:
+def _matches(signature: Signature, certificate: KnownKey) -> bool:
     """Whether the signature names this certificate, by issuer and serial number or by key identifier."""
+    if isinstance(certificate, ListedKey):
+        if signature.issuer:
+            named = (signature.signer, int(signature.key_id, 16))
+            return (certificate.issuer, certificate.serial_number) == named
+        return bool(signature.key_id) and certificate.key_id == signature.key_id
     if signature.issuer:
         return certificate.issuer.public_bytes() == signature.issuer and certificate.serial_number == int(
             signature.key_id, 16
@@ -238,7 +251,7 @@ def _hash(name: str) -> hashes.HashAlgorithm | None:
     return algorithm() if algorithm else None
 
 
-def verify(signature: Signature | None, certificates: Iterable[x509.Certificate]) -> SignatureState:
+def verify(signature: Signature | None, certificates: Iterable[KnownKey]) -> SignatureState:
     """Check a module's signature as the kernel does against its keyring.
 
     Returns

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from kmpsolve.errors import MetadataError
 from kmpsolve.modules.module import Module, read_module
-from kmpsolve.modules.signature import read_certificates, verify
+from kmpsolve.modules.signature import parse_certificates, read_certificates, verify
 from tests.modules import kbuild
 from tests.modules.debian import DebianKernel
 
@@ -69,6 +69,49 @@ def test_signed_by_sign_file(kind: str, algorithm: str, base: Path, tmp_path: Pa
     assert verify(read_module(base).signature, known) == "unsigned"
 
 
+def _listed(place: Path, *certificates: Path) -> Path:
+    """What ``mokutil --list-enrolled`` prints of these: it has OpenSSL print each, as this does."""
+    text = b""
+    for number, certificate in enumerate(certificates, 1):
+        command: list[str | Path] = [
+            "openssl",
+            "x509",
+            "-inform",
+            "DER",
+            "-in",
+            certificate,
+            "-noout",
+            "-text",
+        ]
+        printed = subprocess.run(command, check=True, capture_output=True).stdout
+        fingerprint = hashlib.sha1(certificate.read_bytes(), usedforsecurity=False).digest().hex(":")
+        text += f"[key {number}]\nSHA1 Fingerprint: {fingerprint}\n".encode() + printed + b"\n"
+    made = place / "enrolled.txt"
+    made.write_bytes(text)
+    return made
+
+
+@pytest.mark.parametrize("by_key_id", [False, True])
+@pytest.mark.parametrize("kind", ["rsa:2048", "ec"])
+def test_what_mokutil_lists(kind: str, by_key_id: bool, base: Path, tmp_path: Path) -> None:
+    key, certificate = kbuild.signing_key(tmp_path / "ours", name="Ours", kind=kind)
+    _, stranger = kbuild.signing_key(tmp_path / "other", name="Ours")
+    signed = tmp_path / "signed.ko"
+    how = ["-k", "sha256"] if by_key_id else ["sha256"]
+    command = [str(base.parent / "sign-file"), *how, *map(str, (key, certificate, base, signed))]
+    subprocess.run(command, check=True)
+    known = read_certificates(_listed(tmp_path, stranger, certificate))
+    assert len(known) == 2
+    assert verify(read_module(signed).signature, known) == "fine"
+    assert verify(_changed(signed, 0x50).signature, known) == "corrupted"
+    assert (
+        verify(read_module(signed).signature, read_certificates(_listed(tmp_path, stranger))) == "unknown-key"
+    )
+    cut = _listed(tmp_path, certificate)
+    cut.write_bytes(cut.read_bytes()[:400])
+    assert verify(read_module(signed).signature, read_certificates(cut)) in ("unknown-key", "unchecked")
+
+
 def test_signed_attributes(base: Path, tmp_path: Path) -> None:
     """pesign and openssl sign attributes that hold the content's digest."""
     key, certificate = kbuild.signing_key(tmp_path, name="Ours")
@@ -92,7 +135,7 @@ def test_signed_attributes(base: Path, tmp_path: Path) -> None:
         command += ["-signer", str(tmp_path / "c.pem"), "-inkey", str(key), "-in", str(base)]
         return subprocess.run(command, check=True, capture_output=True).stdout
 
-    known = read_certificates(certificate)
+    known = parse_certificates(certificate.read_bytes(), "")
     content = base.read_bytes()
     for message in (sign(), sign("-keyid"), sign("-noattr", "-keyid")):
         assert verify(read_module(_with_trailer(content, message), "signed").signature, known) == "fine"
@@ -108,7 +151,7 @@ def test_the_form_before_linux_4_3(base: Path, tmp_path: Path) -> None:
     key_file, certificate = kbuild.signing_key(tmp_path, name="SUSE Linux Enterprise Secure Boot Signkey")
     key = load_pem_private_key(key_file.read_bytes(), None)
     assert isinstance(key, rsa.RSAPrivateKey)
-    known = read_certificates(certificate)
+    known = parse_certificates(certificate.read_bytes(), "")
     identifier = known[0].extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
     content = base.read_bytes()
     value = key.sign(content, padding.PKCS1v15(), hashes.SHA256())
