@@ -35,6 +35,16 @@ _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*=(?:[0-9]+:)?[A-Za-z0-9_.+~^]+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of ``apply``."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = (
+        "examples:\n"
+        "  kmpsolve apply\n"
+        "  kmpsolve apply --kernel newest-safe --non-interactive\n\n"
+        "zypper downloads everything first. The KMPs among it are then looked into: a module that needs other\n"
+        "symbols than its package says, a changed signature or a corrupted package stops it with exit code 4,\n"
+        "and so does, under require_signed, whatever is not signed. Then zypper installs, and what is\n"
+        "installed is compared with the plan.\n"
+    )
     group = parser.add_argument_group("system")
     group.add_argument("--root", metavar="DIR", default="/", help="the system to change (default /)")
     group.add_argument("--flavor", metavar="F", action="append", help="only kernels of this flavor")

@@ -19,6 +19,15 @@ __all__ = ["add_arguments", "run"]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of ``check``."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = (
+        "examples:\n"
+        "  kmpsolve check acme-kmp-default.rpm --against kernel-default.rpm\n"
+        "  kmpsolve check /mnt/driver-disk --against /lib/modules/$(uname -r) --against installer-kernel.rpm\n"
+        "  mokutil --list-enrolled > enrolled; kmpsolve check acme.rpm --certificates enrolled --require-signed\n\n"
+        "Everything given counts as installed together. Packages other than KMPs are left out, but for\n"
+        "N-ueficert, whose certificates count as enrolled.\n"
+    )
     parser.add_argument(
         "paths", metavar="FILE|DIR", nargs="+", help="KMP RPMs, folders of them (driver disks), .ko files"
     )

@@ -19,6 +19,15 @@ __all__ = ["add_arguments", "run"]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of ``suggest``."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = (
+        "examples:\n"
+        "  kmpsolve suggest\n"
+        "  find /sys -name modalias -exec cat {} + > devices && kmpsolve suggest --devices devices --root /mnt\n\n"
+        "--devices takes a copy of /sys, a file with one modalias a line, or an inventory of kmpsolve collect.\n"
+        "A KMP is suggested if a modalias() in its Supplements matches a device; the kernels are those of the\n"
+        "system and its repositories that it works on.\n"
+    )
     add_system(parser)
     parser.add_argument(
         "--devices",

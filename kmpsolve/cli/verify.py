@@ -26,6 +26,17 @@ __all__ = ["add_arguments", "run"]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of ``verify``."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = (
+        "examples:\n"
+        "  kmpsolve verify\n"
+        "  kmpsolve verify --remember && reboot\n"
+        "  kmpsolve verify --booted\n\n"
+        "--remember writes the loaded modules of KMPs to /var/lib/kmpsolve/before-reboot.json; --booted, after\n"
+        "the reboot, tells which of them are missing, and how to boot the last good kernel. The unit\n"
+        "kmpsolve-verify.service does both, at shutdown and after boot; it is installed, and off until\n"
+        "systemctl enable kmpsolve-verify.service. With it on, health-checker (MicroOS) asks too.\n"
+    )
     group = parser.add_argument_group("system")
     group.add_argument("--root", metavar="DIR", default="/", help="the system to look at (default /)")
     group.add_argument(
