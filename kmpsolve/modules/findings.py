@@ -420,11 +420,11 @@ def _of_signers(candidate: Candidate, known: Sequence[KnownKey], bad: Severity) 
         if module.signature and state == "unknown-key":
             signers.add(module.signature.signer or module.signature.key_id)
     texts: dict[SignatureState, tuple[str, Severity, str]] = {
-        "unsigned": ("module-unsigned", bad, "not signed, and do not load with Secure Boot"),
+        "unsigned": ("module-unsigned", bad, "not signed, which Secure Boot refuses"),
         "corrupted": (
             "module-corrupted",
             "error",
-            "changed after signing, or with a damaged signature, and load on no kernel",
+            "changed after signing, or with a damaged signature, which every kernel refuses",
         ),
         "unknown-key": (
             "module-signer-unknown",
@@ -464,7 +464,7 @@ def of_support(candidate: Candidate) -> Iterator[Finding]:
             candidate,
             "unsupported",
             "warning",
-            f"{_count(unsupported, 'module')} without supported=yes or external: they taint the kernel,"
-            f" and modprobe may refuse them: {named(unsupported)}",
+            f"{_count(unsupported, 'module')} without supported=yes or external, which taints the"
+            f" kernel, and modprobe may refuse it: {named(unsupported)}",
             "supported modules",
         )

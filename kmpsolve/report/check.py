@@ -46,10 +46,13 @@ def _subject(subject: Subject, terminal: Terminal) -> Iterator[str]:
     where = f"on {printable(subject.kernel)}" if subject.kernel else "no kernel of its flavor was given"
     yield f"  {label} {printable(subject.nevra or subject.path)}  {where}"
     for mismatch in subject.mismatches[:_SHOWN]:
-        if mismatch.kind == "unknown":
-            detail = "unknown symbol"
+        provider = printable(mismatch.provider)
+        if mismatch.kind == "disagrees":
+            detail = f"wants {mismatch.wanted}, {provider or 'kernel'} has {mismatch.found}"
+        elif provider:
+            detail = f"belongs to {provider}, which would not load"
         else:
-            detail = f"wants {mismatch.wanted}, kernel has {mismatch.found}"
+            detail = "unknown symbol"
         yield f"      {printable(mismatch.symbol)}  {detail}"
     if len(subject.mismatches) > _SHOWN:
         yield f"      (+{len(subject.mismatches) - _SHOWN} more: --format json)"

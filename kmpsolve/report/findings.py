@@ -16,11 +16,12 @@ _COMMAND_AFTER = ":  "
 
 
 def finding_lines(findings: Iterable[Finding], terminal: Terminal) -> Iterator[str]:
-    """Severity and subject on one line, the message below it."""
+    """Severity, reference and subject on one line, below it the message and the source of the rule."""
     for finding in sorted(findings, key=lambda f: (_ORDER[f.severity], f.subject, f.reference)):
         label = terminal.tone(f"{finding.severity:<8}", _TONES[finding.severity])
-        yield f"  {label} {printable(finding.subject)}"
+        yield f"  {label} {finding.reference}  {printable(finding.subject)}"
         text, colon, command = finding.message.partition(_COMMAND_AFTER)
         yield from terminal.wrapped(_LEAD, text + colon.rstrip())
         if command:
             yield f"{_LEAD}{printable(command)}"
+        yield from terminal.wrapped(_LEAD, f"[{finding.rule}]")
