@@ -175,7 +175,7 @@ _kmpsolve() {
             if [[ $word == -* ]]; then COMPREPLY=($(compgen -W '--config --format --output --verbose --quiet --help' -- "$word"))
             else COMPREPLY=($(compgen -W 'on off sync status' -- "$word")); fi ;;
         collect)
-            if [[ $word == -* ]]; then COMPREPLY=($(compgen -W '--root --installed --repo --releasever --flavor --running --config --host --label --schema --format --output --color --strict --verbose --quiet --help' -- "$word"))
+            if [[ $word == -* ]]; then COMPREPLY=($(compgen -W '--root --installed --repo --releasever --flavor --running --config --host --label --hardware --schema --format --output --color --strict --verbose --quiet --help' -- "$word"))
             else :; fi ;;
         audit)
             if [[ $word == -* ]]; then COMPREPLY=($(compgen -W '--root --installed --repo --releasever --flavor --running --config --kernel --group-by --with-repo --baseline --fail-on --exit-style --jobs --scheduler --schema --format --output --color --strict --verbose --quiet --help' -- "$word"))

@@ -24,6 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--label", metavar="KEY=VALUE", action="append", help="something to group hosts by: env=prod"
     )
+    parser.add_argument(
+        "--hardware", action="store_true", help="tell the modaliases of its devices too, for kmpsolve suggest"
+    )
     parser.add_argument("--schema", action="store_true", help="print the JSON schema of a line and stop")
     add_output(parser, ("text", "json"))
 
@@ -39,7 +42,13 @@ def run(options: argparse.Namespace) -> int:
 
     where = sources(options)
     configuration(options, where)
-    line = collect(where, host=options.host, labels=_labels(options.label or ()), running=options.running)
+    line = collect(
+        where,
+        host=options.host,
+        labels=_labels(options.label or ()),
+        running=options.running,
+        hardware=options.hardware,
+    )
     write_result(line + "\n", options)
     return 0
 

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from kmpsolve.errors import KmpsolveError, MetadataError, UsageError
+from kmpsolve.machine.sysfs import modaliases_in
 from kmpsolve.metadata.collecting import Seen, installed_packages, state_of
 from kmpsolve.metadata.inventory import SCHEMA_VERSION, LooseModule, check_host, encode_state
 from kmpsolve.metadata.root import System, read_root
@@ -31,7 +32,12 @@ _SKIPPED_FOLDERS = frozenset(("kernel", "build", "source", "vdso"))
 
 
 def collect(
-    where: Sources, *, host: str | None, labels: Mapping[str, str], running: str | None = None
+    where: Sources,
+    *,
+    host: str | None,
+    labels: Mapping[str, str],
+    running: str | None = None,
+    hardware: bool = False,
 ) -> str:
     """One inventory line, without its newline.
 
@@ -43,6 +49,8 @@ def collect(
         What to call the host; by default the system's own name.
     labels
         What hosts can be grouped by later; the product's name is added as ``product``.
+    hardware
+        Whether to tell of the devices below the root's /sys: they make a line ten times as long.
 
     Raises
     ------
@@ -80,6 +88,8 @@ def collect(
     if live:
         told["secure_boot"] = _secure_boot()
         told["enrolled_keys"] = _enrolled_keys()
+    if hardware and root is not None:
+        told["modaliases"] = sorted(set(modaliases_in(Root(root.folder / "sys"))))
     told["state"] = msgspec.Raw(encode_state(state))
     return msgspec.json.encode(told).decode()
 

@@ -16,6 +16,7 @@ from tests.fleet import fleets
 from tests.fleet.conftest import World, make, run
 from tests.support import repository
 from tests.support.packages import PackageSpec
+from tests.unit.machine.fakes import build
 
 
 def build_root(
@@ -189,3 +190,23 @@ def test_the_generator_is_as_honest_as_collect(world: World, tmp_path: Path) -> 
         for kind in ("kmps", "user_space"):
             names = [[p["nevra"] for p in told.get(kind, ())] for told in (line["state"], made)]
             assert names[0] == names[1]
+
+
+def test_hardware_for_suggest(world: World, tmp_path: Path) -> None:
+    root = build_root(tmp_path / "root", specs_of(world, 0), world.offer.repositories(world.folder))
+    build("virtio", root)
+    driver = PackageSpec(
+        name="disk-kmp-default",
+        version="1_k6.4.0_1",
+        release="1",
+        provides=("kmod(disk.ko)",),
+        supplements=("modalias(kernel-default:virtio:d00000002v*)",),
+    )
+    line = tmp_path / "line.json"
+    done = run("collect", "--root", root, "--hardware", "-o", line)
+    assert done.returncode == 0, done.stderr
+    assert "virtio:d00000002v00001AF4" in json.loads(line.read_text())["modaliases"]
+    repo = repository.rpm_md([driver])
+    said = run("suggest", "--installed", line, "--devices", line, "--repo", repo, "--format", "json")
+    assert [one["kmp"] for one in json.loads(said.stdout)["suggestions"]] == ["disk-kmp-default"], said.stderr
+    assert "modaliases" not in json.loads(run("collect", "--root", root).stdout)
