@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from kmpsolve.model.nevra import Nevra
 from kmpsolve.model.plan import Attempt, FlavorPlan, KmpPlan, Mismatch, Plan, Verdict, WayOut
 from kmpsolve.report.terminal import Terminal, Tone, printable
-from kmpsolve.report.words import counted, evr, few, kinds, listed, plural, short_builds
+from kmpsolve.report.words import counted, evr, few, kinds, listed, plural, short_builds, unmanaged_notes
 
 if TYPE_CHECKING:
     from kmpsolve.explain.graph import Fate, Root
@@ -98,6 +98,7 @@ def _flavor(plan: Plan, flavor: FlavorPlan, terminal: Terminal, stories: Stories
     notes += [w.message for kmp in flavor.kmps for w in kmp.warnings if w.reference not in _GRAVE]
     if flavor.modules_lost:
         notes.append(f"the new kernel no longer ships {few(flavor.modules_lost)}, and no KMP replaces it")
+    notes += unmanaged_notes(flavor)
     if notes:
         yield ""
         for note in dict.fromkeys(notes):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from kmpsolve.model.nevra import Nevra
-from kmpsolve.model.plan import Mismatch
+from kmpsolve.model.plan import FlavorPlan, Mismatch, Unmanaged
 from kmpsolve.report.terminal import printable
 
-__all__ = ["counted", "evr", "few", "kinds", "label", "listed", "plural", "short_builds"]
+__all__ = ["counted", "evr", "few", "kinds", "label", "listed", "plural", "short_builds", "unmanaged_notes"]
 
 _KREL = re.compile(r"_k?(?P<krel>\d+\.\d+.*)$")
 
@@ -82,6 +82,36 @@ def short_builds(nevras: Iterable[str]) -> dict[str, str]:
     return {text: printable(spell(nevra)) for text, nevra in parsed.items()}
 
 
+def unmanaged_notes(flavor: FlavorPlan) -> Iterator[str]:
+    """What becomes of the modules that no package owns; of several files of one name the best counts."""
+    uname_r = flavor.target.uname_r if flavor.target else flavor.current[0].uname_r
+    best: dict[str, Unmanaged] = {}
+    for one in flavor.unmanaged:
+        known = best.get(one.module)
+        if known is None or _worth(one) < _worth(known):
+            best[one.module] = one
+    refused = [one for one in best.values() if one.state == "blocked"]
+    single = refused if len(refused) <= _SINGLY else []
+    for one in single:
+        why = f": of its symbols {counted(one.mismatches)}" if one.mismatches else ""
+        yield f"no package owns {one.path}, and it would not load on {uname_r}{why}"
+    for state, one_said, many_said in (
+        ("blocked", "it would not load on", "they would not load on"),
+        ("unverified", "nobody can tell whether it loads on", "nobody can tell whether they load on"),
+        ("loads", "its symbols fit", "their symbols fit"),
+    ):
+        names = sorted(name for name, one in best.items() if one.state == state)
+        if names and not (state == "blocked" and single):
+            said = one_said if len(names) == 1 else many_said
+            yield f"{plural(len(names), 'module')} that no package owns ({few(names)}): {said} {uname_r}"
+
+
+def _worth(one: Unmanaged) -> tuple[int, int]:
+    return ("loads", "unverified", "blocked").index(one.state), len(one.mismatches)
+
+
+_SINGLY = 4
+"""Modules that are told one by one; more are counted."""
 _WIDEST = 42
 _PLURALS = {
     "kmp": "KMPs",

@@ -18,6 +18,7 @@ from kmpsolve.model.modalias import Modaliases
 from kmpsolve.model.plan import FlavorPlan, Plan
 from kmpsolve.modules.module import module_name
 from kmpsolve.planner import plan
+from kmpsolve.report.html.plan import render_html
 from kmpsolve.report.terminal import Terminal
 from kmpsolve.report.text import render_plan
 from kmpsolve.request import DiskView, KmpRule, MachineView, Policy, Request
@@ -262,6 +263,19 @@ def test_unmanaged_modules_are_held_against_the_new_kernels_metadata(bare: Build
         if crcs[symbol] != crc
     }
     assert json.loads(result.to_json())["flavors"][0]["unmanaged"][0]["module"] == "bad"
+    text = " ".join(render_plan(result, Terminal()).split())
+    changed = len(unmanaged["kernel/drivers/video/bad.ko"].mismatches)
+    assert (
+        f"no package owns /lib/modules/{old.uname_r}/kernel/drivers/video/bad.ko, and it would not load on"
+        f" {new.uname_r}: of its symbols {changed} changed"
+    ) in text
+    assert (
+        f"1 module that no package owns (broken): nobody can tell whether it loads on {new.uname_r}" in text
+    )
+    assert f"1 module that no package owns (good): its symbols fit {new.uname_r}" in text
+    assert f"no package owns /lib/modules/{old.uname_r}/kernel/drivers/video/bad.ko" in render_html(
+        result, {}
+    )
     nobody = _plan(loaded, disk=SystemDisk(Root.at(bare.root), None))
     assert _flavor(nobody).unmanaged == (), "without the rpmdb nobody knows who owns what"
 

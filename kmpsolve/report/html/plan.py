@@ -17,7 +17,7 @@ from kmpsolve.report.html.page import Badge, Section, render_page, render_part
 from kmpsolve.report.html.picture import picture
 from kmpsolve.report.prose import sentences
 from kmpsolve.report.text import flavor_verdict, kmp_details
-from kmpsolve.report.words import evr, listed, plural
+from kmpsolve.report.words import evr, listed, plural, unmanaged_notes
 
 __all__ = ["BADGES", "flavor_sections", "marks_of", "render_html"]
 
@@ -101,6 +101,7 @@ def flavor_sections(plan: Plan, flavor: FlavorPlan, stories: Stories) -> Iterato
     notes = [w.message for w in flavor.warnings] + [w.message for kmp in flavor.kmps for w in kmp.warnings]
     if flavor.modules_lost:
         notes.append(f"the new kernel no longer ships {listed(flavor.modules_lost)}, and no KMP replaces it")
+    notes += unmanaged_notes(flavor)
     if notes:
         body = render_part("prose", title="", paragraphs=list(dict.fromkeys(notes)))
         yield Section(id=f"notes-{f}", title=f"Also{of}", body=body)
