@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from kmpsolve.modules.check import CheckReport, Subject
 from kmpsolve.report.findings import finding_lines
 from kmpsolve.report.terminal import Terminal, Tone, printable
+from kmpsolve.report.words import plural
 
 __all__ = ["render_check"]
 
@@ -31,7 +32,7 @@ def _lines(report: CheckReport, terminal: Terminal) -> Iterator[str]:
     elif bad:
         said = f"BLOCKED: {bad} of {total} would not load"
     else:
-        said = f"WRONG: {errors} error{'' if errors == 1 else 's'} in how it is built"
+        said = f"WRONG: {plural(errors, 'error')}"
     yield terminal.tone(said, _TONES[report.verdict])
     yield ""
     for subject in report.subjects:
