@@ -116,6 +116,31 @@ def test_it_says_what_is_not_as_planned() -> None:
         assert f"not as planned: {REBUILD} is not installed" in ended.stderr
 
 
+def test_a_repository_that_is_gone_keeps_nobody_from_the_others() -> None:
+    with Host(OLD, DRIVER) as host:
+        host.add("updates", specs(NEW, REBUILD))
+        host.zypper("ref")
+        host.add_repository("gone", "dir:/nowhere")
+        ended = host.kmpsolve("apply", "-n")
+        assert ended.code == 106, str(ended)
+        assert "Not read: gone" in ended.stdout
+        assert {NEW, REBUILD} <= set(host.installed())
+
+
+def test_what_cannot_be_downloaded() -> None:
+    with Host(OLD, DRIVER) as host:
+        folder = host.add("updates", specs(NEW, REBUILD))
+        host.run(["cp", "-r", str(folder), "/srv/updates"])
+        host.add_repository("updates", "dir:/srv/updates")
+        host.zypper("ref")
+        host.run(["sh", "-c", "rm /srv/updates/acme*.rpm"])
+        before = host.rpmdb()
+        ended = host.kmpsolve("apply", "-n")
+        assert ended.code not in (0, 110), str(ended)
+        assert "not everything was downloaded; nothing was changed" in ended.stderr
+        assert host.rpmdb() == before
+
+
 def test_only_root_and_only_with_the_lock() -> None:
     with Host(OLD, DRIVER) as host:
         host.add("updates", specs(NEW, REBUILD))

@@ -60,6 +60,8 @@ class Applied:
     ended: Finished
     installed: bool
     untouched: bool
+    left: list[str]
+    """RPMs in zypper's cache."""
 
     @property
     def said(self) -> str:
@@ -153,7 +155,12 @@ class Shop:
             ended = host.kmpsolve("apply", "-n")
             names = host.installed()
             assert (_NEW in names) == (_DRIVER in names), "both or none"
-            return Applied(ended=ended, installed=_DRIVER in names, untouched=host.rpmdb() == before)
+            return Applied(
+                ended=ended,
+                installed=_DRIVER in names,
+                untouched=host.rpmdb() == before,
+                left=host.downloaded(),
+            )
 
     def _key(self) -> Path:
         key = self.place / "key.asc"
@@ -171,6 +178,7 @@ def test_as_its_metadata_says(shop: Shop) -> None:
     applied = shop.apply(shop.spec, signed=True)
     assert applied.installed, str(applied.ended)
     assert applied.ended.code == 0
+    assert applied.left == []
     assert f"kmpsolve: looked into {_DRIVER}: as planned" in applied.said
     assert "warning " not in applied.said
 
