@@ -99,7 +99,7 @@ def _read(place: Path, name: str) -> Stored | None:
                 raise ValueError(file)
         if listed["format"] != FORMAT or not Path("/proc/self/fd").is_dir():
             raise ValueError(listed["format"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         Stored(files).close()
         return None
     return Stored(files)

@@ -59,15 +59,15 @@ def _member(pattern: str, place: int) -> tuple[str, int]:
 def pattern_to_regex(pattern: str) -> re.Pattern[str]:
     """A shell pattern as fnmatch(3) reads it without flags: ``*``, ``?``, ``[ab]``, ``[!a]``, ``[a-f]``.
 
-    Python's own fnmatch knows neither the backslash nor ``[^a]``.
+    Python's own fnmatch knows neither the backslash nor ``[^a]``. What stands between two asterisks is matched
+    at the first place where it can be and not tried again: a stranger's pattern cannot make that last long.
     """
-    parts: list[str] = []
+    pieces: list[list[str]] = [[]]
     place = 0
     while place < len(pattern):
-        sign = pattern[place]
+        sign, parts = pattern[place], pieces[-1]
         if sign == "*":
-            if parts[-1:] != [".*"]:
-                parts.append(".*")
+            pieces.append([])
             place += 1
         elif sign == "?":
             parts.append(".")
@@ -89,7 +89,9 @@ def pattern_to_regex(pattern: str) -> re.Pattern[str]:
             assert match is not None
             parts.append(re.escape(match[0]))
             place = match.end()
-    return re.compile("".join(parts), re.DOTALL)
+    first, *between = ("".join(piece) for piece in pieces)
+    last = f".*{between.pop()}" if between else ""
+    return re.compile(first + "".join(f"(?>.*?{piece})" for piece in between if piece) + last, re.DOTALL)
 
 
 class Modaliases:
