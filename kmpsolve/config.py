@@ -11,7 +11,6 @@ import datetime
 import os
 import re
 import stat
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -30,6 +29,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "already_broken": ("warn", "block"),
 }
 _FLAGS = ("protect_fallback", "require_signed", "keep_last_good")
+_COMMENTS = re.compile(r"(?:[ \t]*(?:#[^\x00-\x08\x0a-\x1f\x7f]*)?\n)*")
 _AGE = re.compile(r"([0-9]{1,9})([smhdw])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
@@ -107,7 +107,7 @@ def _layer(config: Config, path: Path) -> Config:
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise _wrong(path, "is no regular file")
-        settings = tomllib.loads(path.read_text(encoding="utf-8"))
+        settings = _settings(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise _wrong(path, f"cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:  # no TOML, no UTF-8, a number or a nesting without an end
@@ -133,6 +133,15 @@ def _layer(config: Config, path: Path) -> Config:
     rules = tuple(_kmp_rule(path, entry) for entry in _entries(path, settings, "kmp"))
     waivers = tuple(_waiver(path, entry) for entry in _entries(path, settings, "waiver"))
     return replace(config, **changes, kmp_rules=rules + config.kmp_rules, waivers=waivers + config.waivers)
+
+
+def _settings(text: str) -> dict[str, Any]:
+    """What a TOML document says; one of comments only, as it is installed, needs no parser."""
+    if _COMMENTS.fullmatch(text):
+        return {}
+    import tomllib
+
+    return tomllib.loads(text)
 
 
 def _choice(path: Path, key: str, value: object, choices: tuple[str, ...]) -> str:

@@ -20,7 +20,6 @@ from kmpsolve.machine.told import ToldDisk
 from kmpsolve.metadata.content import Content, HostSettings
 from kmpsolve.metadata.locks import parse_locks
 from kmpsolve.metadata.root import System, read_root
-from kmpsolve.metadata.source import open_source
 from kmpsolve.metadata.vendors import VendorClasses
 from kmpsolve.model.plan import Inputs, Plan, RepositoryInput, SkippedInput, Warned
 from kmpsolve.planner import plan as plan_universe
@@ -288,9 +287,15 @@ def _stale_notes(aliases: Iterable[str]) -> tuple[Warned, ...]:
     )
 
 
+def _open(source: str, alias: str) -> Content:
+    from kmpsolve.metadata.source import open_source
+
+    return open_source(source, alias=alias)
+
+
 def _open_installed(source: str) -> Content:
     try:
-        return open_source(source, alias=SYSTEM)
+        return _open(source, SYSTEM)
     except KmpsolveError as error:
         if error.where == SYSTEM:
             error.where = "--installed"
@@ -351,11 +356,11 @@ def openers(
 ) -> list[tuple[str, Callable[[], Content]]]:
     """What opens each repository, by alias; adds to `skipped` what cannot even be tried."""
     extra: list[tuple[str, Callable[[], Content]]] = [
-        (alias, partial(open_source, source, alias=alias)) for alias, source in sorted(sources.extra)
+        (alias, partial(_open, source, alias)) for alias, source in sorted(sources.extra)
     ]
     if sources.repositories is not None:
         given = sorted(sources.repositories)
-        return [*((alias, partial(open_source, source, alias=alias)) for alias, source in given), *extra]
+        return [*((alias, partial(_open, source, alias)) for alias, source in given), *extra]
     assert system is not None
     skipped += [SkippedInput(alias=one.alias, reason=one.reason) for one in system.skipped]
     return [*((one.alias, one.open) for one in system.readable()), *extra]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import importlib
 import os
 import sys
@@ -105,6 +106,7 @@ def _run(words: list[str]) -> int:
     if options.verb is None:
         parser.print_help()
         return 2 if words else 0
+    gc.set_threshold(100_000)  # what is read stays until the end: looking for garbage in it only takes time
     code: int = options.run(options)
     sys.stdout.flush()
     return code

@@ -20,6 +20,7 @@ from kmpsolve.errors import UsageError
 from kmpsolve.report.progress import Progress
 
 if TYPE_CHECKING:
+    from kmpsolve.explain.story import Stories
     from kmpsolve.model.plan import Plan
     from kmpsolve.session import Loaded
 
@@ -96,16 +97,24 @@ def _dist_upgrade(releasever: str | None) -> str:
     return shlex.join(words)
 
 
+def _blocked(result: Plan, loaded: Loaded) -> Stories:
+    """The stories of the KMPs that are lost: telling them takes imports, and time."""
+    if not any(kmp.decision == "blocked" for flavor in result.flavors for kmp in flavor.kmps):
+        return {}
+    from kmpsolve.explain.story import stories
+
+    return stories(loaded.universe, loaded.request, result, lambda kmp: kmp.decision == "blocked")
+
+
 def _rendered(result: Plan, loaded: Loaded, options: argparse.Namespace) -> str:
     if options.format == "json":
         return result.to_json()
-    from kmpsolve.explain.story import stories
-
     if options.format == "html":
+        from kmpsolve.explain.story import stories
         from kmpsolve.report.html.plan import render_html
 
         return render_html(result, stories(loaded.universe, loaded.request, result))
-    blocked = stories(loaded.universe, loaded.request, result, lambda kmp: kmp.decision == "blocked")
+    blocked = _blocked(result, loaded)
     if options.format == "dot":
         from kmpsolve.report.dot import render_dot
 

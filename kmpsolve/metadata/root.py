@@ -16,7 +16,6 @@ from kmpsolve.metadata.content import Content, Skipped
 from kmpsolve.metadata.files import out_of_reach
 from kmpsolve.metadata.locks import Lock, Locks, parse_locks
 from kmpsolve.metadata.repofiles import RepoFiles, RepositoryDefinition, list_services, read_repo_files
-from kmpsolve.metadata.repomd import newest_timestamp, with_patches
 from kmpsolve.metadata.rootpath import Root
 from kmpsolve.metadata.rpmdb import (
     Installed,
@@ -25,7 +24,6 @@ from kmpsolve.metadata.rpmdb import (
     public_keys,
     read_installed,
 )
-from kmpsolve.metadata.source import open_source
 from kmpsolve.metadata.trust import Trust, joined, told_if_older
 from kmpsolve.metadata.variables import read_variables, without_password
 from kmpsolve.metadata.vendors import VendorClasses, read_vendor_classes
@@ -102,6 +100,10 @@ class Repository:
                 where=self.alias,
                 hint=f"Refresh it: zypper refresh {self.alias}",
             )
+        # What reads metadata takes imports that a plan from a cache does not need.
+        from kmpsolve.metadata.repomd import newest_timestamp, with_patches
+        from kmpsolve.metadata.source import open_source
+
         content = open_source(self.location, alias=self.alias, priority=self.priority, trust=self.trust)
         if self.copy is not None:
             content = told_if_older(content, newest_timestamp(self.copy, self.alias))

@@ -8,11 +8,11 @@ what was lost before is not lost by this.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from kmpsolve.compat.judgement import Fit, best_tried, judge, mismatches
+from kmpsolve.compat.judgement import Fit, best_tried, count_mismatches, judge, mismatches
 from kmpsolve.errors import KmpsolveError, RequestError
 from kmpsolve.model.nevra import Nevra
 from kmpsolve.model.package import KernelUnit, KmpBuild, Package
@@ -483,13 +483,23 @@ class _Judge:
 
     def _mismatches(self, name: str, build: KmpBuild) -> tuple[tuple[Mismatch, ...], bool, bool]:
         assert self.fit is not None
-        return mismatches(
-            build,
-            self.fit,
-            lambda key: [
-                entry for other, entry in self._providers if other != name and key in entry[0].exports
-            ],
-        )
+        return mismatches(build, self.fit, self._others(name))
+
+    def _count(self, name: str, build: KmpBuild) -> tuple[int, bool, bool]:
+        """As `_mismatches`, but only how many."""
+        assert self.fit is not None
+        return count_mismatches(build, self.fit, self._others(name))
+
+    def _others(self, name: str) -> Callable[[str], list[tuple[KmpBuild, bool]]]:
+        return lambda key: [entry for other, entry in self._providers_of.get(key, ()) if other != name]
+
+    @cached_property
+    def _providers_of(self) -> dict[str, list[tuple[str, tuple[KmpBuild, bool]]]]:
+        found: dict[str, list[tuple[str, tuple[KmpBuild, bool]]]] = {}
+        for name, entry in self._providers:
+            for key in entry[0].exports:
+                found.setdefault(key, []).append((name, entry))
+        return found
 
     @cached_property
     def _providers(self) -> list[tuple[str, tuple[KmpBuild, bool]]]:
@@ -510,7 +520,7 @@ class _Judge:
         if self.fit is None:
             return None, ()
         builds = subject.after or subject.kmp.installed
-        best = best_tried((b, len(self._mismatches(subject.kmp.name, b)[0])) for b in builds)
+        best = best_tried((b, self._count(subject.kmp.name, b)[0]) for b in builds)
         return best, self._mismatches(subject.kmp.name, best)[0] if best else ()
 
     def _exact_kernel(self, build: KmpBuild) -> str | None:
@@ -525,7 +535,7 @@ class _Judge:
         builds = {b.package.handle: b for b in (*kmp.builds, *(b for b, _ in kmp.refused), *subject.after)}
         attempts = []
         for build in builds.values():
-            found, by_kernel, by_kmp = self._mismatches(kmp.name, build)
+            found, by_kernel, by_kmp = self._count(kmp.name, build)
             cause: CauseKind | None = barred.get(build.package.handle)
             if cause is None and by_kernel:
                 cause = "symbols"
@@ -533,7 +543,7 @@ class _Judge:
                 cause = "kmp"
             elif cause is None and self._exact_kernel(build) is not None:
                 cause = "exact-kernel"
-            attempts.append(Attempt(str(build.nevra), build.package.repository, len(found), cause))
+            attempts.append(Attempt(str(build.nevra), build.package.repository, found, cause))
         return tuple(sorted(attempts, key=lambda a: (a.nevra, a.repository or "")))
 
     def _causes(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +37,16 @@ class View:
     names: tuple[str, ...]
     stored: Stored
 
-    def load_into(self, universe: Universe) -> None:
-        """Load everything; the universe is to be sealed afterwards, as usual."""
+    def load_into(self, universe: Universe, *, patches: bool = True) -> None:
+        """Load everything; the universe is to be sealed afterwards, as usual.
+
+        Parameters
+        ----------
+        patches
+            False: as if the repositories' patches had not been read.
+        """
         for content, _ in self.contents:
-            universe.load(content)
+            universe.load(content if patches else replace(content, patches=(), retracted=frozenset()))
         first = [universe.first_handle(content.alias) for content, _ in self.contents]
         packed = PackedSymbols(self.stored.block(_SYMBOLS))
         number = {universe.pool.str2id(name): index for index, name in enumerate(self.names)}

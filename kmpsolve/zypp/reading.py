@@ -5,19 +5,22 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from kmpsolve.cache.identity import name_of
 from kmpsolve.config import Config
 from kmpsolve.errors import KmpsolveError, MetadataError, RequestError
 from kmpsolve.metadata.belief import believed
 from kmpsolve.metadata.content import Content
-from kmpsolve.metadata.repomd import with_patches
-from kmpsolve.metadata.root import System, read_root
+from kmpsolve.metadata.root import Repository, System, read_root
+from kmpsolve.model.nevra import Nevra
 from kmpsolve.model.plan import Inputs, RepositoryInput, SkippedInput
 from kmpsolve.request import Request
 from kmpsolve.session import Loaded, on_machine, prepare
+from kmpsolve.solver.universe import Universe
+from kmpsolve.solver.view import View, open_view, solver_version
 from kmpsolve.zypp.lockfile import HOLD
 
 __all__ = ["Reading", "load_patches", "loaded_modules", "read_caches", "root_of"]
@@ -74,6 +77,7 @@ def read_caches(
     config: Config,
     *,
     pid: int | None = None,
+    named: Iterable[Nevra] | None = None,
     without_holds: bool = False,
     patches: bool = False,
 ) -> Reading:
@@ -84,6 +88,9 @@ def read_caches(
     pid
         zypper's process, whose temporary repositories (``zypper install ./x.rpm``, ``--plus-repo``) count
         too; ``None``: nobody's.
+    named
+        Packages that are asked about: a cache of kmpsolve's own is enough if it knows these. ``None``: it is
+        never enough.
     without_holds
         Read as if the guard had no locks.
     patches
@@ -99,27 +106,33 @@ def read_caches(
         others = tuple(b for b in system.locks_file.blocks if b.lock is None or b.lock.comment != HOLD)
         system = replace(system, locks_file=replace(system.locks_file, blocks=others))
     universe, request = prepare(system, on_machine(request, root, here=request.running is not None), config)
-    installed = system.installed()
-    universe.load(installed.content)
     read: list[RepositoryInput] = []
     skipped = [SkippedInput(alias=one.alias, reason=one.reason) for one in system.definitions.invalid]
     temporary = list(_temporary(pid)) if pid is not None else []
-    for content in (*_caches(system, skipped, patches=patches), *temporary):
-        try:
-            packages = universe.load(content)
-        except (MetadataError, RequestError) as error:
-            skipped.append(SkippedInput(alias=content.alias, reason=error.message))
-            continue
-        read.append(
-            RepositoryInput(
-                alias=content.alias,
-                source=content.source,
-                packages=packages,
-                revision=content.revision,
-                timestamp=content.timestamp,
+    view = None if temporary or patches or named is None else _view(system)
+    if view is not None:
+        view.load_into(universe, patches=False)
+        read += [_input(system, content.alias, packages) for content, packages in view.contents[1:]]
+    else:
+        universe.load(system.installed().content)
+        for content in (*_caches(system, skipped, patches=patches), *temporary):
+            try:
+                packages = universe.load(content)
+            except (MetadataError, RequestError) as error:
+                skipped.append(SkippedInput(alias=content.alias, reason=error.message))
+                continue
+            read.append(
+                RepositoryInput(
+                    alias=content.alias,
+                    source=content.source,
+                    packages=packages,
+                    revision=content.revision,
+                    timestamp=content.timestamp,
+                )
             )
-        )
     universe.seal()
+    if view is not None and not _knows(universe, named or ()):
+        return read_caches(root, request, config, pid=pid, without_holds=without_holds)
     inputs = Inputs(
         root=str(root),
         repositories=tuple(sorted(read, key=lambda r: r.alias)),
@@ -137,6 +150,8 @@ def load_patches(reading: Reading) -> bool:
 
     What cannot be read is left out: patches are told, never judged by.
     """
+    from kmpsolve.metadata.repomd import with_patches
+
     universe = reading.loaded.universe
     before = len(universe.patches)
     for repository in reading.system.repositories:
@@ -147,10 +162,34 @@ def load_patches(reading: Reading) -> bool:
     return len(universe.patches) > before
 
 
+def _solv(system: System, repository: Repository) -> Path:
+    """Where zypper keeps what it has loaded of a repository."""
+    name = repository.alias.replace("/", "_")
+    return system.root.path(f"{system.conf.solv_folder}/{name}/solv")
+
+
+def _view(system: System) -> View | None:
+    """What kmpsolve keeps of the rpmdb and the very files that are read here; ``None`` if it keeps nothing."""
+    if any(one.location != str(_solv(system, one)) for one in system.repositories):
+        return None
+    name = name_of(system, solver=solver_version())
+    return open_view(name) if name is not None else None
+
+
+def _knows(universe: Universe, named: Iterable[Nevra]) -> bool:
+    return all(any(p.nevra == nevra for p in universe.called(nevra.name)) for nevra in named)
+
+
+def _input(system: System, alias: str, packages: int) -> RepositoryInput:
+    repository = next(one for one in system.repositories if one.alias == alias)
+    return RepositoryInput(
+        alias=alias, source=str(_solv(system, repository)), packages=packages, revision=None, timestamp=None
+    )
+
+
 def _caches(system: System, skipped: list[SkippedInput], *, patches: bool) -> Iterator[Content]:
     for repository in system.repositories:
-        name = repository.alias.replace("/", "_")
-        solv = system.root.path(f"{system.conf.solv_folder}/{name}/solv")
+        solv = _solv(system, repository)
         ours = believed(system.root, solv.parent.parent, solv.parent, solv)
         if ours and solv.is_file() and not (patches and repository.location == str(solv)):
             yield Content(

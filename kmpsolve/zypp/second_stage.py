@@ -54,11 +54,13 @@ def answer(question: Mapping[str, Any], arguments: list[str]) -> dict[str, Any]:
     config = read_config(root)
     _remember(config)
     running = os.uname().release if root == Path("/") or question["transactional"] else None
-    reading = read_caches(root, Request(running=running), config, pid=int(question["pid"]))
+    steps = read_steps(question["steps"])
+    arriving = [step.nevra for step in steps if step.type != "-"]
+    reading = read_caches(root, Request(running=running), config, pid=int(question["pid"]), named=arriving)
     loaded = reading.loaded
     transition = read_transition(
         loaded.universe,
-        read_steps(question["steps"]),
+        steps,
         arguments=arguments,
         first=reading.first,
         in_use=loaded_modules() if running else frozenset(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import shlex
 
@@ -455,3 +456,43 @@ def test_a_signature_that_nobody_could_look_at(unverified: str, code: int) -> No
         assert ended.code == code, str(ended)
         assert host.last_verdict()["verdict"] == "unverified"
         assert f"nobody looked at the signature of {REBUILD}" in _said(ended.stderr)
+
+
+_ASK = """
+import json, sys, time
+from pathlib import Path
+sys.path.insert(0, "/usr/lib/kmpsolve")
+from kmpsolve import session
+from kmpsolve.config import read_config
+from kmpsolve.metadata.root import read_root
+from kmpsolve.request import Request
+from kmpsolve.zypp import reading, second_stage
+question = json.loads(sys.argv[1])
+told = [second_stage.answer(question, ["zypper", "up"]), json.loads(second_stage.LAST_VERDICT.read_text())]
+time.sleep(1.1)  # what changed just now is not cached
+session._WORTH_A_CACHE = 0
+root = Path("/")
+assert session.load(session.Sources(root=root), Request(), read_config(root), cached=True).keep()
+assert reading._view(read_root(root)) is not None
+again = [second_stage.answer(question, ["zypper", "up"]), json.loads(second_stage.LAST_VERDICT.read_text())]
+print(json.dumps([told, again]))
+"""
+
+
+@pytest.mark.parametrize("arriving", [(NEW, NEWER_TOOL), (NEW, REBUILD), (NEW, "far-1-1.noarch")])
+def test_the_same_verdict_from_a_cache(arriving: tuple[str, ...]) -> None:
+    far = PackageSpec(name="far", version="1", release="1", arch="noarch")
+    with Host(OLD, DRIVER, TOOL) as host:
+        host.add("updates", [*specs(MIDDLE, NEW, REBUILD, NEWER_TOOL), far])
+        host.zypper("refresh")
+        steps = []
+        for nevra in arriving:
+            name, version, release = nevra.rpartition(".")[0].rsplit("-", 2)
+            arch = nevra.rpartition(".")[2]
+            steps.append({"type": "M", "n": name, "v": version, "r": release, "a": arch})
+        question = {"steps": steps, "disabled": False, "arguments": [], "pid": 1, "transactional": False}
+        python = host.path(f"{host.library}/python").read_text().strip()
+        ended = host.run([python, "-X", "faulthandler", "-I", "-c", _ASK, json.dumps(question)])
+        assert ended.code == 0, str(ended)
+        without_cache, with_cache = json.loads(ended.stdout)
+        assert with_cache == without_cache
