@@ -7,18 +7,17 @@ itself fits the kernel provides it.
 
 from __future__ import annotations
 
-import re
+import sys
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from kmpsolve.compat.judgement import Fit, judge
+from kmpsolve.model.membership import membership
 from kmpsolve.model.package import KernelUnit, KmpBuild
 from kmpsolve.model.symbols import Exports, Need, SymbolTable
 
 __all__ = ["Cell", "Matrix", "matrix", "offered_by", "shortfall", "unique_builds"]
-
-_USUAL = re.compile(r"ksym\([^()\s]+\) = (?:[1-9a-f][0-9a-f]{0,15}|0)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +104,10 @@ def matrix(builds: Iterable[KmpBuild], units: Sequence[KernelUnit], table: Symbo
         column = {}
         for build in mine:
             handle = build.package.handle
-            asked = (counts.plain[handle][number] + counts.loose(build, lean, offered), fit.fits(build))
+            missing = counts.plain[handle][number]
+            if counts.looser[handle]:
+                missing += counts.loose(build, lean, offered)
+            asked = missing, handle in fit.viable
             column[handle] = known.get(asked) or known.setdefault(asked, Cell(*asked))
         columns.append(column)
     return Matrix(
@@ -128,39 +130,36 @@ class _Counts:
         self._units = units
         needs = frozenset().union(*(build.needs for build in builds))
         offered = frozenset().union(*(build.exports.capabilities for build in builds))
-        provided = frozenset().union(*(unit.exports.capabilities for unit in units))
-        names = {c: table.spell(c).partition(" ")[0] for c in needs | provided if not table.is_class(c)}
-        special = {table.spell(capability).partition(" ")[0] for capability in offered}
-        special.update(
-            name
-            for capability, name in names.items()
-            if name.startswith(("ksym(", "kernel")) and not _USUAL.fullmatch(table.spell(capability))
-        )
-        self._closer = frozenset(c for c, name in names.items() if name in special)
-        self._looser = {build.package.handle: build.needs & self._closer for build in builds}
-        ordinary = needs - self._closer
-        masks = dict.fromkeys(ordinary, 0)
-        for number, unit in enumerate(units):
-            for capability in ordinary & unit.exports.capabilities:
-                masks[capability] |= 1 << number
-        self._bits: dict[int, list[int]] = {}
-        self.plain = {build.package.handle: self._lacking(build, masks) for build in builds}
+        masks = membership(unit.exports.capabilities for unit in units)
+        self._closer = table.of_names(needs | masks.keys(), table.names(offered))
+        self.looser = {build.package.handle: build.needs & self._closer for build in builds}
+        self._masks = {c: masks.get(c, 0) for c in needs - self._closer}
+        self._lanes: dict[int, int] = {}
+        self.plain = {build.package.handle: self._lacking(build) for build in builds}
         """For each build the number of plain symbols that each kernel lacks."""
 
-    def _lacking(self, build: KmpBuild, masks: Mapping[int, int]) -> list[int]:
-        groups: Counter[int] = Counter()
-        for capability, size in self._table.sizes(build.package.handle, build.needs - self._closer):
-            groups[masks[capability]] += size
-        lacking = [groups.total()] * len(self._units)
-        for mask, size in groups.items():
-            for number in self._numbers(mask):
-                lacking[number] -= size
-        return lacking
+    def _lacking(self, build: KmpBuild) -> Sequence[int]:
+        plain = build.needs - self._closer
+        groups: Counter[int]
+        if self._table.classes is None:
+            groups = Counter(map(self._masks.__getitem__, plain))
+        else:
+            groups = Counter()
+            for capability, size in self._table.sizes(build.package.handle, plain):
+                groups[self._masks[capability]] += size
+        # One number holds the counts of all kernels, 32 bits each.
+        everywhere = self._lane((1 << len(self._units)) - 1)
+        lacking = groups.total() * everywhere - sum(size * self._lane(mask) for mask, size in groups.items())
+        return memoryview(lacking.to_bytes(4 * len(self._units), sys.byteorder)).cast("I")
 
-    def _numbers(self, mask: int) -> list[int]:
-        known = self._bits.get(mask)
+    def _lane(self, mask: int) -> int:
+        known = self._lanes.get(mask)
         if known is None:
-            known = self._bits[mask] = [n for n in range(len(self._units)) if mask >> n & 1]
+            numbers = range(len(self._units))
+            if sys.byteorder == "big":
+                numbers = numbers[::-1]
+            places = (place for place, number in enumerate(numbers) if mask >> number & 1)
+            known = self._lanes[mask] = sum(1 << 32 * place for place in places)
         return known
 
     def lean(self, unit: KernelUnit) -> KernelUnit:
@@ -170,7 +169,7 @@ class _Counts:
 
     def loose(self, build: KmpBuild, unit: KernelUnit, offered: set[tuple[str, str]]) -> int:
         """How many of the other symbols are missing, where fitting builds provide those that are offered."""
-        missing = self._looser[build.package.handle] - unit.exports.capabilities
+        missing = self.looser[build.package.handle] - unit.exports.capabilities
         return sum(
             need.kind != "exact-kernel"
             and (need.key, need.value) not in offered

@@ -140,6 +140,7 @@ class SymbolTable:
         self._needs: dict[int, Need | None] = {}
         self._versions: dict[int, tuple[str, str]] = {}
         self._others: dict[int, str] = {}
+        self._unusual: set[str] = set()
         self.classes: SymbolClasses | None = None
 
     def is_class(self, capability: int) -> bool:
@@ -213,6 +214,18 @@ class SymbolTable:
                 found.append(version)
         return found
 
+    def of_names(self, capabilities: Set[int], names: Set[str]) -> frozenset[int]:
+        """Those in no class with one of these names, or with a name that somebody spells unusually.
+
+        Where every version of a symbol is spelled as usual, equal versions are equal integers.
+        """
+        symbols, others = self.sorted_out(capabilities)
+        strange = {text.partition(" ")[0] for _, text in others if text.startswith(("ksym(", "kernel"))}
+        wanted = names | self._unusual | strange
+        found = [capability for capability, key in symbols if key in wanted]
+        found += [capability for capability, text in others if text.partition(" ")[0] in wanted]
+        return frozenset(found)
+
     def sorted_out(self, capabilities: Set[int]) -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:
         """Symbols with their name part, and the others, the ones that stand for classes too, with their text."""
         plain, classes = self._parted(capabilities)
@@ -248,6 +261,8 @@ class SymbolTable:
         for capability, text, pair in zip(capabilities, texts, usual, strict=True):
             version = pair if pair[0] else _version(text)
             if version is not None:
+                if not pair[0]:
+                    self._unusual.add(version[0])
                 self._versions[capability] = version
             else:
                 self._others[capability] = text

@@ -18,6 +18,7 @@ from pathlib import Path
 import solv
 
 from kmpsolve.cache.symbols import PREFIX, Symbols, pack_symbols
+from kmpsolve.model.membership import membership
 from kmpsolve.solver.universe import Universe
 
 __all__ = ["slim"]
@@ -169,10 +170,8 @@ class _Slimming:
 
     def classes(self, handles: Iterable[int]) -> tuple[dict[int, int], list[list[int]], list[str]]:
         """Class of each capability that is in one; the members of the classes; their names."""
-        masks: dict[int, int] = {}
-        for bit, handle in enumerate(self.kernels):
-            for capability in self.list_of(handle, solv.SOLVABLE_PROVIDES):
-                masks[capability] = masks.get(capability, 0) | 1 << bit
+        provided = (frozenset(self.list_of(handle, solv.SOLVABLE_PROVIDES)) for handle in self.kernels)
+        masks = membership(provided)
         flavors = {h: self._flavors(build.needs) for h, build in self.builds.items()}
         for handle, build in self.builds.items():
             if len(flavors[handle]) <= 1:
@@ -302,11 +301,12 @@ class _Slimming:
     ) -> None:
         marker, side = _MARKED.get(key, 0), -1
         classes: set[int] = set()
-        for capability in capabilities:
+        loose = [c for c in capabilities if c not in number] if number else capabilities
+        if len(loose) < len(capabilities):
+            classes.update(map(number.__getitem__, frozenset(capabilities).difference(loose)))
+        for capability in loose:
             if marker and capability == marker:
                 side = 1
-            elif (klass := number.get(capability)) is not None:
-                classes.add(klass)
             else:
                 copy.add_deparray(key, capability, side)
         for klass in sorted(classes):
