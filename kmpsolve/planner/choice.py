@@ -130,7 +130,7 @@ def choose(system: FlavorSystem, projection: Projection, choices: Allowed, cover
                 added=(),
                 companions=(),
                 reasons={},
-                impossible=everything.reasons or outcome.reasons,
+                impossible=everything.reasons,
                 settled=False,
             )
         allowed = _negotiate(chooser, choices)

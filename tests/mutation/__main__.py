@@ -2,7 +2,7 @@
 
 Each mutant runs in a forked process, which imports the changed module and then runs those of the quick tests
 that come past the changed line, until one fails. The check that killed the last mutant is tried first on the
-next. Survivors that are argued in docs/verification.md are counted; any other one makes this exit with 1.
+next. Survivors that are argued in survivors.md are counted; any other one makes this exit with 1.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tests.mutation import quick
 from tests.mutation.mutants import Mutant, mutants
 
 ROOMS = ("compat", "planner", "solver")
-ARGUED = Path("docs/verification.md")
+ARGUED = Path(__file__).with_name("survivors.md")
 _SECONDS = 30  # of processor time; all checks take ten
 
 

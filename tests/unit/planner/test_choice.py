@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.property.acceptance import plan_of
-from tests.support.worlds import Kernel, Kmp, Noun, Repository, World
+from tests.support.worlds import Kernel, Kmp, Noun, Repository, Tool, World
 
 OLD = Kernel(release="10.1", ksyms="a=1 b=1")
 NEW = Kernel(release="20.1", ksyms="a=2 b=1")
@@ -160,3 +160,18 @@ def test_nothing_joins_for_a_kmp_that_is_blocked() -> None:
     )["flavors"]
     assert [kmp["decision"] for kmp in flavor["kmps"]] == ["blocked"]
     assert set(flavor["boot_matrix"][0]["kmps"]) == {"acme-kmp-default"}
+
+
+def test_a_kernel_that_cannot_be_installed_blocks_every_kmp() -> None:
+    kept = installed("beta", symbols="b=1")
+    against = Tool(name="editor", conflicts="kernel-default = 6.4.0-20.1")
+    repository = Repository(alias="r", packages=[NEW, offered("acme")])
+    answer = plan_of(World(installed=[OLD, installed("acme"), kept, against], repositories=[repository]))
+    (flavor,) = answer["flavors"]
+    assert [kmp["decision"] for kmp in flavor["kmps"]] == ["blocked", "blocked"]
+    (cause,) = {(cause["kind"], cause["message"]) for kmp in flavor["kmps"] for cause in kmp["causes"]}
+    assert cause == (
+        "conflict",
+        "editor-1.0-1.x86_64 conflicts with kernel-default-6.4.0-20.1.x86_64",
+    )
+    assert flavor["newest_safe"] == "kernel-default-6.4.0-10.1.x86_64"
