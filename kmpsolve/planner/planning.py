@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from fnmatch import fnmatchcase
@@ -217,9 +217,21 @@ def _transact(universe: Universe, decided: Iterable[tuple[FlavorSystem, Evaluati
                 replaced += [build.package for build in kmp.installed if build is not chosen]
     if not wanted:
         return Transacted((), (), (), ())
+    transacted = _without_what_is_in_the_way(universe, wanted, replaced)
+    others = {k.package.handle for k in universe.kernels if not k.package.installed} - wanted.keys()
+    if any(package.handle in others for package in transacted.arrived):
+        # A build that nobody needs any more must not bring a kernel in that it works on (elrepo#252).
+        alone = _without_what_is_in_the_way(universe, wanted, replaced, others)
+        transacted = transacted if alone.reasons else alone
+    return transacted
+
+
+def _without_what_is_in_the_way(
+    universe: Universe, wanted: Mapping[int, Package], replaced: Sequence[Package], barred: Iterable[int] = ()
+) -> Transacted:
     removed: list[Package] = []
     while True:
-        transacted = transact(universe, wanted.values(), removed)
+        transacted = transact(universe, wanted.values(), removed, barred)
         concerned = {handle for reason in transacted.reasons for handle in (reason.package, reason.other)}
         in_the_way = [p for p in replaced if p.handle in concerned and p not in removed]
         if not in_the_way:

@@ -47,24 +47,39 @@ def _policy_jobs(universe: Universe) -> list[solv.Job]:
     return jobs
 
 
-def transact(universe: Universe, wanted: Iterable[Package], removed: Iterable[Package] = ()) -> Transacted:
+def transact(
+    universe: Universe,
+    wanted: Iterable[Package],
+    removed: Iterable[Package] = (),
+    barred: Iterable[int] = (),
+) -> Transacted:
     """Install exactly `wanted` and remove exactly `removed` on the true system.
 
     Downgrades and vendor changes among `wanted` are allowed, since each is named; anything else has to
     follow zypp's policies.
+
+    Parameters
+    ----------
+    barred
+        Handles of packages from repositories that must not come in for anybody's requirement.
     """
     wanted = list(wanted)
     with universe.naming(wanted):
-        return _transact(universe, wanted, removed)
+        return _transact(universe, wanted, removed, sorted(barred))
 
 
-def _transact(universe: Universe, wanted: Iterable[Package], removed: Iterable[Package]) -> Transacted:
+def _transact(
+    universe: Universe, wanted: Iterable[Package], removed: Iterable[Package], barred: list[int]
+) -> Transacted:
     pool = universe.pool
     jobs = _policy_jobs(universe)
     for package in wanted:
         jobs.append(pool.Job(solv.Job.SOLVER_INSTALL | solv.Job.SOLVER_SOLVABLE, package.handle))
     for package in removed:
         jobs.append(pool.Job(solv.Job.SOLVER_ERASE | solv.Job.SOLVER_SOLVABLE, package.handle))
+    if barred:
+        nothing = solv.Job.SOLVER_ERASE | solv.Job.SOLVER_SOLVABLE_ONE_OF
+        jobs.append(pool.Job(nothing, pool.towhatprovides(barred)))
     solver = pool.Solver()
     solver.set_flag(solv.Solver.SOLVER_FLAG_IGNORE_RECOMMENDED, 1)
     if universe.policy.allow_vendor_change:

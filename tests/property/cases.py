@@ -835,4 +835,15 @@ CASES: dict[str, tuple[World, str]] = {
         ),
         "safe 20.1 | acme fetch 2.0, beta reuse 2.0 | newest-safe 20.1",
     ),
+    "a build that nobody needs any more brings no kernel in": (
+        made(
+            [kernel(1), kernel(2, "a=1 b=2"), acme(symbols="b=2", krel="6.4.0-20"), acme("2.0")],
+            [
+                kernel(3, "a=1 b=2"),
+                kernel(2, "a=1 b=1", release="20.2", obsoletes="kernel-default = 6.4.0-20.1"),
+            ],
+            kernel="6.4.0-20.2",
+        ),
+        "safe 20.2 | acme reuse 2.0 | newest-safe 30.1",
+    ),
 }
