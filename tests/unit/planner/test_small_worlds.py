@@ -176,3 +176,33 @@ def test_without_symbol_versions_the_newest_or_the_native_build_may_serve() -> N
     name = "bare-kmp-default"
     assert served(answer, "6.4.0-20-default", name) == ("bare-kmp-default-2.0_k6.4.0_5-1.x86_64", "unknown")
     assert served(answer, "6.4.0-10-default", name) == ("bare-kmp-default-1.0_k6.4.0_10-1.x86_64", "unknown")
+
+
+# -- user space ------------------------------------------------------------------------------------------------
+
+
+def test_packages_that_stand_beside_each_other_may_do_so() -> None:
+    """As kernel-default-devel does, which is neither kernel nor KMP."""
+    both: list[Noun] = [
+        Tool(name="kernel-default-devel", version=version, provides="multiversion(kernel)")
+        for version in ("1", "2")
+    ]
+    answer = plan([OLD, ACME, *both], [NEW, replace(ACME, krel="6.4.0-20", version="2.0", symbols="a=2")])
+    assert decided(answer) == ("fetch", "acme-kmp-default-2.0_k6.4.0_20-1.x86_64")
+    assert [step["action"] for step in answer["transaction"]] == ["install", "install"]
+
+
+@pytest.mark.parametrize(("locks", "verdict"), [([], "safe"), (["acme-tools == 1.0-1"], "blocked")])
+def test_locked_user_space_goes_nowhere(locks: list[str], verdict: str) -> None:
+    answer = plan(
+        [OLD, ACME, Tool(name="acme-tools", requires="acme-kmp = 1.0")],
+        [
+            NEW,
+            replace(ACME, krel="6.4.0-20", version="2.0", symbols="a=2"),
+            Tool(name="acme-tools", version="2.0", requires="acme-kmp = 2.0"),
+        ],
+        locks=locks,
+    )
+    assert answer["verdict"] == verdict
+    causes = [cause["kind"] for cause in answer["flavors"][0]["kmps"][0]["causes"]]
+    assert causes == (["user-space"] if locks else [])
