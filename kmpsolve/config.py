@@ -79,7 +79,7 @@ def _files(root: Path | None, extra: Path | None) -> list[Path]:
     if root is not None:
         folder = root / "etc" / "kmpsolve"
         for place, pattern in ((folder, "kmpsolve.toml"), (folder / "conf.d", "*.toml")):
-            found = sorted(place.glob(pattern))
+            found = sorted(path for path in _entries_of(place) if path.match(pattern))
             for path in [place, *found] if found else ():
                 _only_ours(path, root.stat().st_uid)
             files += found
@@ -87,6 +87,11 @@ def _files(root: Path | None, extra: Path | None) -> list[Path]:
         _only_ours(extra, extra.stat().st_uid)
         files.append(extra)
     return files
+
+
+def _entries_of(folder: Path) -> list[Path]:
+    """What is in a folder, links that lead nowhere included: one that was meant to be read must not be missed."""
+    return [path for path in folder.iterdir() if path.name[0] != "."] if folder.is_dir() else []
 
 
 def _only_ours(path: Path, owner: int) -> None:

@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 
 from kmpsolve.errors import KmpsolveError, MetadataError, UsageError
 from kmpsolve.version import __version__
@@ -53,6 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code and never lets an exception out."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     verbose = "-v" in words or "--verbose" in words
+    _fill_standard_streams()
+    os.umask(os.umask(0o022) | 0o022)  # others read what is written here, and never change it
     try:
         return _run(words)
     except KmpsolveError as error:
@@ -75,6 +78,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         said = f"a bug in kmpsolve: {type(error).__name__}: {' '.join(str(error).split())}"
         _tell(KmpsolveError(said, reference="bug", hint=hint), verbose)
         return 1
+
+
+def _fill_standard_streams() -> None:
+    """A stream that the caller closed is /dev/null: else the next file that is opened takes its number, and what
+    is printed goes there.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 (for as long as the process)
 
 
 def _silence() -> None:

@@ -64,7 +64,7 @@ def _was_right(folder: Path) -> bool:
 
 def _key_files(root: Root, definition: RepositoryDefinition) -> Iterator[bytes]:
     for url in definition.keys:
-        parts = urlsplit(url)
-        if parts.scheme == "file" and parts.netloc in ("", "localhost"):
-            with suppress(OSError, ConfigError):
+        with suppress(OSError, ValueError, ConfigError):
+            parts = urlsplit(url)
+            if parts.scheme == "file" and parts.netloc in ("", "localhost"):
                 yield (root.read(unquote(parts.path)) or "").encode("utf-8", "surrogateescape")

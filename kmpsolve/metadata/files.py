@@ -9,6 +9,8 @@ from pathlib import Path
 
 from kmpsolve.metadata.origin import Origin
 
+_ROOT = 0
+
 __all__ = ["open_regular", "out_of_reach", "safe_place"]
 
 
@@ -66,7 +68,9 @@ def out_of_reach(*paths: Path, owner: int = 0) -> bool:
 def _out_of_reach(status: os.stat_result, owner: int) -> bool:
     # The group root has no member but root where it means anything; an umask of 002 is no hole then.
     by_group = status.st_mode & stat.S_IWGRP and status.st_gid != 0
-    return status.st_uid in (0, os.geteuid(), owner) and not by_group and not status.st_mode & stat.S_IWOTH
+    return (
+        status.st_uid in (_ROOT, os.geteuid(), owner) and not by_group and not status.st_mode & stat.S_IWOTH
+    )
 
 
 def safe_place(path: Path) -> bool:

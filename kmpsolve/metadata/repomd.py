@@ -48,6 +48,12 @@ PACKED_LIMIT = 1 << 30
 UNPACKED_LIMIT = 2 << 30
 """Bytes: the largest repositories of the day unpack to a few hundred megabytes of primary.xml."""
 
+_LONGEST = 16 << 20
+"""Bytes without markup: parsers keep a name or an attribute in memory whole, more than once."""
+
+_UPDATEINFOS = 64
+"""Files; each is unpacked and read, and repositories have one or two."""
+
 _ALGORITHMS = {
     "sha256": "sha256",
     "sha512": "sha512",
@@ -251,11 +257,17 @@ def read_repomd(stream: BinaryIO, origin: Origin) -> Repomd:
         raise origin.damaged(
             "repomd.xml lists several primary files that are not the same", "ambiguous-primary"
         )
+    updateinfo = tuple(record for record in reader.records if record.type == "updateinfo")
+    if len(updateinfo) > _UPDATEINFOS:
+        raise origin.damaged(
+            f"repomd.xml lists {len(updateinfo)} updateinfo files; at most {_UPDATEINFOS} are read",
+            "too-large",
+        )
     return Repomd(
         revision=reader.revision,
         timestamp=reader.timestamp,
         primary=primaries[0],
-        updateinfo=tuple(record for record in reader.records if record.type == "updateinfo"),
+        updateinfo=updateinfo,
     )
 
 
@@ -407,12 +419,16 @@ def _copy_verified(file: BinaryIO, record: Record, target: BinaryIO, origin: Ori
     _verify(file, record.checksum, "checksum", name, origin)
     file.seek(0)
     limit = UNPACKED_LIMIT if record.open_size is None else min(UNPACKED_LIMIT, record.open_size)
-    total = 0
+    total = since_markup = 0
     try:
         for chunk in decompressed(file):
             total += len(chunk)
             if total > limit:
                 raise origin.damaged(f"{name} unpacks to more than {limit} bytes", "too-large")
+            last = chunk.rfind(b"<")
+            since_markup = since_markup + len(chunk) if last < 0 else len(chunk) - last
+            if since_markup > _LONGEST:
+                raise origin.damaged(f"{name} has a text of more than {_LONGEST} bytes", "too-large")
             target.write(chunk)
     except CorruptError as error:
         raise origin.damaged(f"{name} cannot be decompressed ({error})", "corrupt-compression") from error

@@ -305,6 +305,8 @@ def _locate(
     """
     try:
         return _located(root, conf, definition, keys, cached)
+    except ValueError:
+        return _unreadable(definition, f"{definition.file} gives it a malformed address")
     except OSError as error:
         return _unreadable(definition, f"{error.filename} cannot be read ({error.strerror})")
 

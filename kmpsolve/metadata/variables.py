@@ -33,9 +33,12 @@ def expand(text: str, variables: Mapping[str, str]) -> str:
     ``$name`` and ``${name}`` give the value, or stay as they are if there is no such variable;
     ``${name:-word}`` gives `word` if the variable is unset or empty, ``${name:+word}`` gives it if the
     variable has a value. In `word`, variables are replaced too, and a backslash protects ``$``, ``}`` and
-    itself.
+    itself. What is nested too deeply for anybody to have written it stays as it is.
     """
-    return _expand(text, variables, embedded=False)
+    try:
+        return _expand(text, variables, embedded=False)
+    except RecursionError:  # a word in a word in a word, without an end
+        return text
 
 
 def expand_url(url: str, variables: Mapping[str, str]) -> str:

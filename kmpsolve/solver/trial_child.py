@@ -47,7 +47,11 @@ def main(folder: str, path: str, memory: int, cpu: int) -> int:
     if not repo.add_solv(stream):
         sys.stdout.write(str(pool.errstr))
         return 2
-    _look_at_everything(solv, pool, repo)
+    try:
+        _look_at_everything(solv, pool, repo)
+    except UnicodeEncodeError:
+        sys.stdout.write("a name in it is no UTF-8")
+        return 2
     return 0
 
 
@@ -56,7 +60,7 @@ def _look_at_everything(solv: Any, pool: Any, repo: Any) -> None:
     keys = [getattr(solv, f"SOLVABLE_{name}") for name in _LISTS]
     dependencies: set[int] = set()
     for solvable in repo.solvables:
-        str(solvable)
+        str(solvable).encode()  # what is no text here, libsolv does not take back as one
         solvable.lookup_str(solv.SOLVABLE_VENDOR)
         solvable.lookup_num(solv.SOLVABLE_BUILDTIME)
         solvable.lookup_checksum(solv.SOLVABLE_CHECKSUM)
@@ -64,7 +68,7 @@ def _look_at_everything(solv: Any, pool: Any, repo: Any) -> None:
         for key in keys:
             dependencies.update(solvable.lookup_idarray(key))
     for dependency in dependencies:
-        pool.dep2str(dependency)
+        pool.dep2str(dependency).encode()
     # Texts lie in pages that are read when they are wanted: looking for what none contains wants all.
     every = solv.Dataiterator
     for _ in pool.Dataiterator(0, "\n", every.SEARCH_STRING | every.SEARCH_FILES):

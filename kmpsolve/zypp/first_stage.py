@@ -237,7 +237,7 @@ def _configuration(root: str) -> "list[str]":
     except OSError:
         names = []
     texts = []
-    for name in ["kmpsolve.toml"] + [name for name in names if name.endswith(".toml")]:
+    for name in ["kmpsolve.toml"] + [name for name in names if name.endswith(".toml") and "/." not in name]:
         try:
             if _only_roots(os.path.join(folder, name)):
                 with open(os.path.join(folder, name), encoding="utf-8", errors="replace") as file:

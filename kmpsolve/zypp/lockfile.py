@@ -177,7 +177,7 @@ def _read(path: Path) -> tuple[str, bytes | None]:
 
 def _exchange(path: Path, text: str, before: bytes | None) -> bytes | None:
     """Put `text` in the place of the file; returns what was there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     draft = Path(name)
     try:
@@ -233,6 +233,8 @@ def zypp_lock(folder: Path = Path("/run")) -> Iterator[None]:
         If somebody else holds it.
     PrivilegeError
         If this user may not take it.
+    ConfigError
+        ``zypp-lock-unwritable``, if it cannot be written.
     """
     path = folder / "zypp.pid"
     if _holder(path) in _ancestors():
@@ -252,10 +254,18 @@ def zypp_lock(folder: Path = Path("/run")) -> Iterator[None]:
             file.write(f"{os.getpid()}\n")
     except PermissionError as error:
         raise PrivilegeError("only root may do this", reference="not-root", hint="Run it as root") from error
+    except OSError as error:
+        raise ConfigError(
+            f"zypp's lock cannot be taken: {error.strerror}",
+            reference="zypp-lock-unwritable",
+            where=str(path),
+            hint="Make room on that file system",
+        ) from error
     try:
         yield
     finally:
-        with path.open("a+") as file:
+        # The id of a process that is gone locks nobody out.
+        with contextlib.suppress(OSError), path.open("a+") as file:
             fcntl.lockf(file, fcntl.LOCK_EX)
             file.truncate(0)
 

@@ -33,6 +33,7 @@ _PLUGINS = Path("/usr/lib/zypp/plugins/commit")
 
 def main() -> None:
     """Answer the one question on stdin."""
+    os.umask(0o022)
     question = json.loads(sys.stdin.buffer.read())
     arguments = [str(word) for word in question["arguments"]]
     try:

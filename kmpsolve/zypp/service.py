@@ -35,6 +35,7 @@ def main() -> None:
     """Bring the locks in line; says on the user's terminal which kernels are held back, and why."""
     if os.environ.get(_RECURSION) or os.geteuid() != 0:
         return
+    os.umask(0o022)
     root = Path("/")
     zypper = _zypper()
     told: list[str] = []

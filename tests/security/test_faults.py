@@ -1,0 +1,168 @@
+"""kill -9, full and broken disks at every call that writes: the old state or the new one, and the next run works."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from kmpsolve.cache import place
+from kmpsolve.report.files import write_whole
+from tests.e2e.host import DRIVER, NEW, OLD, REBUILD, Host, served, specs
+from tests.security.writers import FAULTS, WRITERS
+from tests.support import rpmmd
+from tests.support.coverage import unmeasured
+from tests.unit.metadata_sources.samples import ACME, KERNEL
+
+HERE = Path(__file__).parent
+
+
+def test_every_writer_at_every_step(tmp_path: Path) -> None:
+    shim = tmp_path / "faults.so"
+    subprocess.run(["gcc", "-shared", "-fPIC", "-O1", "-o", shim, HERE / "faults.c", "-ldl"], check=True)
+    rpmmd.write(tmp_path / "www", [KERNEL, ACME])
+    with served(tmp_path / "www") as address:
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.security.writers", str(tmp_path / "state")],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**unmeasured(), "LD_PRELOAD": str(shim), "REPOSITORY": address, "no_proxy": "*"},
+        )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    tried = json.loads(done.stdout)
+    assert {(name, fault) for name, fault, *_ in tried} == {
+        (name, fault) for name in WRITERS for fault in FAULTS
+    }
+    assert all(Counter(name for name, *_ in tried)[writer] >= 5 * len(FAULTS) // 2 for writer in WRITERS)
+    for name, fault, step, end, state, after, at_last in tried:
+        case = (name, fault, step, end, state, after, at_last)
+        assert state in ("old", "new"), case
+        assert end in (("SIGKILL",) if fault == "kill -9" else ("told", "done")), case
+        assert (after, at_last) == ("done", "new"), case
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> list[str]:
+    rpmmd.write(tmp_path / "installed", [KERNEL, ACME])
+    rpmmd.write(tmp_path / "repo", [KERNEL, ACME])
+    return ["--installed", str(tmp_path / "installed"), "--repo", str(tmp_path / "repo")]
+
+
+def _shell(script: str, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "kmpsolve", *words]
+    return subprocess.run(
+        ["bash", "-c", script, "bash", *command], capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+@pytest.mark.parametrize("verb", [["plan"], ["plan", "--format", "json"], ["matrix", "--format", "html"]])
+def test_a_reader_that_goes_away(verb: list[str], sources: list[str]) -> None:
+    done = _shell('"$@" | head -c 1; exit ${PIPESTATUS[0]}', *verb, *sources)
+    assert done.returncode in (0, 4)
+    assert done.stderr == ""
+    done = _shell('{ "$@" 2>&1 | true; exit ${PIPESTATUS[0]}; }', *verb, "--nonsense")
+    assert (done.returncode, done.stdout, done.stderr) in ((2, "", ""), (0, "", ""), (1, "", ""))
+
+
+def test_a_full_output(sources: list[str]) -> None:
+    done = _shell('"$@" > /dev/full', "plan", *sources)
+    assert done.returncode == 3
+    assert done.stderr.splitlines()[0] == "kmpsolve: writing: no space left on device"
+    assert "bug" not in done.stderr
+    done = _shell('"$@"', "plan", *sources, "-o", "/dev/full")
+    assert (done.returncode, "cannot be written" in done.stderr) == (3, True)
+
+
+def test_no_output_at_all(sources: list[str]) -> None:
+    for closed in (">&-", "2>&-", "<&-", ">&- 2>&- <&-"):
+        done = _shell(f'"$@" {closed}', "plan", *sources)
+        assert done.returncode in (0, 3, 4), (closed, done)
+        assert "Traceback" not in done.stderr
+
+
+def test_outputs_that_are_no_files(tmp_path: Path, sources: list[str]) -> None:
+    """A device stays one, whoever writes to it; a pipe is written into; a link is replaced and not followed."""
+    assert _shell('"$@"', "plan", *sources, "-o", "/dev/null").returncode == 0
+    assert not Path("/dev/null").is_file()
+    assert _shell('"$@"', "plan", *sources, "-o", "/dev/stdout").stdout != ""
+    assert Path("/dev/stdout").is_symlink()
+    os.mkfifo(tmp_path / "fifo")
+    reader = subprocess.Popen(["cat", tmp_path / "fifo"], stdout=subprocess.PIPE, text=True)
+    write_whole(tmp_path / "fifo", "text")
+    assert reader.communicate()[0] == "text"
+    (tmp_path / "theirs").write_text("theirs")
+    (tmp_path / "link").symlink_to(tmp_path / "theirs")
+    write_whole(tmp_path / "link", "ours")
+    assert (tmp_path / "theirs").read_text() == "theirs"
+    assert (tmp_path / "link").read_text() == "ours"
+    assert not (tmp_path / "link").is_symlink()
+
+
+def test_a_clock_that_jumps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files from the future and from 1970 are no reason to fail, nor to believe them longer."""
+    monkeypatch.setenv("KMPSOLVE_CACHE", str(tmp_path))
+    for name, moment in (("future", 2**33), ("past", 0)):
+        assert place.write(name, {"a": b"a"})
+        os.utime(tmp_path / name, (moment, moment))
+    stored = place.read("future")
+    assert stored is not None
+    stored.close()
+    for number in range(8):
+        assert place.write(f"n{number}", {"a": b"a"})
+    assert len(list(tmp_path.iterdir())) <= 6
+
+
+SHELL = """
+end=$(($(date +%s) + $1)); shift
+while [ $(date +%s) -lt $end ]; do
+    "$@" > /tmp/out.$$ 2> /tmp/err.$$
+    echo "$? $(grep -c Traceback /tmp/out.$$ /tmp/err.$$ | grep -c ':[1-9]')" >> /tmp/codes.$$
+done
+tail -n 100 /tmp/err.$$; echo codes:; sort /tmp/codes.$$ | uniq -c
+"""
+
+
+@pytest.mark.parametrize("seconds", [2, pytest.param(60, marks=pytest.mark.deep)])
+def test_ten_of_everything_at_once(seconds: int) -> None:
+    """Plans, guards and zyppers, with nobody waiting for anybody: each ends well, and no lock is lost."""
+    with Host(OLD, DRIVER) as host:
+        host.add("updates", specs(NEW, REBUILD))
+        host.zypper("addlock", "theirs")
+        assert host.zypper("refresh").code == 0
+        host.write("/tmp/loop", SHELL)
+        work = {
+            "plan": (["kmpsolve", "plan", "--format", "json"], {0, 4}),
+            "guard": (["kmpsolve", "guard", "sync"], {0, 7}),
+            "zypper": (["zypper", "-n", "--no-refresh", "install", "--dry-run", "kernel-default"], {0, 4, 7}),
+            "locker": (["zypper", "-n", "addlock", "more"], {0, 7}),
+        }
+        running = [
+            (name, host.popen(["sh", "/tmp/loop", str(seconds), *command], stdout=subprocess.PIPE))
+            for name, (command, _) in work.items()
+            for _ in range({"plan": 4, "guard": 3, "zypper": 2, "locker": 1}[name])
+        ]
+        seen: dict[str, Counter[str]] = {name: Counter() for name in work}
+        for name, process in running:
+            said = str(process.communicate(timeout=seconds + 120)[0])
+            for line in said.rpartition("codes:\n")[2].splitlines():
+                count, code, traces = line.split()
+                seen[name][code] += int(count)
+                assert traces == "0", said
+        for name, codes in seen.items():
+            assert codes, name
+            assert {int(code) for code in codes} <= work[name][1], (name, codes)
+        assert seen["plan"].total() >= 4
+        locks = host.locks()
+        assert "solvable_name: theirs" in locks
+        assert host.zypper("locks").code == 0
+        ended = host.kmpsolve("guard", "sync")
+        assert ended.code == 0, str(ended)
+        assert json.loads(host.kmpsolve("plan", "--format", "json").stdout)["verdict"] == "safe"
+        assert host.zypper("install", "kernel-default").code in (0, 8)

@@ -1,0 +1,290 @@
+"""Input made to hurt: bombs, entities, ways out of a folder, huge counts. One clear error, in little memory."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import hashlib
+import lzma
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from kmpsolve.errors import KmpsolveError
+from kmpsolve.metadata.repomd import open_rpmmd
+from kmpsolve.model.modalias import pattern_to_regex
+from tests.support.coverage import unmeasured
+
+MEMORY = 700 << 20
+_CHILD = f"""
+import resource, sys
+from kmpsolve.cli.entry import main
+resource.setrlimit(resource.RLIMIT_AS, ({MEMORY}, {MEMORY}))
+code = main(sys.argv[1:])
+peak = next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM:"))
+print(code, int(peak) >> 10)
+"""
+
+
+def _main(*words: str, memory: int = MEMORY, seconds: float = 60) -> tuple[int, int, str]:
+    """Exit code, peak of memory in MiB, and what was said, of a command in a process of its own."""
+    script = _CHILD.replace(str(MEMORY), str(memory))
+    done = subprocess.run(
+        [sys.executable, "-c", script, *words],
+        capture_output=True, text=True, check=False, timeout=seconds, env=unmeasured(),
+    )  # fmt: skip
+    assert "Traceback" not in done.stderr, done.stderr
+    code, peak = done.stdout.split()[-2:]
+    return int(code), int(peak), done.stderr
+
+
+def _repository(
+    folder: Path,
+    primary: bytes,
+    pack: Callable[[bytes], bytes] = bytes,
+    *,
+    open_size: int | None = None,
+    more: str = "",
+) -> Path:
+    """A repository with this primary.xml; its checksums are right."""
+    (folder / "repodata").mkdir(parents=True)
+    stored = pack(primary)
+    (folder / "repodata" / "primary").write_bytes(stored)
+    size = f"<open-size>{open_size}</open-size>" if open_size is not None else ""
+    (folder / "repodata" / "repomd.xml").write_text(
+        '<repomd><data type="primary">'
+        f'<checksum type="sha256">{hashlib.sha256(stored).hexdigest()}</checksum>'
+        f'<location href="repodata/primary"/>{size}</data>{more}</repomd>'
+    )
+    return folder
+
+
+_HEAD = (
+    b'<?xml version="1.0"?>%s<metadata xmlns="http://linux.duke.edu/metadata/common"'
+    b' xmlns:rpm="http://linux.duke.edu/metadata/rpm" packages="1">'
+)
+
+
+def _package(name: bytes = b"kernel-default", provides: bytes = b"") -> bytes:
+    return (
+        b'<package type="rpm"><name>%s</name><arch>x86_64</arch><version epoch="0" ver="6.4.0" rel="1"/>'
+        b"<format><rpm:provides>%s</rpm:provides></format></package>" % (name, provides)
+    )
+
+
+def _document(*parts: bytes, doctype: bytes = b"") -> bytes:
+    return _HEAD % doctype + b"".join(parts) + b"</metadata>"
+
+
+LAUGHS = b"<!DOCTYPE m [<!ENTITY a0 'ha'>%s]>" % b"".join(
+    b"<!ENTITY a%d '%s'>" % (n, b"&a%d;" % (n - 1) * 10) for n in range(1, 12)
+)
+QUADRATIC = b"<!DOCTYPE m [<!ENTITY a '%s'>]>" % (b"a" * 1_000_000)
+EXTERNAL = b"<!DOCTYPE m [<!ENTITY x SYSTEM 'file:///etc/passwd'>]>"
+PARAMETER = b"<!DOCTYPE m [<!ENTITY % x SYSTEM 'http://127.0.0.1:1/x'> %x;]>"
+
+
+@pytest.mark.parametrize(
+    ("doctype", "name"),
+    [
+        (LAUGHS, b"&a11;"),
+        (QUADRATIC, b"&a;" * 10_000),
+        (EXTERNAL, b"&x;"),
+        (PARAMETER, b"x"),
+        (b"<!DOCTYPE m>", b"x"),
+    ],
+    ids=["a billion laughs", "quadratic", "external", "parameter", "empty"],
+)
+@pytest.mark.parametrize("place", ["primary", "repomd", "updateinfo"])
+def test_entities(place: str, doctype: bytes, name: bytes, tmp_path: Path) -> None:
+    if place == "primary":
+        folder = _repository(tmp_path, _document(_package(name), doctype=doctype))
+    elif place == "repomd":
+        folder = _repository(tmp_path, _document())
+        (folder / "repodata" / "repomd.xml").write_bytes(
+            doctype + b"<repomd><revision>%s</revision></repomd>" % name
+        )
+    else:
+        text = doctype + b"<updates><update><id>%s</id></update></updates>" % name
+        more = (
+            f'<data type="updateinfo"><checksum type="sha256">{hashlib.sha256(text).hexdigest()}</checksum>'
+            '<location href="repodata/updateinfo"/></data>'
+        )
+        folder = _repository(tmp_path, _document(), more=more)
+        (folder / "repodata" / "updateinfo").write_bytes(text)
+    code, peak, said = _main("matrix", "--repo", str(folder))
+    assert code == 3
+    assert "declares a document type" in said
+    assert peak < 200
+
+
+def _zeros(pack: str, size: int) -> bytes:
+    chunk = bytes(1 << 20)
+    if pack == "gz":
+        return gzip.compress(b"", mtime=0) + gzip.compress(chunk, mtime=0) * (size >> 20)
+    if pack == "xz":
+        return lzma.compress(chunk) * (size >> 20)
+    if pack == "bz2":
+        return bz2.compress(chunk) * (size >> 20)
+    return zstandard.ZstdCompressor(level=1).compress(chunk) * (size >> 20)
+
+
+@pytest.mark.parametrize("pack", ["gz", "xz", "zst", "bz2"])
+def test_bombs(pack: str, tmp_path: Path) -> None:
+    """A promised size is kept to; without one the cap ends it, long before the disk or the memory is full."""
+    folder = _repository(tmp_path, _zeros(pack, 256 << 20), open_size=1 << 20)
+    code, peak, said = _main("matrix", "--repo", str(folder))
+    assert (code, "unpacks to more than 1048576 bytes" in said) == (3, True), said
+    assert peak < 200
+
+
+def test_a_text_without_an_end(tmp_path: Path) -> None:
+    """A name of a hundred megabytes (a gigabyte is refused at the same place)."""
+    folder = _repository(tmp_path, _document(_package(b"a" * (100 << 20))), gzip.compress)
+    code, peak, said = _main("matrix", "--repo", str(folder))
+    assert code == 3
+    assert "has a text of more than" in said
+    assert peak < 200
+
+
+@pytest.mark.parametrize(
+    ("count", "memory"),
+    [(100_000, MEMORY), pytest.param(3_000_000, 4 << 30, marks=pytest.mark.deep)],
+)
+def test_very_many_provides(count: int, memory: int, tmp_path: Path) -> None:
+    entries = b"".join(
+        b'<rpm:entry name="ksym(default:s%d)" flags="EQ" epoch="0" ver="%x"/>' % (n, n) for n in range(count)
+    )
+    uname = b'<rpm:entry name="kernel-uname-r" flags="EQ" epoch="0" ver="6.4.0" rel="1-default"/>'
+    folder = _repository(
+        tmp_path, _document(_package(provides=uname + entries)), lambda data: gzip.compress(data, 1)
+    )
+    code, _, said = _main("matrix", "--repo", str(folder), memory=memory, seconds=300)
+    assert code == 0, said
+
+
+def test_very_many_entries_in_repomd(tmp_path: Path) -> None:
+    """Each is a file to unpack; a real repository has one or two."""
+    entry = (
+        '<data type="updateinfo"><checksum type="md5">00</checksum><location href="repodata/primary"/></data>'
+    )
+    folder = _repository(tmp_path, _document(), more=entry * 50_000)
+    began = time.monotonic()
+    code, peak, said = _main("matrix", "--repo", str(folder))
+    assert code == 3
+    assert "50000 updateinfo files" in said
+    assert peak < 200
+    assert time.monotonic() - began < 20
+
+
+OUTSIDE = [
+    "/etc/passwd",
+    "../../etc/passwd",
+    "repodata/../../x",
+    "file:///etc/passwd",
+    "http://h/x",
+    "",
+    "..",
+    "a:b",
+]
+
+
+@pytest.mark.parametrize("href", OUTSIDE)
+def test_ways_out_of_a_repository(href: str, tmp_path: Path) -> None:
+    folder = _repository(tmp_path / "r", _document())
+    repomd = folder / "repodata" / "repomd.xml"
+    repomd.write_text(repomd.read_text().replace("repodata/primary", href))
+    with pytest.raises(KmpsolveError) as caught:
+        open_rpmmd(folder, alias="r")
+    assert caught.value.reference == "location-outside"
+
+
+@pytest.mark.parametrize("href", [".", "repodata", "repodata/" + "x" * 300, "x/" * 2000, "repodata/fifo"])
+def test_what_is_no_file(href: str, tmp_path: Path) -> None:
+    folder = _repository(tmp_path / "r", _document())
+    os.mkfifo(folder / "repodata" / "fifo")
+    repomd = folder / "repodata" / "repomd.xml"
+    repomd.write_text(repomd.read_text().replace("repodata/primary", href))
+    with pytest.raises(KmpsolveError):
+        open_rpmmd(folder, alias="r")
+
+
+@pytest.mark.parametrize("broken", ["primary", "repomd.xml"])
+def test_links_out_of_a_repository(broken: str, tmp_path: Path) -> None:
+    folder = _repository(tmp_path / "r", _document())
+    moved = tmp_path / "elsewhere"
+    (folder / "repodata" / broken).rename(moved)
+    (folder / "repodata" / broken).symlink_to(moved)
+    if broken == "primary":
+        with pytest.raises(KmpsolveError) as caught:
+            open_rpmmd(folder, alias="r")
+        assert caught.value.reference == "location-outside"
+    else:  # what repomd.xml itself says is checked wherever it lies
+        content = open_rpmmd(folder, alias="r")
+        assert content.primary is not None
+        content.primary.close()
+
+
+@pytest.mark.parametrize("pattern", ["*?" * 30 + "!", "*a" * 30 + "b", "*" * 1000 + "!", "*[!b]" * 30 + "!"])
+def test_a_hardware_pattern_that_never_ends(pattern: str) -> None:
+    began = time.process_time()
+    assert pattern_to_regex(f"pci:{pattern}").fullmatch("pci:" + "a" * 120) is None
+    assert time.process_time() - began < 0.5
+
+
+@pytest.mark.parametrize("depth", [100_000])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "on_blocked = {}",
+        "[main]\nmultiversion = {}",
+    ],
+)
+def test_configuration_without_a_bottom(text: str, depth: int, tmp_path: Path) -> None:
+    (tmp_path / "etc" / "kmpsolve").mkdir(parents=True)
+    (tmp_path / "etc" / "zypp").mkdir()
+    (tmp_path / "etc" / "kmpsolve" / "kmpsolve.toml").write_text("")
+    name = "zypp/zypp.conf" if "main" in text else "kmpsolve/kmpsolve.toml"
+    (tmp_path / "etc" / name).write_text(text.format("[" * depth))
+    code, _, said = _main("plan", "--root", str(tmp_path))
+    assert code in (3, 6)
+    assert "a bug in kmpsolve" not in said
+
+
+def test_variables_without_a_bottom(tmp_path: Path) -> None:
+    repos = tmp_path / "etc" / "zypp" / "repos.d"
+    repos.mkdir(parents=True)
+    (repos / "r.repo").write_text("[r]\nenabled=1\nbaseurl=http://h/" + "${a:-" * 50_000 + "}" * 50_000)
+    code, _, said = _main("plan", "--root", str(tmp_path))
+    assert code in (3, 6)
+    assert "a bug in kmpsolve" not in said
+
+
+@pytest.mark.parametrize(
+    "url", ["http://[::1/r", "http://h:99999999/r", "http://h\\/r", "http:///", "://", "https://u:p@/"]
+)
+def test_addresses_that_are_none(url: str, tmp_path: Path) -> None:
+    repos = tmp_path / "etc" / "zypp" / "repos.d"
+    repos.mkdir(parents=True)
+    (repos / "r.repo").write_text(f"[r]\nenabled=1\ngpgkey={url}\nbaseurl={url}\n")
+    code, _, said = _main("matrix", "--root", str(tmp_path))
+    assert code in (3, 6)
+    assert "a bug in kmpsolve" not in said
+    code, _, said = _main("matrix", "--repo", url)
+    assert code == 3
+    assert "a bug in kmpsolve" not in said
+
+
+def test_the_limit_is_one() -> None:
+    """The memory that the tests above allow is less than what a bomb takes."""
+    script = f"import resource; resource.setrlimit(resource.RLIMIT_AS, ({MEMORY}, {MEMORY})); bytes({MEMORY})"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
+    assert b"MemoryError" in done.stderr
+    assert resource.getrlimit(resource.RLIMIT_AS)[0] != MEMORY
