@@ -33,7 +33,7 @@ from kmpsolve.metadata.zyppconf import read_zypp_conf
 from kmpsolve.model.evr import Evr
 from kmpsolve.model.modalias import pattern_to_regex
 from kmpsolve.model.nevra import Nevra
-from kmpsolve.model.symbols import parse_need, symbol_flavors
+from kmpsolve.model.symbols import parse_need
 from kmpsolve.modules.module import read_module
 from kmpsolve.modules.signature import parse_certificates, read_signature
 from kmpsolve.modules.symvers import read_symvers
@@ -61,7 +61,6 @@ def updateinfo(data: bytes) -> None:
 def capabilities(data: bytes) -> None:
     """Capabilities, EVRs, NEVRAs and hardware patterns, one a line."""
     lines = data.decode("utf-8", "surrogateescape").split("\n")[:50]
-    symbol_flavors(lines)
     for line in lines:
         need = parse_need(line)
         assert need is None or str(need)

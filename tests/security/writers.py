@@ -49,7 +49,8 @@ def _locks(folder: Path) -> str:
     found = own_locks(text)
     if THEIRS not in text:
         return "somebody else's lock is lost"
-    return {(_OLD,): "old", (_NEW,): "new"}.get(found, f"mixture: {found}")
+    states: dict[tuple[OwnLock, ...], str] = {(_OLD,): "old", (_NEW,): "new"}
+    return states.get(found, f"mixture: {found}")
 
 
 def _first_locks(folder: Path) -> str:
