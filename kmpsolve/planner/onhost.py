@@ -68,11 +68,14 @@ def with_disk(
     unit: KernelUnit,
     serving: Mapping[str, KmpBuild],
     plans: Sequence[KmpPlan],
+    loose: Sequence[Unmanaged],
 ) -> tuple[KmpPlan, ...]:
     """The plans with what holds for single modules: taken from elsewhere, or of a build that fits partly.
 
     Parameters
     ----------
+    loose
+        What `unmanaged` found.
     serving
         The builds that are chosen for `unit`, by the name of the KMP.
     """
@@ -102,6 +105,7 @@ def with_disk(
         chosen = serving.get(plan.name)
         if chosen is not None:
             warnings.update(_clashes(chosen, bringers, unit))
+            warnings.update(_rivals(chosen, loose))
             if disk is not None:
                 warnings.update(_overruled(disk, chosen, unit))
         for nevra in unfit.get(plan.name, ()):
@@ -126,6 +130,16 @@ def _clashes(build: KmpBuild, bringers: Mapping[str, set[str]], unit: KernelUnit
                 reference="name-clash",
                 message=f"{spelled} is in {build} and in {', '.join(others)}: on {unit.uname_r} one of them"
                 " is loaded, and weak-updates/ gets links to one build only",
+            )
+
+
+def _rivals(build: KmpBuild, loose: Iterable[Unmanaged]) -> Iterable[Warned]:
+    for one in loose:
+        if one.module in build.modules:
+            yield Warned(
+                reference="name-clash",
+                message=f"{one.path}, which no package owns, has the name of a module of {build}: where both"
+                " are, updates/ wins over extra/, and extra/ over weak-updates/",
             )
 
 

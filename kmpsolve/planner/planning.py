@@ -290,7 +290,8 @@ def _flavor_plan(
         for name, option in evaluation.choice.options.items()
         if option.build is not None and option.decision in ("reuse", "fetch", "unverified")
     }
-    kmps = with_disk(universe, request, evaluation.unit, serving, evaluation.kmps)
+    loose = unmanaged(universe, request, evaluation.unit, _serving(flavor))
+    kmps = with_disk(universe, request, evaluation.unit, serving, evaluation.kmps, loose)
     return FlavorPlan(
         flavor=system.flavor,
         arch=system.arch,
@@ -307,7 +308,7 @@ def _flavor_plan(
         zypper_would=_zypper_would(system, would),
         kmps=with_use(request.machine, system.kmps, kmps),
         modules_lost=_modules_lost(flavor),
-        unmanaged=unmanaged(universe, request, evaluation.unit, _serving(flavor)),
+        unmanaged=loose,
         boot_matrix=rows,
         newest_safe=str(flavor.safe.unit.nevra) if flavor.safe else None,
         ways_out=_ways_out(universe, flavor, verdict),

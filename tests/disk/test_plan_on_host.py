@@ -367,6 +367,23 @@ def test_two_kmps_with_one_module() -> None:
     assert "name-clash" in said["beta-kmp-default"]
 
 
+def test_a_kmp_and_a_module_that_no_package_owns(bare: Building, near: Near) -> None:
+    old, new = near
+    module = stock(old)[names_that(old, new, fit=True)[0]]
+    kmp = _built(old, module)
+    bare.kernel(old, names_that(old, new, fit=True)[3:5])
+    loaded = _load([_debian_kernel(old, "53.1", module), kmp], [_debian_kernel(new, "54.1", module)])
+    rival = bare.tree(old) / "updates/dkms" / module.name
+    rival.parent.mkdir(parents=True)
+    shutil.copy(module, rival)
+    files = {nevra: tuple(paths) for nevra, paths in bare.owned.items()}
+    result = _plan(loaded, disk=SystemDisk(Root.at(bare.root), files))
+    assert result.verdict == "safe"
+    assert _said_of_kmps(result)["acme-kmp-amd64"]["name-clash"].startswith(
+        f"/lib/modules/{old.uname_r}/updates/dkms/{module.name}, which no package owns, has the name of"
+    )
+
+
 # DKMS
 
 
