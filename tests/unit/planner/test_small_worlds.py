@@ -13,8 +13,12 @@ from tests.support.worlds import Kernel, Kmp, Noun, Repository, Tool, World
 OLD = Kernel(release="10.1", ksyms="a=1")
 NEW = Kernel(release="20.1", ksyms="a=2")
 ACME = Kmp(name="acme", krel="6.4.0-10", symbols="a=1", modules="acme.ko")
+REBUILD = Kmp(name="acme", krel="6.4.0-20", version="2.0", symbols="a=2", modules="acme.ko")
+FETCHED = ("fetch", "acme-kmp-default-2.0_k6.4.0_20-1.x86_64")
 BARE = Kmp(name="bare", krel="6.4.0-10", modules="bare.ko")
 """Without symbol versions."""
+EDITOR = Tool(name="editor")
+"""With user space on the list, what it lacks is known."""
 
 
 def plan(installed: list[Noun], offered: list[Noun], **asked: Any) -> dict[str, Any]:
@@ -187,8 +191,8 @@ def test_packages_that_stand_beside_each_other_may_do_so() -> None:
         Tool(name="kernel-default-devel", version=version, provides="multiversion(kernel)")
         for version in ("1", "2")
     ]
-    answer = plan([OLD, ACME, *both], [NEW, replace(ACME, krel="6.4.0-20", version="2.0", symbols="a=2")])
-    assert decided(answer) == ("fetch", "acme-kmp-default-2.0_k6.4.0_20-1.x86_64")
+    answer = plan([OLD, ACME, *both], [NEW, REBUILD])
+    assert decided(answer) == FETCHED
     assert [step["action"] for step in answer["transaction"]] == ["install", "install"]
 
 
@@ -198,7 +202,7 @@ def test_locked_user_space_goes_nowhere(locks: list[str], verdict: str) -> None:
         [OLD, ACME, Tool(name="acme-tools", requires="acme-kmp = 1.0")],
         [
             NEW,
-            replace(ACME, krel="6.4.0-20", version="2.0", symbols="a=2"),
+            REBUILD,
             Tool(name="acme-tools", version="2.0", requires="acme-kmp = 2.0"),
         ],
         locks=locks,
@@ -206,3 +210,46 @@ def test_locked_user_space_goes_nowhere(locks: list[str], verdict: str) -> None:
     assert answer["verdict"] == verdict
     causes = [cause["kind"] for cause in answer["flavors"][0]["kmps"][0]["causes"]]
     assert causes == (["user-space"] if locks else [])
+
+
+@pytest.mark.parametrize("flavor", ["default", "rt"])
+def test_what_is_bound_to_an_installed_kernel_keeps_it(flavor: str) -> None:
+    """The kernel stays, beside the new one; neither that nor what was unmet before is in the way."""
+    bound = Tool(name="crash", requires=f"kernel-{flavor} = 6.4.0-10.1; nowhere")
+    answer = plan([OLD, replace(OLD, flavor="rt"), ACME, bound], [NEW, REBUILD])
+    assert (answer["verdict"], decided(answer)) == ("safe", FETCHED)
+    assert [step["action"] for step in answer["transaction"]] == ["install", "install"]
+
+
+# -- what a build requires beside the kernel's symbols ---------------------------------------------------------
+
+
+def test_a_damaged_requirement_that_a_kernel_happens_to_meet_does_not_bind_to_it() -> None:
+    damaged = replace(ACME, requires="modversions")
+    answer = plan([replace(OLD, provides="modversions"), damaged, EDITOR], [replace(NEW, ksyms="a=1")])
+    assert decided(answer) == ("reuse", "acme-kmp-default-1.0_k6.4.0_10-1.x86_64")
+
+
+def test_a_build_that_rpm_could_not_install_is_not_chosen() -> None:
+    """To rpm CRCs are versions, and ``0abc01de`` is not ``abc01de``; the next build is written as it should be."""
+    other = replace(REBUILD, version="1.9", symbols="a=0abc01de")
+    offered: list[Noun] = [replace(NEW, ksyms="a=0abc01de"), replace(REBUILD, symbols="a=abc01de")]
+    answer = plan([OLD, ACME, EDITOR], offered)
+    assert decided(answer) == ("blocked", None)
+    assert [cause["kind"] for cause in answer["flavors"][0]["kmps"][0]["causes"]] == ["missing"]
+    answer = plan([OLD, ACME, EDITOR], [*offered, other])
+    assert (answer["verdict"], decided(answer)[1]) == ("safe", "acme-kmp-default-1.9_k6.4.0_20-1.x86_64")
+
+
+@pytest.mark.parametrize(
+    ("is_installed", "vendor", "verdict"),
+    [(True, "Other GmbH", "safe"), (False, "ACME Inc.", "safe"), (False, "Other GmbH", "blocked")],
+)
+def test_whose_symbols_a_build_may_use(is_installed: bool, vendor: str, verdict: str) -> None:
+    """Those of an installed KMP, whoever made it; a new one comes in from the same vendor only."""
+    core = Kmp(name="core", krel="6.4.0-10", symbols="a=1", exports="s=1", modules="core.ko", vendor=vendor)
+    installed: list[Noun] = [OLD, ACME, EDITOR, *([core] if is_installed else [])]
+    rebuilt = replace(core, krel="6.4.0-20", version="2.0", symbols="a=2", exports="s=2")
+    answer = plan(installed, [NEW, replace(REBUILD, symbols="a=2 s=2"), rebuilt])
+    assert answer["verdict"] == verdict
+    assert decided(answer) == (FETCHED if verdict == "safe" else ("blocked", None))
