@@ -212,6 +212,18 @@ def test_locked_user_space_goes_nowhere(locks: list[str], verdict: str) -> None:
     assert causes == (["user-space"] if locks else [])
 
 
+@pytest.mark.parametrize(
+    ("locks", "version"), [([], "2.0_k6.4.0_20"), (["acme-kmp-default"], "1.0_k6.4.0_10")]
+)
+def test_what_zypper_would_do_with_a_locked_kmp(locks: list[str], version: str) -> None:
+    """Where it would be replaced, that is; the lock is on the installed build alone."""
+    old, new = replace(ACME, multiversion=False), replace(REBUILD, symbols="a=1", multiversion=False)
+    locked = [f"{name} == 1.0_k6.4.0_10-1" for name in locks]
+    answer = plan([OLD, old, EDITOR], [replace(NEW, ksyms="a=1"), new], locks=locked)
+    (would,) = answer["flavors"][0]["zypper_would"]["kmps"].values()
+    assert would == f"acme-kmp-default-{version}-1.x86_64"
+
+
 @pytest.mark.parametrize("flavor", ["default", "rt"])
 def test_what_is_bound_to_an_installed_kernel_keeps_it(flavor: str) -> None:
     """The kernel stays, beside the new one; neither that nor what was unmet before is in the way."""
