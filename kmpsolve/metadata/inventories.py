@@ -409,11 +409,15 @@ def _hosts_in(document: object, wanted: Iterable[str] | None) -> Iterator[Record
 
 def _from_archive(data: bytes, wanted: Iterable[str] | None) -> Record:
     texts = {"rpm.txt": "", "basic-environment.txt": ""}
-    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
-        for member in archive:
-            name = member.name.rpartition("/")[2]
-            if name in texts and member.isfile() and (file := archive.extractfile(member)) is not None:
-                texts[name] = file.read().decode("utf-8", "replace")
+    try:
+        # Without a colon tarfile would unpack once more, and a file of holes has any size it likes.
+        with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
+            for member in archive:
+                name = member.name.rpartition("/")[2]
+                if name in texts and member.isfile() and (file := archive.extractfile(member)) is not None:
+                    texts[name] = file.read(len(data)).decode("utf-8", "replace")
+    except (tarfile.TarError, EOFError) as error:
+        raise ValueError(f"is a damaged archive ({' '.join(str(error).split())})") from error
     return _record(from_supportconfig(*texts.values()), 1, wanted, keyed=True)
 
 

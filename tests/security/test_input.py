@@ -288,3 +288,37 @@ def test_the_limit_is_one() -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
     assert b"MemoryError" in done.stderr
     assert resource.getrlimit(resource.RLIMIT_AS)[0] != MEMORY
+
+
+def _sparse(name: bytes, size: int) -> bytes:
+    """A tar archive of one file that is nothing but a hole of this size."""
+    header = bytearray(512)
+    for at, field in (
+        (0, name), (100, b"0000644\0"), (108, b"0000000\0"), (116, b"0000000\0"), (124, b"00000000000\0"),
+        (136, b"00000000000\0"), (148, b" " * 8), (156, b"S"), (257, b"ustar  \0"), (386, b"%011o\0" % size),
+        (398, b"%011o\0" % 0), (483, b"%011o\0" % size),
+    ):  # fmt: skip
+        header[at : at + len(field)] = field
+    header[148:156] = b"%06o\0 " % sum(header)
+    return bytes(header) + bytes(1024)
+
+
+@pytest.mark.parametrize("name", ["rpm.txt", "basic-environment.txt"])
+def test_an_archive_of_holes(name: str, tmp_path: Path) -> None:
+    inventory = tmp_path / "host.tar"
+    inventory.write_bytes(_sparse(f"scc/{name}".encode(), 8 << 30))
+    repository = _repository(tmp_path / "r", _document(_package()))
+    code, peak, said = _main("audit", str(inventory), "--jobs", "1", "--repo", str(repository))
+    assert code in (3, 110), said
+    assert "bug" not in said
+    assert peak < 400
+
+
+def test_a_damaged_archive(tmp_path: Path) -> None:
+    """Found by fuzzing: what tarfile calls unreadable came through as an exception of its own."""
+    inventory = tmp_path / "host.tar"
+    inventory.write_bytes((Path(__file__).parent / "corpus" / "inventory" / "archive").read_bytes())
+    repository = _repository(tmp_path / "r", _document(_package()))
+    code, _, said = _main("audit", str(inventory), "--jobs", "1", "--repo", str(repository))
+    assert code == 3
+    assert "bug" not in said
