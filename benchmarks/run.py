@@ -245,7 +245,7 @@ def _audit(sandbox: Sandbox, hosts: int, rounds: int) -> Run:
 
 def growth() -> Iterator[list[str]]:
     """Seconds of CPU by size, one size at a time changed."""
-    base = Shape(kernels=20, kmps=100, symbols=14_000, others=4_000, installed_others=400)
+    base = Shape(kernels=20, kmps=100, symbols=14_000, others=4_000, installed_others=60)
     for name, field, sizes in (
         ("kernels", "kernels", (6, 20, 60, 120)),
         ("KMPs", "kmps", (30, 300, 1_000)),
@@ -382,7 +382,10 @@ def main() -> int:
     text = f"`make bench`, {time.strftime('%Y-%m-%d', time.gmtime())}\n\n"
     text += _table(head, [row.cells() for row in rows])
     if options.growth:
-        grown = list(growth())
+        grown = []
+        for row in growth():
+            print(" | ".join(row), flush=True)
+            grown.append(row)
         text += "\n" + _table(["size", "plan, warm", "plan, cold", "zypper", "solve, or peak"], grown)
     print(f"\n{text}")
     if options.accept:
