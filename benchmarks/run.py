@@ -245,7 +245,7 @@ def _audit(sandbox: Sandbox, hosts: int, rounds: int) -> Run:
 
 def growth() -> Iterator[list[str]]:
     """Seconds of CPU by size, one size at a time changed."""
-    base = Shape(kernels=20, kmps=100, symbols=14_000, others=4_000, installed_others=60)
+    base = Shape(kernels=20, kmps=100, symbols=14_000, others=6_000, installed_others=60)
     for name, field, sizes in (
         ("kernels", "kernels", (6, 20, 60, 120)),
         ("KMPs", "kmps", (30, 300, 1_000)),

@@ -12,12 +12,55 @@ import kmpsolve
 from kmpsolve.errors import KmpsolveError
 from kmpsolve.model.package import KmpBuild
 from kmpsolve.solver.universe import Universe
+from tests.property.acceptance import plan_of
 from tests.property.strategies import FEATURES, worlds
 from tests.scenarios import runner
 from tests.support import fixture
-from tests.support.worlds import World, lay_out
+from tests.support.worlds import Kernel, Kmp, Repository, Tool, World, lay_out
 
 FIXTURES = [name for name in fixture.names() if "rpm-md" in fixture.load(name).sources]
+
+
+OLD, NEW = Kernel(release="10.1", ksyms="a=1"), Kernel(release="20.1", ksyms="a=2")
+SHELL = Tool(name="shell")
+ACME = Kmp(name="acme", krel="6.4.0-10", symbols="a=1", modules="acme.ko extra.ko")
+FAR = Kmp(name="far", krel="6.4.0-20", symbols="a=2", exports="core=7", modules="extra.ko")
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        {"modules": "acme.ko extra.ko", "requires": "far-kmp"},
+        {"modules": "acme.ko extra.ko", "symbols": "a=2 core=7"},
+        {"modules": "acme.ko"},
+    ],
+    ids=["by-name", "for-a-symbol", "for-a-module"],
+)
+def test_a_kmp_that_nobody_has_comes_along(build: dict[str, str]) -> None:
+    fixed = Kmp(**{"name": "acme", "krel": "6.4.0-20", "version": "2.0", "symbols": "a=2", **build})  # type: ignore[arg-type]
+    world = World(
+        installed=[OLD, ACME, SHELL], repositories=[Repository(alias="r", packages=[NEW, fixed, FAR])]
+    )
+    answer = plan_of(world)
+    assert answer["verdict"] == "safe"
+    assert "far-kmp-default-1.0_k6.4.0_20-1.x86_64" in {step["nevra"] for step in answer["transaction"]}
+
+
+def test_what_nobody_asks_for_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fixed = Kmp(name="acme", krel="6.4.0-20", version="2.0", symbols="a=2", modules="acme.ko extra.ko")
+    world = World(
+        installed=[OLD, ACME, SHELL], repositories=[Repository(alias="r", packages=[NEW, fixed, FAR])]
+    )
+    read: list[str] = []
+
+    def near(self: Universe, names: Iterable[str] = ()) -> list[KmpBuild]:
+        builds = self._kmps.near(names)
+        read.extend(map(str, builds))
+        return builds
+
+    monkeypatch.setattr(Universe, "near_kmps", near)
+    assert kmpsolve.plan(**lay_out(world, tmp_path)).verdict == "safe"
+    assert read == ["acme-kmp-default-1.0_k6.4.0_10-1.x86_64", "acme-kmp-default-2.0_k6.4.0_20-1.x86_64"]
 
 
 def all_of_them(self: Universe, names: Iterable[str] = ()) -> list[KmpBuild]:
