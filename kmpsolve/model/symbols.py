@@ -141,6 +141,8 @@ class SymbolTable:
         self._versions: dict[int, tuple[str, str]] = {}
         self._others: dict[int, str] = {}
         self._unusual: set[str] = set()
+        self._known: set[int] = set()
+        """The capabilities that are in `_versions` or in `_others`."""
         self.classes: SymbolClasses | None = None
 
     def is_class(self, capability: int) -> bool:
@@ -240,7 +242,7 @@ class SymbolTable:
 
     def version(self, capability: int) -> tuple[str, str] | None:
         """As `versions`, of one that is in no class."""
-        if capability not in self._versions and capability not in self._others:
+        if capability not in self._known:
             self._read([capability])
         return self._versions.get(capability)
 
@@ -248,12 +250,13 @@ class SymbolTable:
         """Those in no class, which are read now, and those in one."""
         classes = set(filter(self.is_class, capabilities)) if self.classes is not None else set()
         plain = capabilities - classes if classes else capabilities
-        if new := [c for c in plain if c not in self._versions and c not in self._others]:
-            self._read(new)
+        if new := plain - self._known:
+            self._read(list(new))
         return plain, classes
 
     def _read(self, capabilities: list[int]) -> None:
         """Read many at once: kernels have 28,000, and most of them in common."""
+        self._known.update(capabilities)
         texts = list(map(self.spell, capabilities))
         usual: list[tuple[str, str]] = _USUAL.findall("\n".join(texts))
         if len(usual) != len(texts):
@@ -354,4 +357,7 @@ class Exports(Mapping[str, tuple[str, ...]]):
 
     def has(self, key: str, value: str) -> bool:
         """Whether a symbol, by its capability's name part, is provided in exactly this version."""
+        if self._table.classes is None:
+            known = self._by_key.get(key, ())
+            return known == value if isinstance(known, str) else value in known
         return value in self._values(key)

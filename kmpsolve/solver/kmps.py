@@ -104,12 +104,8 @@ class Kmps:
         return self._near[names]
 
     def _find_near(self, names: frozenset[str]) -> list[KmpBuild]:
-        near = {h for h, name in self._names.items() if name in names or self._obsoletes(h)}
-        exporting: dict[str, list[int]] = {}
-        for handle, provided in self._provided.items():
-            if handle not in near:
-                for key, _ in self._table.versions(self._kinds.symbols.intersection(provided)):
-                    exporting.setdefault(key, []).append(handle)
+        near = {h for h, name in self._names.items() if name in names} | self._replacing
+        exporting = self._exporting
         read = waiting = self._read(near)
         while waiting:
             asked = {key for build in waiting for key, _ in self._table.versions(self._loose(build.needs))}
@@ -118,6 +114,20 @@ class Kmps:
             waiting = self._read(found)
             read = read + waiting
         return sorted(read, key=lambda build: build.package.handle)
+
+    @cached_property
+    def _replacing(self) -> frozenset[int]:
+        """What obsoletes something."""
+        return frozenset(filter(self._obsoletes, self._names))
+
+    @cached_property
+    def _exporting(self) -> dict[str, list[int]]:
+        """Symbol, by its capability's name part -> the builds that export it."""
+        found: dict[str, list[int]] = {}
+        for handle, provided in self._provided.items():
+            for key, _ in self._table.versions(self._kinds.symbols.intersection(provided)):
+                found.setdefault(key, []).append(handle)
+        return found
 
     def _loose(self, capabilities: frozenset[int]) -> frozenset[int]:
         """Those in no class: what is in one, no KMP provides."""
