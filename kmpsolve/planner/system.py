@@ -186,8 +186,8 @@ class FlavorSystem:
         for kernel in sorted(
             self._available,
             key=lambda k: (
+                k.package.priority,  # zypper takes it from there, whatever repository the kernel is from
                 k.package.repository != main.package.repository,
-                k.package.priority,
                 k.package.repository or "",
             ),
         ):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.property.acceptance import plan_of
-from tests.support.worlds import Kernel, Kmp, Noun, Repository, Tool, World
+from tests.support.worlds import Kernel, KernelExtra, Kmp, Noun, Repository, Tool, World
 
 OLD = Kernel(release="10.1", ksyms="a=1")
 NEW = Kernel(release="20.1", ksyms="a=2")
@@ -265,3 +265,17 @@ def test_whose_symbols_a_build_may_use(is_installed: bool, vendor: str, verdict:
     answer = plan(installed, [NEW, replace(REBUILD, symbols="a=2 s=2"), rebuilt])
     assert answer["verdict"] == verdict
     assert decided(answer) == (FETCHED if verdict == "safe" else ("blocked", None))
+
+
+def test_an_extra_comes_from_the_repository_of_the_best_priority() -> None:
+    """As zypper takes it, whatever repository the kernel is from."""
+    extra = KernelExtra(release="20.1", modules="x.ko")
+    kernels = Repository(alias="r1", packages=[NEW, extra])
+    better = Repository(alias="r2", packages=[extra], priority=90)
+    answer = plan_of(
+        World(installed=[OLD, KernelExtra(release="10.1", modules="x.ko")], repositories=[kernels, better])
+    )
+    assert [(step["nevra"], step["repository"]) for step in answer["transaction"]] == [
+        ("kernel-default-6.4.0-20.1.x86_64", "r1"),
+        ("kernel-default-extra-6.4.0-20.1.x86_64", "r2"),
+    ]
