@@ -385,7 +385,10 @@ class _Maker:
             conflicts = ""
             if self.names and dice.one_in(2):
                 build = self.builds(self.names[0])[-1]
-                conflicts = f"{build.name}-kmp = {build.version}" if build in self.offered else ""
+                # With what is installed nothing conflicts: rpm would not have it, in no flavor.
+                there = {(kmp.name, kmp.version) for kmp in self.installed if isinstance(kmp, Kmp)}
+                if (build.name, build.version) not in there:
+                    conflicts = f"{build.name}-kmp = {build.version}"
             self.keep(Tool(name="editor", conflicts=conflicts), self.installed)
 
     # -- all of it ----------------------------------------------------------------------------------------
