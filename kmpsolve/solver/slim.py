@@ -258,9 +258,11 @@ class _Slimming:
             by_repository.setdefault(self.pool.id2solvable(handle).repo.name, []).append(handle)
         needs: dict[int, list[str]] = {}
         found: dict[str, bytes] = {}
+        # Before the first copy: who provides what is forgotten as soon as the pool grows.
+        files = self._named_files(handles)
         for index, repo in enumerate(self.universe.repositories):
             mine = by_repository.get(repo, [])
-            found[f"{index}.solv"] = self._solv(mine, number, names)
+            found[f"{index}.solv"] = self._solv(mine, number, names, files)
             for place, handle in enumerate(mine):
                 build = self.builds.get(handle)
                 if build is not None and (own := [self.spell(c) for c in build.needs if c in number]):
@@ -269,7 +271,30 @@ class _Slimming:
         found["symbols"] = pack_symbols(Symbols(classes=classes, needs=needs))
         return found, names
 
-    def _solv(self, handles: Iterable[int], number: dict[int, int], names: list[str]) -> bytes:
+    def _named_files(self, handles: Iterable[int]) -> dict[int, list[int]]:
+        """Of each package the files that others name: copies have no list of files."""
+        found: dict[int, list[int]] = {}
+        capabilities = {
+            part
+            for handle in handles
+            for key in _KEYS
+            if key != solv.SOLVABLE_PROVIDES
+            for capability in self.list_of(handle, key)
+            for part in self._parts(capability)
+        }
+        for capability in sorted(capabilities):
+            if self.spell(capability).startswith("/"):
+                for solvable in self.pool.whatprovides(capability):
+                    found.setdefault(int(solvable.id), []).append(capability)
+        return found
+
+    def _solv(
+        self,
+        handles: Iterable[int],
+        number: dict[int, int],
+        names: list[str],
+        files: dict[int, list[int]],
+    ) -> bytes:
         pool = self.pool
         repo = pool.add_repo("slim")
         kernels = set(self.kernels)
@@ -283,6 +308,8 @@ class _Slimming:
                     key == solv.SOLVABLE_REQUIRES and handle in self.builds
                 )
                 self._copy(copy, key, self.list_of(handle, key), number if packed else {}, names)
+            for capability in files.get(handle, ()):
+                copy.add_deparray(solv.SOLVABLE_PROVIDES, capability, -1)
         with tempfile.TemporaryDirectory(prefix="kmpsolve-slim-") as folder:
             path = Path(folder) / "slim.solv"
             stream = solv.xfopen(str(path), "w")
