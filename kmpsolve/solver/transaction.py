@@ -39,9 +39,9 @@ def _policy_jobs(universe: Universe) -> list[solv.Job]:
             dep = pool.Dep(spec.removeprefix("provides:"))
             jobs.append(pool.Job(solv.Job.SOLVER_MULTIVERSION | solv.Job.SOLVER_SOLVABLE_PROVIDES, dep.id))
         else:
-            jobs += pool.select(spec, solv.Selection.SELECTION_NAME | solv.Selection.SELECTION_GLOB).jobs(
-                solv.Job.SOLVER_MULTIVERSION
-            )
+            # A whole name: to libzypp a star is a star.
+            selected = pool.select(spec, solv.Selection.SELECTION_NAME)
+            jobs += selected.jobs(solv.Job.SOLVER_MULTIVERSION)
     for handle in universe.locked_user_space:
         jobs.append(pool.Job(solv.Job.SOLVER_LOCK | solv.Job.SOLVER_SOLVABLE, handle))
     return jobs

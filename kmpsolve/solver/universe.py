@@ -259,10 +259,7 @@ class Universe:
             if spec.startswith("provides:"):
                 found += self.pool.whatprovides(self.pool.Dep(spec.removeprefix("provides:")))
             else:
-                selection = self.pool.select(
-                    spec, solv.Selection.SELECTION_NAME | solv.Selection.SELECTION_GLOB
-                )
-                found += selection.solvables()
+                found += self.pool.select(spec, solv.Selection.SELECTION_NAME).solvables()
         return found
 
     @contextmanager
