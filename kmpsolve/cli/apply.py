@@ -28,9 +28,6 @@ _BLOCKED = 4
 _COMMIT_FAILED = 8
 _DONE = frozenset((0, 102, 103, 106, 107))
 """zypper's codes for a run that did what it should; those above 100 tell something besides."""
-_ARMORED = re.compile(
-    rb"-----BEGIN PGP PUBLIC KEY BLOCK-----.+?-----END PGP PUBLIC KEY BLOCK-----\n?", re.DOTALL
-)
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*=(?:[0-9]+:)?[A-Za-z0-9_.+~^]+-[A-Za-z0-9_.+~^]+")
 """NAME=EVR; rpm allows no other characters in them (% and braces are macros)."""
 
@@ -170,6 +167,8 @@ def _download(command: list[str]) -> int:
 
 def _arrived_as_planned(loaded: Loaded, planned: Plan, root: Path, options: argparse.Namespace) -> bool:
     """Look into what was downloaded and say what was found; whether it may be installed."""
+    from kmpsolve.metadata.rootpath import Root
+    from kmpsolve.metadata.rpmdb import public_keys
     from kmpsolve.report.findings import finding_lines
     from kmpsolve.report.terminal import Terminal
     from kmpsolve.report.words import few
@@ -182,7 +181,7 @@ def _arrived_as_planned(loaded: Loaded, planned: Plan, root: Path, options: argp
             file=sys.stderr,
         )
         return False
-    arrival = look_into(loaded, planned, _trusted_keys(root))
+    arrival = look_into(loaded, planned, [key.armored for key in public_keys(Root(root))])
     for line in finding_lines(arrival.findings, Terminal.of(options.color, to_file=True)):
         print(line, file=sys.stderr)
     if arrival.missing:
@@ -196,13 +195,6 @@ def _arrived_as_planned(loaded: Loaded, planned: Plan, root: Path, options: argp
         said = "as planned" if arrival.sure else "not everything can be checked, nothing speaks against it"
         print(f"kmpsolve: looked into {few(arrival.looked_into)}: {said}", file=sys.stderr)
     return not arrival.refused
-
-
-def _trusted_keys(root: Path) -> list[bytes]:
-    """The armored keys in rpm's keyring."""
-    words = ["rpm", "--root", str(root), "-q", "gpg-pubkey", "--qf", "%{DESCRIPTION}\n"]
-    listed = subprocess.run(words, capture_output=True, check=False).stdout
-    return _ARMORED.findall(listed)
 
 
 def _agreed() -> bool:

@@ -39,20 +39,20 @@ def plan_dist_upgrade(universe: Universe, request: Request, inputs: Inputs, comm
     RequestError
         For a flavor that is not installed.
     """
-    flavors = tuple(flavor_systems(universe, request))
+    systems = flavor_systems(universe, request)
     warnings: set[Warned] = set()
     done = dist_upgrade(universe)
     if done.reasons:
         kmps = [build.package for build in universe.installed_kmps]
         warnings.add(_asks(universe, done))
         done = dist_upgrade(universe, losing=kmps)
-    plan = judge_transaction(universe, request, inputs, _transition(universe, done), flavors)
+    plan = judge_transaction(universe, request, inputs, _transition(universe, done), tuple(systems))
     refused = bool(done.reasons)
     if refused:
         warnings.add(_asks(universe, done))
-    if not any(entry.startswith("provides:multiversion") for entry in universe.policy.multiversion):
-        pass
-    elif any(step.action == "install" for step in plan.transaction):
+    kernels = {unit.main.handle: unit.main.name for system in systems.values() for unit in system.units}
+    stays = {name for handle, name in kernels.items() if handle not in {p.handle for p in done.gone}}
+    if any(package.name in stays for package in done.arrived):
         warnings.add(
             Warned(
                 reference="multiversion-on",

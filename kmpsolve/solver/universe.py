@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -47,7 +47,9 @@ class Universe:
         self.partial = False
         self.kernels: list[KernelPackage] = []
         self.livepatches: list[Package] = []
-        self.patches: list[Patch] = []
+        self.patches_unread: Callable[[], Iterable[Patch]] | None = None
+        """Reads patches that no content told; nobody but who asks for patches waits for it."""
+        self._patches: list[Patch] = []
         self.hidden: frozenset[int] = frozenset()
         self.unread: frozenset[int] = frozenset()
         """Installed kernels whose symbols nobody knows; KMPs are taken to work on them now."""
@@ -79,7 +81,7 @@ class Universe:
             self._listed = content.listed
             self._digests = content.digests
         self._retracted |= content.retracted
-        self.patches += content.patches
+        self._patches += content.patches
         self._triggers.update(content.triggers)
         for nevra, files in content.module_files.items():
             self._module_files[content.alias, nevra] = files
@@ -126,6 +128,14 @@ class Universe:
         self._user_space.read_met_before(self.kmps if self._user_space.unlisted else self._kmps.installed)
 
     # packages
+
+    @property
+    def patches(self) -> Sequence[Patch]:
+        """The patches of all repositories."""
+        if self.patches_unread is not None:
+            unread, self.patches_unread = self.patches_unread, None
+            self._patches += unread()
+        return self._patches
 
     @property
     def packages(self) -> int:

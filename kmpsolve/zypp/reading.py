@@ -13,7 +13,7 @@ from kmpsolve.cache.identity import name_of
 from kmpsolve.config import Config
 from kmpsolve.errors import KmpsolveError, MetadataError, RequestError
 from kmpsolve.metadata.belief import believed
-from kmpsolve.metadata.content import Content
+from kmpsolve.metadata.content import Content, Patch
 from kmpsolve.metadata.root import Repository, System, read_root
 from kmpsolve.model.nevra import Nevra
 from kmpsolve.model.plan import Inputs, RepositoryInput, SkippedInput
@@ -23,7 +23,7 @@ from kmpsolve.solver.universe import Universe
 from kmpsolve.solver.view import View, open_view, solver_version
 from kmpsolve.zypp.lockfile import HOLD
 
-__all__ = ["Reading", "load_patches", "loaded_modules", "read_caches", "root_of"]
+__all__ = ["Reading", "loaded_modules", "read_caches", "root_of"]
 
 _TEMPORARY = "/var/tmp"  # noqa: S108 (zypper's own choice; see _temporary for whose folders count)
 _ROOT_OPTIONS = ("--root", "-R", "--installroot")
@@ -53,7 +53,6 @@ class Reading:
     """What was read, and the aliases of the repositories that zypper was given with the command."""
 
     loaded: Loaded
-    system: System
     first: frozenset[str]
 
 
@@ -105,7 +104,11 @@ def read_caches(
     if without_holds:
         others = tuple(b for b in system.locks_file.blocks if b.lock is None or b.lock.comment != HOLD)
         system = replace(system, locks_file=replace(system.locks_file, blocks=others))
-    universe, request = prepare(system, on_machine(request, root, here=request.running is not None), config)
+    universe, request = prepare(system, request, config)
+    # Only now: zypper has weighed this machine's hardware already, and reading it takes its time.
+    request = on_machine(request, root, here=request.running is not None)
+    if not patches:
+        universe.patches_unread = lambda: _patches(system)
     read: list[RepositoryInput] = []
     skipped = [SkippedInput(alias=one.alias, reason=one.reason) for one in system.definitions.invalid]
     temporary = list(_temporary(pid)) if pid is not None else []
@@ -140,26 +143,22 @@ def read_caches(
     )
     return Reading(
         loaded=Loaded(universe, request, inputs),
-        system=system,
         first=frozenset(content.alias for content in temporary),
     )
 
 
-def load_patches(reading: Reading) -> bool:
-    """Read the patches that zypper's ``.solv`` files do not tell; whether there are any.
+def _patches(system: System) -> Iterator[Patch]:
+    """The patches that zypper's ``.solv`` files do not tell.
 
     What cannot be read is left out: patches are told, never judged by.
     """
     from kmpsolve.metadata.repomd import with_patches
 
-    universe = reading.loaded.universe
-    before = len(universe.patches)
-    for repository in reading.system.repositories:
+    for repository in system.repositories:
         if repository.metadata is not None:
             with contextlib.suppress(KmpsolveError):
                 bare = Content(alias=repository.alias, source=str(repository.metadata))
-                universe.patches += with_patches(bare, repository.metadata).patches
-    return len(universe.patches) > before
+                yield from with_patches(bare, repository.metadata).patches
 
 
 def _solv(system: System, repository: Repository) -> Path:

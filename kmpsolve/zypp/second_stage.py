@@ -22,7 +22,7 @@ from kmpsolve.report.terminal import printable
 from kmpsolve.request import Request
 from kmpsolve.zypp import words
 from kmpsolve.zypp.first_stage import ON_ERROR, last_on_error, remembered_on_error
-from kmpsolve.zypp.reading import load_patches, loaded_modules, read_caches, root_of
+from kmpsolve.zypp.reading import loaded_modules, read_caches, root_of
 from kmpsolve.zypp.transition import read_steps, read_transition
 
 __all__ = ["LAST_VERDICT", "answer", "main"]
@@ -67,9 +67,6 @@ def answer(question: Mapping[str, Any], arguments: list[str]) -> dict[str, Any]:
         in_use=loaded_modules() if running else frozenset(),
     )
     plan = judge_transaction(loaded.universe, loaded.request, loaded.inputs, transition)
-    if plan.verdict == "blocked" and load_patches(reading):
-        # Only now, since every other run goes without reading them.
-        plan = judge_transaction(loaded.universe, loaded.request, loaded.inputs, transition)
     _publish(plan)
     action = "warn" if question["disabled"] else _action(plan, config)
     held: list[str] = []

@@ -39,6 +39,12 @@ def _carried_out(name: str, tmp_path: Path, zypp_conf: str) -> None:
         w["message"] for f in plan["flavors"] for w in f["warnings"] if w["reference"] == "dist-upgrade-asks"
     }
     assert bool(asks) == (done.code != 0), done
+    standing = {
+        k["nevra"].rsplit("-", 2)[0] for f in plan["flavors"] for k in f["current"] if k["nevra"] in after
+    }
+    beside = any(nevra.rsplit("-", 2)[0] in standing for nevra in after - before)
+    warned = {w["reference"] for f in plan["flavors"] for w in f["warnings"]}
+    assert done.code != 0 or ("multiversion-on" in warned) == beside, done
     if plan["verdict"] != "blocked":
         assert {s["nevra"] for s in plan["transaction"] if s["action"] != "erase"} == after - before, done
         erased = {s["nevra"] for s in plan["transaction"] if s["action"] == "erase"}
