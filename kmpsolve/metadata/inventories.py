@@ -38,6 +38,7 @@ _LARGEST = 256 << 20
 _NAMED = re.compile(r"(?:\.txt|\.json|\.jsonl|\.csv)(?:\.gz|\.zst|\.xz)?$")
 _DATABASES = ("var/lib/rpm", "usr/lib/sysimage/rpm")
 _DATABASE_FILES = ("rpmdb.sqlite", "Packages.db", "Packages")
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _OUR_LINE = re.compile(rb'^[ \t]*\{[ \t]*"', re.MULTILINE)
 
 
@@ -160,7 +161,7 @@ def sniff(head: bytes) -> Kind:
     """What a file holds, by its first bytes (uncompressed)."""
     if head[257:262] == b"ustar":
         return "archive"
-    text = head.lstrip(b"\xef\xbb\xbf \t\r\n")
+    text = head.removeprefix(_BYTE_ORDER_MARK).lstrip(b" \t\r\n")
     first = text.partition(b"\n")[0]
     if text[:1] in (b"{", b"["):
         ours = text.startswith(b'{"') and (b'"state"' in first or b'"schema_version"' in first)
@@ -302,15 +303,15 @@ def read_stream(
                 yield Damage(name, 1, str(error))
                 return
             kind = "lines"  # a damaged first line, perhaps
-    lines = bytes(data).removeprefix(b"\xef\xbb\xbf").split(b"\n")
+    lines = bytes(data).removeprefix(_BYTE_ORDER_MARK).split(b"\n")
     if kind == "csv":
         text = [line.decode("utf-8", "replace") for line in lines]
-        first = next(i for i, line in enumerate(text) if line.strip())
-        delimiter = csv_columns(text[first])
-        assert delimiter is not None
-        for census in from_csv([line.rstrip("\r") for line in text[first:] if line.strip()], delimiter):
-            yield _record(census, first + 2, wanted, keyed=census.host is not None)
-        return
+        first = next((number for number, line in enumerate(text) if line.strip()), 0)
+        if delimiter := csv_columns(text[first]):
+            for census in from_csv([line.rstrip("\r") for line in text[first:] if line.strip()], delimiter):
+                yield _record(census, first + 2, wanted, keyed=census.host is not None)
+            return
+        kind = "listing"  # the whole line is no header, only its beginning looked like one
     if kind == "listing":
         found = list(_from_listing(name, lines, wanted))
         if any(isinstance(one, Record) for one in found) or not any(_OUR_LINE.match(line) for line in lines):
