@@ -16,9 +16,10 @@ from distributed import Client, as_completed
 
 from kmpsolve.config import Config
 from kmpsolve.errors import ConfigError, MetadataError
-from kmpsolve.fleet.deciding import Bench, Decided, Probe, Shipment
-from kmpsolve.fleet.engine import Engine
+from kmpsolve.fleet.deciding import Bench, Decided, Probe
+from kmpsolve.fleet.engine import Engine, shipped
 from kmpsolve.fleet.reading import Batch, Block, Piece, Reader
+from kmpsolve.fleet.stock import Shipment
 from kmpsolve.metadata.inventories import Place
 from kmpsolve.request import Request
 from kmpsolve.session import Sources
@@ -91,8 +92,8 @@ class Cluster(Engine):
                 where=address,
                 hint="start one with: dask scheduler; and workers with: dask worker ADDRESS",
             ) from error
-        self._key = uuid.uuid4().hex
-        self._shipped = self._client.submit(_received, self.shipment, pure=False)
+        self._key = ""
+        self._shipped: Any = None
 
     def close(self) -> None:
         """Disconnect; the cluster stays."""
@@ -107,6 +108,11 @@ class Cluster(Engine):
             else:
                 futures[self._client.submit(reader.read, _absolute(piece), pure=False)] = number
         yield from self._done(futures)
+
+    def receive(self, states: Sequence[bytes]) -> None:
+        """Send to workers, when they first need it, what these states have to do with."""
+        self._key = uuid.uuid4().hex
+        self._shipped = self._client.submit(_received, shipped(self.stock, states), pure=False)
 
     def decide(self, states: Sequence[bytes]) -> Iterator[tuple[int, Decided]]:
         """Decide states on workers."""

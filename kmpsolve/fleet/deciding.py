@@ -6,24 +6,21 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TypeVar
 
-from kmpsolve.config import Config
+from kmpsolve.cache.symbols import PackedSymbols
 from kmpsolve.errors import MetadataError, RequestError, SolverError
 from kmpsolve.fleet.children import Died, in_children
-from kmpsolve.metadata.content import Content
-from kmpsolve.metadata.inventory import decode_state, fingerprint, system_content
-from kmpsolve.metadata.root import read_root
+from kmpsolve.fleet.stock import Shipment, new_universe
+from kmpsolve.metadata.inventory import decode_state, fingerprint, system_settings
 from kmpsolve.model.plan import FlavorPlan, Inputs, Plan, SkippedInput, Verdict
 from kmpsolve.planner import flavor_systems, plan
 from kmpsolve.planner.planning import safe_on
 from kmpsolve.request import Request
-from kmpsolve.session import Sources, load_repositories, of_host, openers, policy_of_host, prepare
-from kmpsolve.solver.joining import relevant_names
-from kmpsolve.solver.listing import dump
+from kmpsolve.session import of_host, policy_of_host
 from kmpsolve.solver.universe import SYSTEM, Universe
+from kmpsolve.solver.view import add_classes
 
 __all__ = [
     "Bench",
@@ -31,8 +28,6 @@ __all__ = [
     "Decided",
     "FlavorDecided",
     "Probe",
-    "Shipment",
-    "load_shipment",
     "undecided",
 ]
 
@@ -132,80 +127,30 @@ class Probe:
     kernels: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shipment:
-    """The repositories in a form that can be sent to other processes and machines.
-
-    Parameters
-    ----------
-    contents
-        Without their packages.
-    packages
-        For each of them a .solv file.
-    """
-
-    request: Request
-    inputs: Inputs
-    contents: tuple[Content, ...]
-    packages: tuple[bytes, ...]
-
-    @property
-    def size(self) -> int:
-        """Bytes of packages."""
-        return sum(map(len, self.packages))
-
-
-def load_shipment(sources: Sources, request: Request, config: Config) -> tuple[Shipment, frozenset[str]]:
-    """Read the repositories that hosts are judged with.
-
-    Returns
-    -------
-    tuple
-        The shipment, and the names of packages that a verdict may depend on besides kernels and KMPs.
-
-    Raises
-    ------
-    KmpsolveError
-        As for `kmpsolve.session.load`: no repository can be read.
-    """
-    system = read_root(sources.root, releasever=sources.releasever) if sources.root is not None else None
-    universe, request = prepare(system, request, config)
-    skipped: list[SkippedInput] = []
-    contents: list[Content] = []
-    read, notes = load_repositories(universe, openers(sources, system, skipped), config, skipped, contents)
-    inputs = Inputs(
-        root=str(sources.root) if sources.root is not None else None,
-        repositories=tuple(sorted(read, key=lambda one: one.alias)),
-        skipped=tuple(sorted(skipped, key=lambda one: one.alias)),
-    )
-    dumped = dump(universe)
-    shipment = Shipment(
-        request=replace(request, notes=notes),
-        inputs=inputs,
-        contents=tuple(replace(content, primary=None, solv=None, trusted=True) for content in contents),
-        packages=tuple(dumped[content.alias] for content in contents),
-    )
-    return shipment, relevant_names(universe.pool)
-
-
 class Bench:
     """Decides states, one after the other, each on a universe of its own.
 
     Parameters
     ----------
     shipment
-        The repositories.
+        Has the states that are to be decided.
     """
 
     def __init__(self, shipment: Shipment) -> None:
         self.request = shipment.request
         self.inputs = shipment.inputs
+        self._shipment = shipment
+        self._symbols = PackedSymbols(memoryview(shipment.symbols))
         self._folder = tempfile.TemporaryDirectory(prefix="kmpsolve-audit-")
-        self._contents = []
-        for number, (content, packages) in enumerate(zip(shipment.contents, shipment.packages, strict=True)):
-            path = Path(self._folder.name) / f"{number}.solv"
-            path.write_bytes(packages)
-            self._contents.append(replace(content, solv=path))
+        places = []
+        for number, packages in enumerate(shipment.packages):
+            places.append(Path(self._folder.name) / f"{number}.solv")
+            places[-1].write_bytes(packages)
+        self._hosts, *repositories = places
+        self._contents = [
+            replace(content, solv=place)
+            for content, place in zip(shipment.contents, repositories, strict=True)
+        ]
         self._owner = os.getpid()
 
     def close(self) -> None:
@@ -215,18 +160,17 @@ class Bench:
 
     def _enter(self, state: bytes) -> tuple[Universe, Request, Inputs]:
         """The universe of one state: loaded in the same order as for a plan, so that answers are the same."""
-        content = system_content(decode_state(state), "the inventory")
+        content = system_settings(decode_state(state), "the inventory")
         settings = content.settings
         assert settings is not None
         policy = policy_of_host(self.request.policy, settings)
         request = of_host(replace(self.request, policy=policy), settings)
-        rules = request.kmp_rules
-        universe = Universe(
-            policy, lambda name: any(rule.rebuilt_on_host and fnmatchcase(name, rule.match) for rule in rules)
-        )
-        universe.load(content)
+        universe = new_universe(request, policy)
+        system = universe.load_part(content, self._hosts, self._shipment.chosen[state])
         for repository in self._contents:
             universe.load(repository)
+        add_classes(universe, self._symbols, self._shipment.classes, system)
+        universe.unread = frozenset(h for h, number in system.items() if number in self._shipment.unread)
         universe.seal()
         skipped = [*self.inputs.skipped, *(SkippedInput(alias=SYSTEM, reason=gap) for gap in settings.gaps)]
         inputs = replace(self.inputs, skipped=tuple(sorted(skipped, key=lambda one: one.alias)))

@@ -13,14 +13,15 @@ from kmpsolve.config import Config
 from kmpsolve.errors import MetadataError, RequestError
 from kmpsolve.fleet.audit import STATE_KEYS, Audit, Prober, conclude
 from kmpsolve.fleet.children import Died, cores, in_children
-from kmpsolve.fleet.deciding import Bench, Decided, Probe, load_shipment
+from kmpsolve.fleet.deciding import Bench, Decided, Probe
 from kmpsolve.fleet.gathering import gather
 from kmpsolve.fleet.progress import Bar
 from kmpsolve.fleet.reading import Batch, Piece, Reader, pieces
+from kmpsolve.fleet.stock import Shipment, Stock, load_stock
 from kmpsolve.request import Request
 from kmpsolve.session import Sources, now
 
-__all__ = ["Engine", "machine"]
+__all__ = ["Engine", "machine", "shipped"]
 
 
 class Engine(ABC):
@@ -36,7 +37,7 @@ class Engine(ABC):
         self.where = where
         self.request = request
         self.config = config
-        self.shipment, self.wanted = load_shipment(where, request, config)
+        self.stock = load_stock(where, request, config)
 
     def __enter__(self) -> Self:
         return self
@@ -53,6 +54,10 @@ class Engine(ABC):
     @abstractmethod
     def read(self, reader: Reader, cut: Iterable[Piece]) -> Iterator[tuple[int, Batch]]:
         """Read pieces, by their number, as they are ready."""
+
+    @abstractmethod
+    def receive(self, states: Sequence[bytes]) -> None:
+        """Make ready to decide these states, and only these."""
 
     @abstractmethod
     def decide(self, states: Sequence[bytes]) -> Iterator[tuple[int, Decided]]:
@@ -77,7 +82,7 @@ class Engine(ABC):
             If no host has the kernel that is asked for.
         """
         label = group_by if group_by not in STATE_KEYS else None
-        reader = Reader(label, self.wanted)
+        reader = Reader(label, self.stock.names)
         batches: dict[int, Batch] = {}
         hosts = 0
         for number, batch in self.read(reader, pieces(inventories)):
@@ -104,6 +109,8 @@ class Engine(ABC):
 
     def _decided(self, states: Sequence[bytes], bar: Bar) -> list[Decided]:
         found: dict[int, Decided] = {}
+        bar.step("deciding states", 0, len(states))
+        self.receive(states)
         for number, one in self.decide(states):
             found[number] = one
             bar.step("deciding states", len(found), len(states))
@@ -122,21 +129,37 @@ class Engine(ABC):
 
     def with_repositories(self, audit: Audit, more: Sequence[tuple[str, str]], bar: Bar) -> Audit:
         """Add what the audit would be with more repositories."""
-        taken = {one.alias for one in self.shipment.inputs.repositories}
+        taken = {one.alias for one in self.stock.inputs.repositories}
         named = [(f"{alias}+" if alias in taken else alias, source) for alias, source in more]
         with self.other(replace(self.where, extra=(*self.where.extra, *named))) as other:
             decided = other._decided(audit.fleet.distinct, bar)
         return audit.with_repositories([alias for alias, _ in more], decided)
 
 
+def shipped(stock: Stock, states: Sequence[bytes]) -> Shipment:
+    """`Stock.ship` in a child: what it needs, which is a lot, goes with the child."""
+    ((_, shipment),) = in_children([states], stock.ship, 1)
+    if isinstance(shipment, Died):
+        raise MetadataError(
+            f"the inventory cannot be joined with the repositories: a process {shipment.reason}",
+            reference="child-died",
+        )
+    return shipment
+
+
 class _Machine(Engine):
     def __init__(self, where: Sources, request: Request, config: Config, at_once: int) -> None:
         super().__init__(where, request, config)
         self._at_once = at_once
-        self._bench = Bench(self.shipment)
+        self._bench: Bench | None = None
 
     def close(self) -> None:
-        self._bench.close()
+        if self._bench is not None:
+            self._bench.close()
+
+    def receive(self, states: Sequence[bytes]) -> None:
+        self.close()
+        self._bench = Bench(shipped(self.stock, states))
 
     def read(self, reader: Reader, cut: Iterable[Piece]) -> Iterator[tuple[int, Batch]]:
         ahead = iter(cut)
@@ -152,9 +175,11 @@ class _Machine(Engine):
             yield number, batch
 
     def decide(self, states: Sequence[bytes]) -> Iterator[tuple[int, Decided]]:
+        assert self._bench is not None
         return self._bench.decide(states, self._at_once)
 
     def probe(self, probes: Sequence[Probe]) -> Iterator[tuple[int, tuple[bool, ...]]]:
+        assert self._bench is not None
         return self._bench.probe(probes, self._at_once)
 
     def other(self, where: Sources) -> Engine:

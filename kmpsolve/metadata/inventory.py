@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, BinaryIO
 
 import msgspec
 
@@ -25,6 +26,7 @@ from kmpsolve.model.nevra import Nevra
 __all__ = [
     "MAX_LINE",
     "SCHEMA_VERSION",
+    "Hosts",
     "Line",
     "ListedPackage",
     "LooseModule",
@@ -34,10 +36,12 @@ __all__ = [
     "decode_state",
     "encode_state",
     "fingerprint",
+    "hosts_content",
     "is_package",
     "schema",
     "seconds",
     "system_content",
+    "system_settings",
 ]
 
 SCHEMA_VERSION = 1
@@ -302,24 +306,27 @@ def system_content(state: State, source: str) -> Content:
     MetadataError
         If it cannot be written to a temporary file.
     """
-    packages = list({package.nevra: package for package in state.every_package()}.values())
-    origin = Origin(alias=SYSTEM, remedy="Check the space in the folder for temporary files")
-    with spooled(source, origin) as target:
-        target.write(HEAD)
-        for package in packages:
-            target.write(_package_xml(package, state.arch).encode())
-        target.write(FOOT)
+    packages = _packages(state)
+    told = system_settings(state, source)
     names = {package.nevra: _with_arch(package.nevra, state.arch) for package in packages}
-    kernels = {one if isinstance(one, str) else one.nevra for one in state.kernels}
+    kernels = _kernel_nevras(state)
+    return replace(
+        told,
+        primary=_spooled(((package, state.arch) for package in packages), source),
+        listed=frozenset(names[p.nevra] for p in packages if p.name_only or p.nevra in kernels),
+        digests={names[p.nevra]: p.digest for p in packages if p.digest is not None},
+    )
+
+
+def system_settings(state: State, source: str) -> Content:
+    """What a host says of itself besides its packages' relations."""
+    packages = _packages(state)
     return Content(
         alias=SYSTEM,
         source=source,
-        primary=target,
-        triggers={names[p.nevra]: p.triggers for p in packages if p.triggers},
-        module_files={names[p.nevra]: p.files for p in packages if p.files},
+        triggers={_with_arch(p.nevra, state.arch): p.triggers for p in packages if p.triggers},
+        module_files={_with_arch(p.nevra, state.arch): p.files for p in packages if p.files},
         partial_system=True,
-        listed=frozenset(names[p.nevra] for p in packages if p.name_only or p.nevra in kernels),
-        digests={names[p.nevra]: p.digest for p in packages if p.digest is not None},
         settings=HostSettings(
             running=state.running,
             keep=state.keep,
@@ -331,6 +338,78 @@ def system_content(state: State, source: str) -> Content:
             unmanaged=tuple(ToldModule(**msgspec.structs.asdict(one)) for one in state.unmanaged),
         ),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hosts:
+    """The packages of many hosts as those of one system, each distinct one once.
+
+    Parameters
+    ----------
+    content
+        The packages, in an order of their own.
+    chosen
+        Which of them each host has, counted from 0.
+    listed
+        Those that a repository has to complete, with the digest that their hosts told.
+    """
+
+    content: Content
+    chosen: tuple[tuple[int, ...], ...]
+    listed: Mapping[int, str | None]
+
+
+def hosts_content(states: Iterable[State], source: str) -> Hosts:
+    """Make the packages of many hosts, ready for the solver.
+
+    Raises
+    ------
+    MetadataError
+        If they cannot be written to a temporary file.
+    """
+    numbers: dict[tuple[ListedPackage, str | None, bool], int] = {}
+    chosen: list[tuple[int, ...]] = []
+    listed: dict[int, str | None] = {}
+    files: dict[str, set[str]] = {}
+    for state in states:
+        kernels = _kernel_nevras(state)
+        mine: list[int] = []
+        for package in _packages(state):
+            completed = package.name_only or package.nevra in kernels
+            arch = state.arch if package.nevra.endswith(f".{UNKNOWN_ARCH}") else None
+            number = numbers.setdefault((package, arch, completed), len(numbers))
+            mine.append(number)
+            if completed:
+                listed[number] = package.digest
+            if package.files:
+                files.setdefault(_with_arch(package.nevra, arch), set()).update(package.files)
+        chosen.append(tuple(mine))
+    content = Content(
+        alias=SYSTEM,
+        source=source,
+        primary=_spooled(((package, arch) for package, arch, _ in numbers), source),
+        module_files={nevra: tuple(sorted(paths)) for nevra, paths in files.items()},
+        partial_system=True,
+    )
+    return Hosts(content=content, chosen=tuple(chosen), listed=listed)
+
+
+def _packages(state: State) -> list[ListedPackage]:
+    return list({package.nevra: package for package in state.every_package()}.values())
+
+
+def _kernel_nevras(state: State) -> set[str]:
+    return {one if isinstance(one, str) else one.nevra for one in state.kernels}
+
+
+def _spooled(packages: Iterable[tuple[ListedPackage, str | None]], source: str) -> BinaryIO:
+    origin = Origin(alias=SYSTEM, remedy="Check the space in the folder for temporary files")
+    with spooled(source, origin) as target:
+        target.write(HEAD)
+        for package, arch in packages:
+            target.write(_package_xml(package, arch).encode())
+        target.write(FOOT)
+    return target
 
 
 def _with_arch(nevra: str, arch: str | None) -> str:

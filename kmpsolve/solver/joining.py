@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import solv
 
 from kmpsolve.metadata.content import UNKNOWN_ARCH, symbol_digest
 from kmpsolve.model.evr import Evr
 from kmpsolve.model.nevra import Nevra
+from kmpsolve.solver.relations import MARKERS, add_relation, copy_package
 
-__all__ = ["join", "relevant_names"]
+__all__ = ["join", "join_hosts", "relevant_names"]
 
 _KERNEL = re.compile(r"kernel-(?P<flavor>[A-Za-z0-9_]+)(?:-(?:base|extra|optional))?")
 _MAIN_KERNEL = re.compile(r"kernel-(?P<flavor>[A-Za-z0-9_]+)(?:-base)?")
@@ -27,15 +28,14 @@ _NO_FLAVOR = frozenset(
 _KMP = re.compile(r".+-kmp-(?P<flavor>[A-Za-z0-9_]+)")
 _SYMBOL = ("ksym(", "kernel(")
 _WORDS = re.compile(r"[^\s()]+(?:\([^\s()]*\))?")
-_KEYS = {
-    solv.SOLVABLE_PROVIDES: int(solv.SOLVABLE_FILEMARKER),
-    solv.SOLVABLE_REQUIRES: int(solv.SOLVABLE_PREREQMARKER),
-    solv.SOLVABLE_CONFLICTS: 0,
-    solv.SOLVABLE_OBSOLETES: 0,
-    solv.SOLVABLE_SUPPLEMENTS: 0,
-    solv.SOLVABLE_ENHANCES: 0,
-}
-"""Relations, and the number that parts a list of capabilities in two, where there may be one."""
+_KEYS = (
+    solv.SOLVABLE_PROVIDES,
+    solv.SOLVABLE_REQUIRES,
+    solv.SOLVABLE_CONFLICTS,
+    solv.SOLVABLE_OBSOLETES,
+    solv.SOLVABLE_SUPPLEMENTS,
+    solv.SOLVABLE_ENHANCES,
+)
 
 
 def join(
@@ -55,35 +55,90 @@ def join(
     vendor_class
         zypp's, for packages of an unknown vendor.
     """
-    system = [s for s in pool.installed.solvables if _nevra(s) in listed]
-    unsorted = {s.name for s in system if not (_KERNEL.fullmatch(s.name) or _KMP.fullmatch(s.name))}
+    system = list(pool.installed.solvables)
+    mine = [s for s in system if _nevra(s) in listed]
+    bare = _complete(pool, mine, [digests.get(_nevra(s)) for s in mine])
+    return _assume(pool, system, bare, vendor_class)
+
+
+def join_hosts(
+    pool: solv.Pool,
+    listed: Mapping[int, str | None],
+    hosts: Sequence[tuple[Sequence[int], Callable[[str], str]]],
+) -> tuple[list[list[int]], frozenset[int]]:
+    """The same for many hosts whose packages stand in the pool as one system, each distinct one once.
+
+    Parameters
+    ----------
+    listed
+        Handles of the packages to complete, with the digest that their host told.
+    hosts
+        For each its packages and its vendor classes.
+
+    Returns
+    -------
+    tuple
+        The packages of each host, and the kernels whose symbols nobody knows. What is only known by its host's
+        other packages is a package of its own, behind the others.
+    """
+    bare = {int(s.id) for s in _complete(pool, map(pool.id2solvable, listed), listed.values())}
+    found: list[list[int]] = []
+    unread: set[int] = set()
+    for handles, vendor_class in hosts:
+        own = {
+            handle: copy_package(pool.installed, pool.id2solvable(handle))
+            for handle in handles
+            if handle in bare
+        }
+        system = [own.get(handle) or pool.id2solvable(handle) for handle in handles]
+        unread |= _assume(pool, system, list(own.values()), vendor_class)
+        found.append([int(solvable.id) for solvable in system])
+    return found, frozenset(unread)
+
+
+def _complete(
+    pool: solv.Pool, listed: Iterable[solv.XSolvable], digests: Iterable[str | None]
+) -> list[solv.XSolvable]:
+    """Give listed packages what a repository knows of them; returns those that none knows."""
+    told = list(zip(listed, digests, strict=True))
+    unsorted = {s.name for s, _ in told if not (_KERNEL.fullmatch(s.name) or _KMP.fullmatch(s.name))}
     passed_over = unsorted - relevant_names(pool) if unsorted else unsorted
-    system = [s for s in system if s.name not in passed_over]
-    twins = _twins(pool, {s.nameid for s in system})
+    told = [(s, digest) for s, digest in told if s.name not in passed_over]
+    twins = _twins(pool, {s.nameid for s, _ in told})
     bare: list[solv.XSolvable] = []
-    for solvable in system:
+    for solvable, digest in told:
         twin = _twin(solvable, twins.get(solvable.nameid, ()))
-        if twin is None or not _same_symbols(pool, twin, digests.get(_nevra(solvable))):
+        if twin is None or not _same_symbols(pool, twin, digest):
             bare.append(solvable)
             continue
         solvable.arch = twin.arch
         if not solvable.vendor:
             solvable.vendor = twin.vendor
-        for key, marker in _KEYS.items():
-            known, side = set(solvable.lookup_idarray(key)), -1
-            for capability in twin.lookup_idarray(key):
-                if marker and capability == marker:
-                    side = 1
-                elif capability not in known:
-                    solvable.add_deparray(key, capability, side)
-    _guess_architecture(pool, system)
+        for key in _KEYS:
+            known = set(solvable.lookup_idarray(key)) - {MARKERS.get(key, 0)}
+            add_relation(solvable, key, (c for c in twin.lookup_idarray(key) if c not in known))
+    return bare
+
+
+def _assume(
+    pool: solv.Pool,
+    system: Iterable[solv.XSolvable],
+    bare: Sequence[solv.XSolvable],
+    vendor_class: Callable[[str], str],
+) -> frozenset[int]:
+    """Complete, by the rest of their system, packages that no repository knows; returns the kernels."""
+    if not bare:
+        return frozenset()
+    system = list(system)
+    _guess_architecture(bare, system)
+    twins = _twins(pool, {s.nameid for s in bare if not s.vendor})
     unread = []
     for solvable in bare:
         if not solvable.vendor:
             classes = {vendor_class(t.vendor or ""): t.vendor for t in twins.get(solvable.nameid, ())}
             if len(classes) == 1:
                 solvable.vendor = next(iter(classes.values()))
-        if _assume_kernel(pool, solvable):
+        if _assume_kernel(pool, solvable, system):
             unread.append(int(solvable.id))
     return frozenset(unread)
 
@@ -187,17 +242,17 @@ def _same_symbols(pool: solv.Pool, twin: solv.XSolvable, digest: str | None) -> 
     return digest == symbol_digest(map(pool.dep2str, twin.lookup_idarray(key)))
 
 
-def _guess_architecture(pool: solv.Pool, system: Iterable[solv.XSolvable]) -> None:
+def _guess_architecture(bare: Iterable[solv.XSolvable], system: Iterable[solv.XSolvable]) -> None:
     """Packages of unknown architecture get that of the others."""
-    nameless = [s for s in system if s.arch == UNKNOWN_ARCH]
+    nameless = [s for s in bare if s.arch == UNKNOWN_ARCH]
     if nameless:
-        counted = Counter(s.arch for s in pool.installed.solvables if s.arch not in (UNKNOWN_ARCH, "noarch"))
+        counted = Counter(s.arch for s in system if s.arch not in (UNKNOWN_ARCH, "noarch"))
         arch = max(counted, key=lambda a: (counted[a], a), default="noarch")
         for solvable in nameless:
             solvable.arch = arch
 
 
-def _assume_kernel(pool: solv.Pool, solvable: solv.XSolvable) -> bool:
+def _assume_kernel(pool: solv.Pool, solvable: solv.XSolvable, system: Iterable[solv.XSolvable]) -> bool:
     """Let a kernel that no repository knows be one that the installed KMPs work on."""
     match = _MAIN_KERNEL.fullmatch(solvable.name)
     spell = pool.dep2str
@@ -210,7 +265,7 @@ def _assume_kernel(pool: solv.Pool, solvable: solv.XSolvable) -> bool:
         capability = pool.rel2id(pool.str2id("kernel-uname-r"), pool.str2id(uname_r), solv.REL_EQ)
         solvable.add_deparray(solv.SOLVABLE_PROVIDES, capability)
     solvable.add_deparray(solv.SOLVABLE_PROVIDES, pool.str2id("multiversion(kernel)"))
-    for other in pool.installed.solvables:
+    for other in system:
         if _KERNEL.fullmatch(other.name):
             continue
         for capability in other.lookup_idarray(solv.SOLVABLE_REQUIRES):

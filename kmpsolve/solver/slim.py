@@ -12,40 +12,27 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 import solv
 
 from kmpsolve.cache.symbols import PREFIX, Symbols, pack_symbols
 from kmpsolve.model.membership import membership
+from kmpsolve.solver.relations import RELATIONS, add_relation
 from kmpsolve.solver.universe import Universe
 
 __all__ = ["slim"]
 
-_KEYS = (
-    solv.SOLVABLE_PROVIDES,
-    solv.SOLVABLE_REQUIRES,
-    solv.SOLVABLE_CONFLICTS,
-    solv.SOLVABLE_OBSOLETES,
-    solv.SOLVABLE_RECOMMENDS,
-    solv.SOLVABLE_SUGGESTS,
-    solv.SOLVABLE_SUPPLEMENTS,
-    solv.SOLVABLE_ENHANCES,
-)
 _FOLLOWED = (solv.SOLVABLE_REQUIRES, solv.SOLVABLE_RECOMMENDS)
 _OFFERED = (solv.SOLVABLE_SUPPLEMENTS, solv.SOLVABLE_ENHANCES)
-_MARKED = {
-    solv.SOLVABLE_PROVIDES: int(solv.SOLVABLE_FILEMARKER),
-    solv.SOLVABLE_REQUIRES: int(solv.SOLVABLE_PREREQMARKER),
-}
 _SYMBOL = re.compile(r"(?P<name>ksym\((?P<flavor>[\w.+-]+):[^():\s]+\)) = (?P<crc>[1-9a-f][0-9a-f]{0,15}|0)")
 _ZEROS = re.compile(r"(?<=[a-f])0+(?=[0-9])")
 _WORDS = re.compile(r"[^\s()]+(?:\([^\s()]*\))*")
 _HARDWARE = "namespace:"
 
 
-def slim(universe: Universe) -> tuple[dict[str, bytes], list[str]]:
+def slim(universe: Universe, *, keep: Collection[str] = ()) -> tuple[dict[str, bytes], list[str]]:
     """The files to keep of a sealed universe, and the capabilities that stand for its classes of symbols.
 
     ``symbols`` are the packed symbols, and ``0.solv``, ``1.solv`` ... the repositories in their order.
@@ -54,13 +41,16 @@ def slim(universe: Universe) -> tuple[dict[str, bytes], list[str]]:
     ----------
     universe
         Read from an rpmdb and repositories in full, and not planned on.
+    keep
+        Names of packages that stay in any case, with all that they may need.
     """
-    return _Slimming(universe).files()
+    return _Slimming(universe, keep).files()
 
 
 class _Slimming:
-    def __init__(self, universe: Universe) -> None:
+    def __init__(self, universe: Universe, keep: Collection[str]) -> None:
         self.universe = universe
+        self.keep = keep
         self.pool = universe.pool
         self.kernels = [kernel.package.handle for kernel in universe.kernels]
         self.builds = {build.package.handle: build for build in universe.kmps}
@@ -97,7 +87,7 @@ class _Slimming:
         installed = self.universe.installed_handles
         waiting = [*self.kernels, *installed]
         for name, handles in by_name.items():
-            if name.startswith("kernel-") or not installed.isdisjoint(handles):
+            if name.startswith("kernel-") or name in self.keep or not installed.isdisjoint(handles):
                 waiting += handles
         asked: set[int] = set()
         while waiting:
@@ -229,7 +219,7 @@ class _Slimming:
         for handle in handles:
             build = self.builds.get(handle)
             alike = build is not None and len(flavors[handle]) <= 1
-            for key in _KEYS:
+            for key in RELATIONS:
                 if key == solv.SOLVABLE_PROVIDES and handle in kernels:
                     continue
                 capabilities = self.list_of(handle, key)
@@ -277,7 +267,7 @@ class _Slimming:
         capabilities = {
             part
             for handle in handles
-            for key in _KEYS
+            for key in RELATIONS
             if key != solv.SOLVABLE_PROVIDES
             for capability in self.list_of(handle, key)
             for part in self._parts(capability)
@@ -303,7 +293,7 @@ class _Slimming:
             copy.name, copy.evr, copy.arch = origin.name, origin.evr, origin.arch
             if vendor := self.universe.vendor_of(origin):
                 copy.vendor = vendor
-            for key in _KEYS:
+            for key in RELATIONS:
                 packed = (key == solv.SOLVABLE_PROVIDES and handle in kernels) or (
                     key == solv.SOLVABLE_REQUIRES and handle in self.builds
                 )
@@ -326,15 +316,10 @@ class _Slimming:
         number: dict[int, int],
         names: list[str],
     ) -> None:
-        marker, side = _MARKED.get(key, 0), -1
         classes: set[int] = set()
         loose = [c for c in capabilities if c not in number] if number else capabilities
         if len(loose) < len(capabilities):
             classes.update(map(number.__getitem__, frozenset(capabilities).difference(loose)))
-        for capability in loose:
-            if marker and capability == marker:
-                side = 1
-            else:
-                copy.add_deparray(key, capability, side)
+        add_relation(copy, key, loose)
         for klass in sorted(classes):
             copy.add_deparray(key, self.pool.str2id(names[klass]), -1)

@@ -21,6 +21,7 @@ from kmpsolve.solver.joining import join
 from kmpsolve.solver.kernels import KernelPackage, read_kernel, unit_of
 from kmpsolve.solver.kmps import Kmps
 from kmpsolve.solver.packages import Packages
+from kmpsolve.solver.relations import copy_package
 from kmpsolve.solver.sources import kernel_architecture, load_into
 from kmpsolve.solver.userspace import SYSTEM, Bystanders, UserSpace
 
@@ -72,7 +73,32 @@ class Universe:
         MetadataError
             If libsolv cannot read it; the source is left out of the universe.
         """
-        repo = load_into(self.pool, content)
+        return self._register(content, load_into(self.pool, content))
+
+    def load_part(self, content: Content, place: Path, numbers: Iterable[int]) -> dict[int, int]:
+        """Load a system whose packages stand in a ``.solv`` file of ours, among others.
+
+        Parameters
+        ----------
+        content
+            What is known of it besides.
+        numbers
+            Which packages, counted from 0.
+
+        Returns
+        -------
+        dict
+            Handle -> number.
+        """
+        several = load_into(self.pool, Content(alias="", source=content.source, solv=place, trusted=True))
+        origins = list(several.solvables_iter())
+        repo = self.pool.add_repo(content.alias)
+        handles = {int(copy_package(repo, origins[number]).id): number for number in numbers}
+        several.free(True)
+        self._register(content, repo)
+        return handles
+
+    def _register(self, content: Content, repo: solv.Repo) -> int:
         self._repos[content.alias] = repo
         self._places[content.alias] = content.packages_at
         if content.alias == SYSTEM:
@@ -91,11 +117,18 @@ class Universe:
         """Say that there is no system: only what repositories hold is asked about."""
         self._repos[SYSTEM] = self.pool.installed = self.pool.add_repo(SYSTEM)
 
-    def seal(self) -> None:
-        """Say that everything is loaded; finds kernels and KMPs."""
+    def seal(self, *, one_system: bool = True) -> None:
+        """Say that everything is loaded; finds kernels and KMPs.
+
+        Parameters
+        ----------
+        one_system
+            False if the installed packages are those of many hosts, of whatever architecture.
+        """
         if self._listed:
             self.unread = join(self.pool, self._listed, self._digests, self.policy.vendor_class)
-        self.pool.setarch(kernel_architecture(self.pool, self._repos.values()))
+        if one_system:
+            self.pool.setarch(kernel_architecture(self.pool, self._repos.values()))
         self._packages.unify_vendors()
         self.pool.addfileprovides()
         self.pool.createwhatprovides()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,10 @@ from kmpsolve.metadata.content import Content, Patch
 from kmpsolve.model.symbols import SymbolClasses
 from kmpsolve.solver.universe import Universe
 
-__all__ = ["View", "open_view", "save_view", "solver_version"]
+__all__ = ["SYMBOLS", "View", "add_classes", "open_view", "save_view", "solver_version"]
 
 _MANIFEST = "view.json"
-_SYMBOLS = "symbols"
+SYMBOLS = "symbols"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,27 +47,49 @@ class View:
         """
         for content, _ in self.contents:
             universe.load(content if patches else replace(content, patches=(), retracted=frozenset()))
-        first = [universe.first_handle(content.alias) for content, _ in self.contents]
-        packed = PackedSymbols(self.stored.block(_SYMBOLS))
-        number = {universe.pool.str2id(name): index for index, name in enumerate(self.names)}
-        universe.table.classes = _Classes(packed, number, self.names, first)
+        add_classes(universe, PackedSymbols(self.stored.block(SYMBOLS)), self.names)
+
+
+def add_classes(
+    universe: Universe, packed: PackedSymbols, names: Sequence[str], system: Mapping[int, int] | None = None
+) -> None:
+    """Tell a universe, loaded from what `slim` made of another one, which symbols its classes stand for.
+
+    Parameters
+    ----------
+    names
+        Of the classes, as `slim` gave them.
+    system
+        Handle -> number of the installed packages, where not all of them are there.
+    """
+    first = [universe.first_handle(alias) for alias in universe.repositories]
+    number = {universe.pool.str2id(name): index for index, name in enumerate(names)}
+    universe.table.classes = _Classes(packed, number, names, first, system or {})
 
 
 class _Classes(SymbolClasses):
     def __init__(
-        self, packed: PackedSymbols, number: dict[int, int], names: Sequence[str], first: Sequence[int]
+        self,
+        packed: PackedSymbols,
+        number: dict[int, int],
+        names: Sequence[str],
+        first: Sequence[int],
+        system: Mapping[int, int],
     ) -> None:
         self._packed = packed
         self._number = number
         self._capability = list(number)
         self._names = names
         self._first = first
+        self._system = system
         self._counts: dict[int, dict[int, int]] = {}
 
     def __contains__(self, capability: object) -> bool:
         return capability in self._number
 
     def _build(self, handle: int) -> int:
+        if handle in self._system:
+            return self._system[handle]
         index = max(
             (i for i, first in enumerate(self._first) if 0 < first <= handle), key=self._first.__getitem__
         )

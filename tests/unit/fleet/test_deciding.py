@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from kmpsolve.config import Config
-from kmpsolve.fleet.deciding import Bench, Decided, load_shipment
+from kmpsolve.fleet.deciding import Bench, Decided
+from kmpsolve.fleet.stock import load_stock
 from kmpsolve.request import Request
 from kmpsolve.session import Sources
 from tests.fleet.conftest import make
@@ -19,8 +20,7 @@ from tests.fleet.conftest import make
 def test_a_state_that_kills_its_child_is_unverified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     world = make(tmp_path, 7, 12)
     sources = Sources(repositories=tuple(world.offer.repositories(tmp_path).items()))
-    shipment, _ = load_shipment(sources, Request(), Config())
-    bench = Bench(shipment)
+    bench = Bench(load_stock(sources, Request(), Config()).ship(world.states))
     real = Bench.decide_here
     expected = {number: one.verdict for number, one in bench.decide(world.states, 2)}
 

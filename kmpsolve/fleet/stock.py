@@ -1,0 +1,157 @@
+"""The repositories that a fleet is judged with: read once, then made small for the hosts that there are."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from kmpsolve.config import Config
+from kmpsolve.metadata.content import Content
+from kmpsolve.metadata.inventory import decode_state, hosts_content
+from kmpsolve.metadata.root import read_root
+from kmpsolve.metadata.vendors import VendorClasses
+from kmpsolve.model.plan import Inputs, SkippedInput
+from kmpsolve.request import Policy, Request
+from kmpsolve.session import Sources, load_repositories, openers, prepare
+from kmpsolve.solver.joining import join_hosts, relevant_names
+from kmpsolve.solver.listing import dump
+from kmpsolve.solver.slim import slim
+from kmpsolve.solver.universe import Universe
+from kmpsolve.solver.view import SYMBOLS
+
+__all__ = ["Shipment", "Stock", "load_stock", "new_universe"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shipment:
+    """What is needed to decide certain states, in a form that can be sent to other processes and machines.
+
+    Parameters
+    ----------
+    contents
+        The repositories, without their packages.
+    packages
+        A .solv file with the packages of all hosts, then one for each repository.
+    symbols, classes
+        What the capabilities in these files stand for (`kmpsolve.solver.slim`).
+    chosen
+        State -> numbers of its packages in the first file.
+    unread
+        Numbers of the kernels whose symbols nobody knows.
+    """
+
+    request: Request
+    inputs: Inputs
+    contents: tuple[Content, ...]
+    packages: tuple[bytes, ...]
+    symbols: bytes
+    classes: tuple[str, ...]
+    chosen: Mapping[bytes, tuple[int, ...]]
+    unread: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stock:
+    """The repositories, in full.
+
+    Parameters
+    ----------
+    contents
+        Without their packages.
+    packages
+        For each of them a .solv file.
+    names
+        Names of packages that a verdict may depend on.
+    """
+
+    request: Request
+    inputs: Inputs
+    contents: tuple[Content, ...]
+    packages: tuple[bytes, ...]
+    names: frozenset[str]
+
+    def ship(self, states: Sequence[bytes]) -> Shipment:
+        """Everything that these states may have to do with.
+
+        What hosts have is joined with what repositories know of it, and made small together with it: then a
+        host is no more than a choice of packages.
+        """
+        told = [decode_state(state) for state in states]
+        hosts = hosts_content(told, "the inventory")
+        universe = new_universe(self.request, self.request.policy)
+        universe.load(hosts.content)
+        with tempfile.TemporaryDirectory(prefix="kmpsolve-audit-") as folder:
+            for number, (content, packages) in enumerate(zip(self.contents, self.packages, strict=True)):
+                path = Path(folder) / f"{number}.solv"
+                path.write_bytes(packages)
+                universe.load(replace(content, solv=path))
+        handles = sorted(int(solvable.id) for solvable in universe.pool.installed.solvables)
+        classes = {one.vendors: VendorClasses.of(one.vendors).canonical for one in told}
+        here = self.request.policy.vendor_class
+        found, unread = join_hosts(
+            universe.pool,
+            {handles[number]: digest for number, digest in hosts.listed.items()},
+            [
+                (
+                    [handles[number] for number in chosen],
+                    classes[one.vendors] if one.keep is not None else here,
+                )
+                for one, chosen in zip(told, hosts.chosen, strict=True)
+            ],
+        )
+        universe.seal(one_system=False)
+        universe.show_everything()
+        files, names = slim(universe, keep=self.names)
+        number_of = {handle: number for number, handle in enumerate(sorted(universe.installed_handles))}
+        return Shipment(
+            request=self.request,
+            inputs=self.inputs,
+            contents=self.contents,
+            packages=tuple(files[f"{number}.solv"] for number in range(len(self.contents) + 1)),
+            symbols=files[SYMBOLS],
+            classes=tuple(names),
+            chosen={
+                state: tuple(number_of[handle] for handle in mine)
+                for state, mine in zip(states, found, strict=True)
+            },
+            unread=frozenset(number_of[handle] for handle in unread),
+        )
+
+
+def new_universe(request: Request, policy: Policy) -> Universe:
+    """An empty universe under a host's policy and the configuration that a request carries."""
+    rules = request.kmp_rules
+    return Universe(
+        policy, lambda name: any(rule.rebuilt_on_host and fnmatchcase(name, rule.match) for rule in rules)
+    )
+
+
+def load_stock(sources: Sources, request: Request, config: Config) -> Stock:
+    """Read the repositories that hosts are judged with.
+
+    Raises
+    ------
+    KmpsolveError
+        As for `kmpsolve.session.load`: no repository can be read.
+    """
+    system = read_root(sources.root, releasever=sources.releasever) if sources.root is not None else None
+    universe, request = prepare(system, request, config)
+    skipped: list[SkippedInput] = []
+    contents: list[Content] = []
+    read, notes = load_repositories(universe, openers(sources, system, skipped), config, skipped, contents)
+    inputs = Inputs(
+        root=str(sources.root) if sources.root is not None else None,
+        repositories=tuple(sorted(read, key=lambda one: one.alias)),
+        skipped=tuple(sorted(skipped, key=lambda one: one.alias)),
+    )
+    dumped = dump(universe)
+    return Stock(
+        request=replace(request, notes=notes),
+        inputs=inputs,
+        contents=tuple(replace(content, primary=None, solv=None, trusted=True) for content in contents),
+        packages=tuple(dumped[content.alias] for content in contents),
+        names=relevant_names(universe.pool),
+    )
