@@ -75,6 +75,7 @@ class PackedSymbols:
         self._starts, self._offsets, self._by_name, builds, self._slots, self._needed = sections
         self._builds = {build: number for number, build in enumerate(builds)}
         self._texts = block[at * 4 :]
+        self._members: dict[int, Sequence[str]] = {}
 
     def _text(self, ordinal: int) -> str:
         return str(self._bytes(ordinal), "utf-8", "surrogateescape")
@@ -82,9 +83,13 @@ class PackedSymbols:
     def _bytes(self, ordinal: int) -> bytes:
         return bytes(self._texts[self._offsets[ordinal] : self._offsets[ordinal + 1]])
 
-    def members(self, number: int) -> Iterator[str]:
+    def members(self, number: int) -> Sequence[str]:
         """The capabilities in a class."""
-        return map(self._text, range(self._starts[number], self._starts[number + 1]))
+        known = self._members.get(number)
+        if known is None:
+            ordinals = range(self._starts[number], self._starts[number + 1])
+            known = self._members[number] = tuple(map(self._text, ordinals))
+        return known
 
     def _range(self, build: int, number: int) -> tuple[int, int]:
         slot = self._builds.get(build)

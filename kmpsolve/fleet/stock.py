@@ -104,7 +104,7 @@ class Stock:
         )
         universe.seal(one_system=False)
         universe.show_everything()
-        files, names = slim(universe, keep=self.names)
+        files, names = slim(universe)
         number_of = {handle: number for number, handle in enumerate(sorted(universe.installed_handles))}
         return Shipment(
             request=self.request,

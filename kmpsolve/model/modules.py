@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 __all__ = ["Modules", "module_name"]
 
@@ -14,6 +14,15 @@ _SUFFIX = re.compile(r"\.ko(\.(gz|xz|zst))?$")
 def module_name(file: str) -> str:
     """The module in a file's name, spelled as the kernel does: no suffix, ``_`` for ``-``."""
     return _SUFFIX.sub("", file).replace("-", "_")
+
+
+@lru_cache(maxsize=1 << 16)  # kernels have thousands each, and most of them in common
+def _offered(capability: str) -> tuple[str, str] | None:
+    """The file that a ``kmod()`` capability names, and its module."""
+    text = capability.partition(" ")[0]
+    if not (text.startswith("kmod(") and text.endswith(")")):
+        return None
+    return text[5:-1], module_name(text[5:-1])
 
 
 class Modules(Mapping[str, str]):
@@ -27,9 +36,7 @@ class Modules(Mapping[str, str]):
 
     @cached_property
     def _by_name(self) -> dict[str, str]:
-        texts = (text.partition(" ")[0] for text in self._read())
-        files = (text[5:-1] for text in texts if text.startswith("kmod(") and text.endswith(")"))
-        return {module_name(file): file for file in sorted(files)}
+        return {name: file for file, name in sorted(filter(None, map(_offered, self._read())))}
 
     def __getitem__(self, name: str) -> str:
         return self._by_name[name]

@@ -277,12 +277,12 @@ def _flavor_plan(
     warnings = {*flavor.warnings, *request.notes, *waivers, *losses, *_livepatch_warning(universe, flavor)}
     if flavor.target is not None:
         warnings.update(rebuild_warnings(universe, request, flavor.target, evaluation.kmps, own.arrived))
-    if universe.user_space_unknown:
+    if taken_as_met := universe.taken_as_met(own.arrived):
         warnings.add(
             Warned(
                 reference="user-space-not-checked",
                 message="the inventory lists kernels and KMPs only; taken as met: "
-                + ", ".join(sorted(universe.user_space_unknown)),
+                + ", ".join(sorted(taken_as_met)),
             )
         )
     serving = {

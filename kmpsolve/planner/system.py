@@ -150,7 +150,7 @@ class FlavorSystem:
         """Let every build on offer count from now on; False if that changes nothing."""
         if not self.elsewhere:
             return False
-        self._take(self.universe.kmps)
+        self._take(self.universe.widened())
         self.extras = self._find_extras()
         self._fits.clear()
         return True

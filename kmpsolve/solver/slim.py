@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import solv
@@ -32,7 +32,7 @@ _WORDS = re.compile(r"[^\s()]+(?:\([^\s()]*\))*")
 _HARDWARE = "namespace:"
 
 
-def slim(universe: Universe, *, keep: Collection[str] = ()) -> tuple[dict[str, bytes], list[str]]:
+def slim(universe: Universe) -> tuple[dict[str, bytes], list[str]]:
     """The files to keep of a sealed universe, and the capabilities that stand for its classes of symbols.
 
     ``symbols`` are the packed symbols, and ``0.solv``, ``1.solv`` ... the repositories in their order.
@@ -41,16 +41,13 @@ def slim(universe: Universe, *, keep: Collection[str] = ()) -> tuple[dict[str, b
     ----------
     universe
         Read from an rpmdb and repositories in full, and not planned on.
-    keep
-        Names of packages that stay in any case, with all that they may need.
     """
-    return _Slimming(universe, keep).files()
+    return _Slimming(universe).files()
 
 
 class _Slimming:
-    def __init__(self, universe: Universe, keep: Collection[str]) -> None:
+    def __init__(self, universe: Universe) -> None:
         self.universe = universe
-        self.keep = keep
         self.pool = universe.pool
         self.kernels = [kernel.package.handle for kernel in universe.kernels]
         self.builds = {build.package.handle: build for build in universe.kmps}
@@ -87,7 +84,7 @@ class _Slimming:
         installed = self.universe.installed_handles
         waiting = [*self.kernels, *installed]
         for name, handles in by_name.items():
-            if name.startswith("kernel-") or name in self.keep or not installed.isdisjoint(handles):
+            if name.startswith("kernel-") or not installed.isdisjoint(handles):
                 waiting += handles
         asked: set[int] = set()
         while waiting:

@@ -110,9 +110,9 @@ def _for_all(universe: Universe, action: int, losing: Iterable[Package] = ()) ->
     pool = universe.pool
     jobs = _policy_jobs(universe)
     # On an installed package a lock keeps it, on any other it keeps it out.
-    offered = [k.package for k in universe.kernels]
-    offered += [universe.package(pool.id2solvable(handle)) for handle in sorted(universe.kmp_handles)]
-    kept_out = [package.handle for package in offered if package.barred in ("lock", "retracted", "ptf")]
+    offered = universe.kmp_handles.union(kernel.package.handle for kernel in universe.kernels)
+    hidden = (universe.package(pool.id2solvable(handle)) for handle in sorted(universe.hidden & offered))
+    kept_out = [package.handle for package in hidden if package.barred in ("lock", "retracted", "ptf")]
     for handle in (*universe.locked_kernels_and_kmps, *kept_out):
         jobs.append(pool.Job(solv.Job.SOLVER_LOCK | solv.Job.SOLVER_SOLVABLE, handle))
     for package in losing:

@@ -158,7 +158,9 @@ class Universe:
             self._multiversion_solvables,
             partial=self.partial,
         )
-        self._user_space.read_met_before(self.kmps if self._user_space.unlisted else self._kmps.installed)
+        self._user_space.read_met_before(
+            self.near_kmps() if self._user_space.unlisted else self.installed_kmps
+        )
 
     # packages
 
@@ -238,7 +240,13 @@ class Universe:
 
     def near_kmps(self, names: Iterable[str] = ()) -> list[KmpBuild]:
         """The builds that may matter to what is installed and to KMPs of these names (`Kmps.near`)."""
-        return self.kmps if self._user_space.unlisted else self._kmps.near(names)
+        return self._kmps.near(names)
+
+    def widened(self) -> list[KmpBuild]:
+        """Every KMP build, now that any of them may be chosen."""
+        if self._user_space.unlisted:
+            self._user_space.read_met_before(self.kmps)
+        return self.kmps
 
     @property
     def kmp_handles(self) -> frozenset[int]:
@@ -262,10 +270,11 @@ class Universe:
         """Installed packages, neither kernels nor KMPs, with a requirement that only these may meet."""
         return self._user_space.leaning
 
-    @property
-    def user_space_unknown(self) -> set[str]:
-        """What KMPs require of a user space that an inventory does not list."""
-        return self._user_space.unknown
+    def taken_as_met(self, packages: Iterable[Package]) -> set[str]:
+        """What these, and the KMPs near the system, require of a user space that an inventory does not list."""
+        if not self._user_space.unlisted:
+            return set()
+        return self._user_space.taken_as_met([*(build.package for build in self.near_kmps()), *packages])
 
     def met_before(self, package: Package) -> frozenset[int]:
         """Requirements of a KMP that count as met (`UserSpace.met_before`)."""

@@ -52,9 +52,8 @@ class UserSpace:
         self.kernels_and_kmps = frozenset(
             [kernel.package.handle for kernel in kernels] + [build.package.handle for build in kmps]
         )
-        self.unknown: set[str] = set()
-        """What KMPs require of a user space that nobody lists."""
         self._met_before: dict[int, frozenset[int]] = {}
+        self._read: set[int] = set()
 
     @cached_property
     def installed(self) -> frozenset[int]:
@@ -158,12 +157,15 @@ class UserSpace:
         return self._met_before.get(package.handle, frozenset())
 
     def read_met_before(self, builds: Iterable[KmpBuild]) -> None:
-        """Find out what counts as met for these builds.
+        """Find out what counts as met for these builds, and for those that were asked for before.
 
         Let an installed stand-in provide it for builds from repositories.
         """
         floor: set[int] = set()
         for build in builds:
+            if build.package.handle in self._read:
+                continue
+            self._read.add(build.package.handle)
             solvable = self._pool.id2solvable(build.package.handle)
             kept = set()
             for capability in frozenset(solvable.lookup_idarray(solv.SOLVABLE_REQUIRES)) - build.needs:
@@ -179,10 +181,13 @@ class UserSpace:
             self._met_before[build.package.handle] = frozenset(kept)
             if not build.package.installed:
                 floor |= kept
-            if self.unlisted:
-                self.unknown.update(self._pool.dep2str(c) for c in kept if self._table.need(c) is None)
         if floor:
             self._lay(floor)
+
+    def taken_as_met(self, packages: Iterable[Package]) -> set[str]:
+        """What these require of a user space that nobody lists."""
+        found = frozenset[int]().union(*map(self.met_before, packages))
+        return {self._pool.dep2str(c) for c in found if self._table.need(c) is None}
 
     def _lay(self, capabilities: set[int]) -> None:
         if self._pool.installed is not None:

@@ -95,10 +95,10 @@ class _Classes(SymbolClasses):
         )
         return index << 24 | handle - self._first[index]
 
-    def members(self, capability: int, start: str) -> Iterator[str]:
+    def members(self, capability: int, start: str) -> Sequence[str]:
         number = self._number[capability]
         kind = self._names[number].partition(":")[2]
-        return self._packed.members(number) if kind.startswith(start.rstrip("(")) else iter(())
+        return self._packed.members(number) if kind.startswith(start.rstrip("(")) else ()
 
     def count(self, handle: int, capabilities: Iterable[int]) -> int:
         counts = self._counts.get(handle)
