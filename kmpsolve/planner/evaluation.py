@@ -88,9 +88,7 @@ def evaluate(system: FlavorSystem, unit: KernelUnit, *, installed_only: bool = F
     if not installed_only:
         stands |= {Stand(b.package.handle, "compatible") for b in system.extras if fit.fits(b)}
     everything = {b.package.handle: b for b in system.dedicated}
-    with Projection(
-        universe, unit, everything, stands, fit.open, elsewhere=system.elsewhere, at_rest=installed_only
-    ) as projection:
+    with Projection(universe, unit, everything, stands, fit.open, at_rest=installed_only) as projection:
         choice = choose(system, projection, offered, unit.modules)
     if not (choice.settled or installed_only) and system.widen():
         return evaluate(system, unit)

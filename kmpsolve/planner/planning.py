@@ -206,34 +206,39 @@ def _loses_fallback(system: FlavorSystem, evaluation: Evaluation) -> bool:
 
 
 def _transact(universe: Universe, decided: Iterable[tuple[FlavorSystem, Evaluation]]) -> Transacted:
-    """The transaction for all flavors; builds that another one replaces are removed if they are in the way."""
+    """The transaction for all flavors; builds that nobody needs any more are removed if they are in the way.
+
+    These are what another build replaces, a KMP that becomes built in, and one that is blocked and does not
+    count: it must not keep the others from what they need.
+    """
     wanted: dict[int, Package] = {}
-    replaced: list[Package] = []
+    needless: list[Package] = []
     for system, evaluation in decided:
         wanted |= {p.handle: p for p in evaluation.wanted}
         for kmp in system.kmps:
-            chosen = evaluation.choice.options[kmp.name].build
-            if chosen is not None:
-                replaced += [build.package for build in kmp.installed if build is not chosen]
+            option = evaluation.choice.options[kmp.name]
+            if option.decision != "blocked" or not kmp.counts:
+                needless += [build.package for build in kmp.installed if build is not option.build]
     if not wanted:
         return Transacted((), (), (), ())
-    transacted = _without_what_is_in_the_way(universe, wanted, replaced)
-    others = {k.package.handle for k in universe.kernels if not k.package.installed} - wanted.keys()
+    transacted = _without_what_is_in_the_way(universe, wanted, needless)
+    # A build that nobody needs any more must bring in neither a kernel that it works on (elrepo#252) nor a KMP.
+    others = {k.package.handle for k in universe.kernels if not k.package.installed}
+    others |= universe.kmp_handles - universe.installed_handles
+    others -= wanted.keys()
     if any(package.handle in others for package in transacted.arrived):
-        # A build that nobody needs any more must not bring a kernel in that it works on (elrepo#252).
-        alone = _without_what_is_in_the_way(universe, wanted, replaced, others)
-        transacted = transacted if alone.reasons else alone
+        transacted = _without_what_is_in_the_way(universe, wanted, needless, others)
     return transacted
 
 
 def _without_what_is_in_the_way(
-    universe: Universe, wanted: Mapping[int, Package], replaced: Sequence[Package], barred: Iterable[int] = ()
+    universe: Universe, wanted: Mapping[int, Package], needless: Sequence[Package], barred: Iterable[int] = ()
 ) -> Transacted:
     removed: list[Package] = []
     while True:
         transacted = transact(universe, wanted.values(), removed, barred)
         concerned = {handle for reason in transacted.reasons for handle in (reason.package, reason.other)}
-        in_the_way = [p for p in replaced if p.handle in concerned and p not in removed]
+        in_the_way = [p for p in needless if p.handle in concerned and p not in removed]
         if not in_the_way:
             return transacted
         removed += in_the_way
@@ -275,6 +280,7 @@ def _flavor_plan(
         verdict = "unverified"
     waivers = _waiver_warnings(request, [kmp.name for kmp in system.kmps])
     warnings = {*flavor.warnings, *request.notes, *waivers, *losses, *_livepatch_warning(universe, flavor)}
+    warnings.update(_removed(flavor, own))
     if flavor.target is not None:
         warnings.update(rebuild_warnings(universe, request, flavor.target, evaluation.kmps, own.arrived))
     if taken_as_met := universe.taken_as_met(own.arrived):
@@ -314,6 +320,18 @@ def _flavor_plan(
         ways_out=_ways_out(universe, flavor, verdict),
         warnings=tuple(sorted(warnings)),
     )
+
+
+def _removed(flavor: _Flavor, transacted: Transacted) -> Iterable[Warned]:
+    """KMPs that nothing serves and of which the update leaves no build."""
+    if flavor.verdict == "blocked":
+        return
+    gone = {package.handle for package in transacted.gone}
+    for kmp in flavor.system.kmps:
+        blocked = flavor.evaluation.choice.options[kmp.name].decision == "blocked"
+        if blocked and all(build.package.handle in gone for build in kmp.installed):
+            message = f"the update removes {kmp.name}, which does not work on the kernel"
+            yield Warned(reference="removed", message=message)
 
 
 def _ways_out(universe: Universe, flavor: _Flavor, verdict: Verdict) -> tuple[WayOut, ...]:

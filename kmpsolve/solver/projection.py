@@ -70,8 +70,6 @@ class Projection:
         The roles in which they may.
     open_needs
         For each compatible build, what neither the unit nor itself provides.
-    elsewhere
-        Handles of more builds, which may not.
     at_rest
         Nothing is going to change, so that user space has nothing to lose.
     """
@@ -84,10 +82,8 @@ class Projection:
         stands: Iterable[Stand],
         open_needs: Mapping[int, Sequence[Need]],
         *,
-        elsewhere: frozenset[int] = frozenset(),
         at_rest: bool = False,
     ) -> None:
-        self._elsewhere = elsewhere
         self._at_rest = at_rest
         self._universe = universe
         self._pool = universe.pool
@@ -134,7 +130,8 @@ class Projection:
             for kernel in universe.kernels
             if not (kernel.package.installed and kernel.flavor != self._unit.flavor)
         }
-        hidden |= set(self._builds) | self._elsewhere | universe.hidden
+        # No KMP comes but as a copy; those of other flavors stay as they are.
+        hidden |= set(self._builds) | (universe.kmp_handles - universe.installed_handles) | universe.hidden
         universe.leave_out(hidden - target)
         return self
 

@@ -1,24 +1,55 @@
-"""What a plan's boot matrix may say, worked out from the world and the plan's own transaction."""
+"""What a plan's transaction leaves, and what its boot matrix may say then.
+
+Worked out from the world and the plan's own transaction, not from what the plan decided.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from tests.support.oracle import Package, Reading, System, by_evr, missing
+from tests.support.oracle import Capability, Package, Reading, System, by_evr, missing
 from tests.support.worlds import Kernel, Kmp, World
 
 
 def disagreements(plan: Mapping[str, Any], of: World) -> list[str]:
-    """Return what in the boot matrices of a plan that is not blocked contradicts its transaction."""
+    """Return what zypper would refuse of a plan's transaction, and which boot matrices contradict it.
+
+    A blocked plan has none.
+    """
     if plan["verdict"] == "blocked":
         return []
     system = System(of, Reading())
     after = installed_after(system, plan["transaction"])
-    return [
+    return _unmet(system, after) + [
         f"{flavor['flavor']}: boot matrix: {complaint}"
         for flavor in plan["flavors"]
         for complaint in _flavor(flavor, system, after)
+    ]
+
+
+def _unmet(system: System, after: list[Package]) -> list[str]:
+    """Requirements that were met, or are new, and that nothing meets any more; symbols are for rpm as all others."""
+
+    def provided(packages: list[Package]) -> dict[str, list[Capability]]:
+        by_name: dict[str, list[Capability]] = {}
+        for package in packages:
+            spelled = map(Capability.read, package.noun.spec().provides)
+            for capability in (*package.provides, *spelled):
+                by_name.setdefault(capability.name, []).append(capability)
+        return by_name
+
+    before, then = provided(system.installed), provided(after)
+
+    def meets(by_name: dict[str, list[Capability]], wanted: Capability) -> bool:
+        return any(wanted.met_by(capability) for capability in by_name.get(wanted.name, ()))
+
+    return [
+        f"{package} is left without {wanted.name}"
+        for package in after
+        for wanted in map(Capability.read, package.noun.spec().requires)
+        if not meets(then, wanted)
+        and (meets(before, wanted) if package.installed else system.mentioned(wanted))
     ]
 
 
@@ -117,10 +148,11 @@ def _by_builds(
         native = [build for build in fitting if _via(build, kernel) == "native"]
         newest = {build.name: build for build in fitting}  # of each name, where renames compete
         return {(build.nevra, _via(build, kernel)) for build in (native or newest.values())}
+    shipped = {(None, "builtin")} if system.modules(builds) <= unit.modules else set()
     if any(not build.verifiable for build in mine):
-        return {(None, "unknown"), *((build.nevra, "unknown") for build in mine if not build.verifiable)}
-    modules = system.modules(builds)
-    return {(None, "none"), (None, "builtin")} if modules <= unit.modules else {(None, "none")}
+        versionless = {(build.nevra, "unknown") for build in mine if not build.verifiable}
+        return {(None, "unknown"), *versionless, *shipped}
+    return {(None, "none"), *shipped}
 
 
 def _stands_for(build: Package, builds: list[Package]) -> bool:

@@ -846,4 +846,51 @@ CASES: dict[str, tuple[World, str]] = {
         ),
         "safe 20.2 | acme reuse 2.0 | newest-safe 30.1",
     ),
+    "a broken KMP goes where what it requires is replaced": (
+        made(
+            [kernel(1), acme(exports="s=2", multiversion=False), beta(symbols="a=7 s=2")],
+            [kernel(2, "a=2"), acme("2.0", "a=2", multiversion=False)],
+        ),
+        "safe 20.1 | acme fetch 2.0, beta blocked | newest-safe 20.1",
+    ),
+    "a KMP that is built in goes where what it requires is replaced and user space does not ask for it": (
+        made(
+            [kernel(1), acme(exports="s=2", multiversion=False), beta(symbols="a=1 s=2")],
+            [kernel(2, "a=2", modules="beta.ko"), acme("2.0", "a=2", multiversion=False)],
+        ),
+        "safe 20.1 | acme fetch 2.0, beta builtin | newest-safe 20.1",
+    ),
+    "no rename that was not chosen comes with what is left behind": (
+        made(
+            [
+                kernel(2),
+                acme(krel="6.4.0-20"),
+                acme("2.0", "a=7 t=2"),
+                beta(symbols="a=7", exports="t=2"),
+            ],
+            [
+                kernel(3),
+                acme("0.9", name="acme-ng", modules="acme.ko beta.ko", obsoletes="acme-kmp-default"),
+                acme("0.9", name="beta-ng", modules="beta.ko", obsoletes="beta-kmp-default"),
+            ],
+        ),
+        "safe 30.1 | acme reuse 1.0, beta fetch 0.9 | newest-safe 30.1",
+    ),
+    "a KMP of another flavor does not move for a build that conflicts with it": (
+        made(
+            [
+                kernel(1),
+                acme(),
+                kernel(1, flavor="rt"),
+                beta(flavor="rt"),
+            ],
+            [
+                kernel(2, "a=2"),
+                acme("2.0", "a=2", conflicts="beta-kmp = 1.0"),
+                beta("2.0", flavor="rt", multiversion=False),
+            ],
+            kernel="6.4.0-20.1",
+        ),
+        "blocked 20.1 | acme blocked | newest-safe 10.1",
+    ),
 }

@@ -596,6 +596,14 @@ class Judgement:
             and self.keeps_the_rest(outcome)
         )
 
+    def is_asked_for(self, build: Package, outcome: Outcome) -> bool:
+        """Whether user space requires something of `build`."""
+        return any(
+            build.provides_capability(wanted)
+            for tool in (*self.system.tools, *outcome.moved)
+            for wanted in tool.requires
+        )
+
     def is_one_of_each(self, outcome: Outcome) -> bool:
         """The target boots with one build of a KMP and one version of a tool."""
         names = [package.name for package in (*outcome.chosen, *outcome.moved)]
@@ -668,7 +676,7 @@ class Judgement:
             for build in builds
             if self.unit.obsoletes(build)
             or any(new.obsoletes_package(build) or new.conflicts_with(build) for new in arriving)
-            or (outcome.choices[build.name][0] == "fetch" and not build.multiversion)
+            or (not build.multiversion and self.is_replaced(build, outcome))
         }
         while True:  # what is used no more, and required something of what leaves, leaves with it
             gone = {symbol for build in leaving for symbol in build.exports}
@@ -676,6 +684,12 @@ class Judgement:
             if more <= leaving:
                 return leaving
             leaving |= more
+
+    @staticmethod
+    def is_replaced(build: Package, outcome: Outcome) -> bool:
+        """Another build of the same name comes from a repository."""
+        _, chosen = outcome.choices[build.name]
+        return chosen is not None and not chosen.installed and chosen.name == build.name
 
     def replaces_nothing_kept(self, outcome: Outcome) -> bool:
         """What arrives obsoletes nothing that another decision keeps."""
@@ -889,8 +903,10 @@ def _for_target(system: System, kernel: Package, safe: set[str | None]) -> Answe
     best = outcomes[0]
     for outcome in outcomes:
         for build in judgement.leaving(outcome):
-            stays = outcome.choices.get(build.name, ("", None))[0] in ("blocked", "builtin")
-            if stays and not judgement.unit.obsoletes(build):
+            decision = outcome.choices.get(build.name, ("", None))[0]
+            stays = decision == "builtin" and not judgement.unit.obsoletes(build)
+            # It stays for user space; where that does not ask for it, it may go.
+            if stays and judgement.is_asked_for(build, outcome):
                 raise UndeterminedError(f"{build} stays installed, and what it requires leaves")
     verdict = (
         "blocked"
@@ -998,11 +1014,12 @@ class Blocked:
                 if any(symbol in build.exports for build in other.builds):
                     given = {best.exports.get(symbol) for best in other.best}
                     said |= {("unknown" if found in (crc, None) else "disagrees", found) for found in given}
-        for build in judgement.addable:  # of a KMP that is not installed
-            if symbol in build.exports:
+        for build in judgement.system.packages:  # of a KMP that is not installed
+            stranger = build.flavor == self.builds[0].flavor and build.name not in judgement.kmps
+            if isinstance(build.noun, Kmp) and stranger and symbol in build.exports:
                 found = build.exports[symbol]
                 said |= {("unknown", None), ("unknown" if found == crc else "disagrees", found)}
-                said |= {None} if found == crc else set()
+                said |= {None} if found == crc and build in judgement.addable else set()
         return said or {("unknown", None)}
 
     @cached_property
