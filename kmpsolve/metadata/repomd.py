@@ -51,6 +51,9 @@ UNPACKED_LIMIT = 2 << 30
 _LONGEST = 16 << 20
 """Bytes without markup: parsers keep a name or an attribute in memory whole, more than once."""
 
+_MOST_TAGS = 400_000
+"""In the metadata of one package: a kernel has 28,000 to 60,000 symbols, and a tag or two for each."""
+
 _UPDATEINFOS = 64
 """Files; each is unpacked and read, and repositories have one or two."""
 
@@ -419,7 +422,7 @@ def _copy_verified(file: BinaryIO, record: Record, target: BinaryIO, origin: Ori
     _verify(file, record.checksum, "checksum", name, origin)
     file.seek(0)
     limit = UNPACKED_LIMIT if record.open_size is None else min(UNPACKED_LIMIT, record.open_size)
-    total = since_markup = 0
+    total = since_markup = tags = 0
     try:
         for chunk in decompressed(file):
             total += len(chunk)
@@ -429,6 +432,12 @@ def _copy_verified(file: BinaryIO, record: Record, target: BinaryIO, origin: Ori
             since_markup = since_markup + len(chunk) if last < 0 else len(chunk) - last
             if since_markup > _LONGEST:
                 raise origin.damaged(f"{name} has a text of more than {_LONGEST} bytes", "too-large")
+            ended = chunk.rfind(b"</package")
+            tags = chunk.count(b"<", max(ended, 0)) + (tags if ended < 0 else 0)
+            if tags > _MOST_TAGS and record.type == "primary":
+                raise origin.damaged(
+                    f"{name} has a package with more than {_MOST_TAGS} provides and requires", "too-large"
+                )
             target.write(chunk)
     except CorruptError as error:
         raise origin.damaged(f"{name} cannot be decompressed ({error})", "corrupt-compression") from error

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import BinaryIO
 
 import solv
 
 from kmpsolve.errors import MetadataError
 from kmpsolve.metadata.content import Content
+from kmpsolve.solver.confinement import CannotReadError, confined
 from kmpsolve.solver.kernels import KERNEL_NAME
 from kmpsolve.solver.trial import trial_load
 from kmpsolve.solver.userspace import SYSTEM
 
 __all__ = ["kernel_architecture", "load_into"]
+
+_SMALL = 1 << 20
+"""Bytes of XML that libsolv reads in this process. Names can be chosen so that all of them share one place in
+libsolv's hash tables: twice as many then take four times as long, some seconds for what fits into this."""
+
+_SECONDS = 10
+_BYTES_A_SECOND = 2_000_000
+"""Processor time for a larger file; an honest one takes a tenth of it."""
 
 
 def load_into(pool: solv.Pool, content: Content) -> solv.Repo:
@@ -30,16 +41,12 @@ def load_into(pool: solv.Pool, content: Content) -> solv.Repo:
         if not content.trusted:
             trial_load(content.solv)
         stream = solv.xfopen(str(content.solv))
-        good = stream is not None and repo.add_solv(stream)
+        reason = _added(pool, stream, repo.add_solv)
     else:
         assert content.primary is not None
         with content.primary as primary:
-            stream = solv.xfopen_fd("primary.xml", primary.fileno())
-            good = repo.add_rpmmd(stream, None)
-    if stream is not None:
-        stream.close()
-    if not good:
-        reason = pool.errstr
+            reason = _read_primary(pool, repo, primary)
+    if reason is not None:
         repo.free(True)
         raise MetadataError(
             f"the package metadata cannot be read: {reason}",
@@ -48,6 +55,31 @@ def load_into(pool: solv.Pool, content: Content) -> solv.Repo:
             hint="refresh the repository, or have its owner create the metadata again",
         )
     return repo
+
+
+def _read_primary(pool: solv.Pool, repo: solv.Repo, primary: BinaryIO) -> str | None:
+    """Read primary.xml; why it cannot be read."""
+    size = os.fstat(primary.fileno()).st_size
+    if size <= _SMALL:
+        stream = solv.xfopen_fd("primary.xml", primary.fileno())
+        return _added(pool, stream, lambda stream: repo.add_rpmmd(stream, None))
+    import tempfile
+
+    with tempfile.TemporaryFile() as converted:
+        files = primary.fileno(), converted.fileno()
+        try:
+            confined("convert", *map(str, files), seconds=_SECONDS + size // _BYTES_A_SECOND, files=files)
+        except CannotReadError as error:
+            return str(error)
+        converted.seek(0)
+        return _added(pool, solv.xfopen_fd("converted.solv", converted.fileno()), repo.add_solv)
+
+
+def _added(pool: solv.Pool, stream: solv.SolvFp | None, add: Callable[[solv.SolvFp], bool]) -> str | None:
+    good = stream is not None and add(stream)
+    if stream is not None:
+        stream.close()
+    return None if good else " ".join(str(pool.errstr).split())
 
 
 def kernel_architecture(pool: solv.Pool, repositories: Iterable[solv.Repo]) -> str:

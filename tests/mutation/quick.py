@@ -47,6 +47,7 @@ MORE = {
     "kmpsolve/planner/onhost.py": ("tests/disk/test_plan_on_host.py",),
     "kmpsolve/planner/suggestion.py": ("tests/disk/test_suggest.py",),
     "kmpsolve/solver/hardware.py": ("tests/disk/test_suggest.py",),
+    "kmpsolve/solver/confinement.py": ("tests/unit/metadata_sources/test_trial.py",),
     "kmpsolve/solver/trial.py": ("tests/unit/metadata_sources/test_trial.py",),
 }
 """Tests that only some modules have; they take longer."""

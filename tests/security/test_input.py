@@ -12,6 +12,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -19,8 +21,15 @@ import zstandard
 
 from kmpsolve.errors import KmpsolveError
 from kmpsolve.metadata.repomd import open_rpmmd
+from kmpsolve.metadata.vendors import VendorClasses
 from kmpsolve.model.modalias import pattern_to_regex
+from kmpsolve.request import Policy
+from kmpsolve.solver import sources
+from kmpsolve.solver.universe import Universe
+from tests.support import rpmmd
 from tests.support.coverage import unmeasured
+from tests.support.packages import PackageSpec
+from tests.unit.metadata_sources.samples import KERNEL
 
 MEMORY = 700 << 20
 _CHILD = f"""
@@ -154,20 +163,63 @@ def test_a_text_without_an_end(tmp_path: Path) -> None:
     assert peak < 200
 
 
-@pytest.mark.parametrize(
-    ("count", "memory"),
-    [(100_000, MEMORY), pytest.param(1_000_000, 4 << 30, marks=pytest.mark.deep)],
-)
-def test_very_many_provides(count: int, memory: int, tmp_path: Path) -> None:
-    entries = b"".join(
-        b'<rpm:entry name="ksym(default:s%d)" flags="EQ" epoch="0" ver="%x"/>' % (n, n) for n in range(count)
-    )
+def _provides(count: int) -> bytes:
     uname = b'<rpm:entry name="kernel-uname-r" flags="EQ" epoch="0" ver="6.4.0" rel="1-default"/>'
-    folder = _repository(
-        tmp_path, _document(_package(provides=uname + entries)), lambda data: gzip.compress(data, 1)
-    )
-    code, _, said = _main("matrix", "--repo", str(folder), memory=memory, seconds=300)
+    entry = b'<rpm:entry name="ksym(default:s%d)" flags="EQ" epoch="0" ver="%x"/>'
+    return uname + b"".join(entry % (n, n) for n in range(count))
+
+
+def test_very_many_provides(tmp_path: Path) -> None:
+    """More than any kernel has are read; a million in one package are not."""
+    good = _repository(tmp_path / "good", _document(_package(provides=_provides(100_000))), _quickly)
+    code, _, said = _main("matrix", "--repo", str(good))
     assert code == 0, said
+    absurd = _repository(tmp_path / "absurd", _document(_package(provides=_provides(1_000_000))), _quickly)
+    began = time.monotonic()
+    code, peak, said = _main("matrix", "--repo", str(absurd))
+    assert time.monotonic() - began < 20
+    assert peak < 200
+    assert code == 3
+    assert "has a package with more than 400000 provides" in said
+
+    driver = PackageSpec(
+        name="acme-kmp-default", version="1", release="1", requires=("ksym(default:kfree) = 37a0cba",)
+    )
+    newer = replace(KERNEL, release="150600.23.25.1")
+    rpmmd.write(tmp_path / "installed", [KERNEL, driver])
+    rpmmd.write(tmp_path / "updates", [newer])
+    sources = ["--installed", str(tmp_path / "installed"), "--repo", str(tmp_path / "updates")]
+    for more, end in (([], 0), (["--repo", str(absurd)], 110)):
+        assert _main("plan", *sources, *more)[0] == end
+
+
+def _quickly(data: bytes) -> bytes:
+    return gzip.compress(data, 1)
+
+
+@pytest.mark.parametrize("seconds", [1, pytest.param(None, marks=pytest.mark.deep)])
+def test_names_that_share_one_place(
+    seconds: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """libsolv's hash of a text is nine times what it was before, plus the next character: b and j are as good as
+    c and a. What would take it minutes ends when its time is over, and a smaller file ends soon by itself."""
+    entries = [b'<rpm:entry name="%s"/>' % b"".join(n) for n in product((b"bj", b"ca"), repeat=18)]
+    if seconds is not None:
+        monkeypatch.setattr(sources, "_SECONDS", seconds)
+        monkeypatch.setattr(sources, "_BYTES_A_SECOND", 1 << 40)
+    many = _repository(tmp_path / "many", _document(_package(provides=b"".join(entries))), _quickly)
+    began = time.process_time()
+    with pytest.raises(KmpsolveError, match="loading it does not end") as caught:
+        _load(many)
+    assert caught.value.reference == "malformed-metadata"
+    assert time.process_time() - began < 5
+    few = entries[: sources._SMALL // len(entries[0]) - 50]
+    _load(_repository(tmp_path / "few", _document(_package(provides=b"".join(few)))))
+
+
+def _load(folder: Path) -> None:
+    universe = Universe(Policy(vendor_class=VendorClasses().canonical))
+    universe.load(open_rpmmd(folder, alias="r"))
 
 
 def test_very_many_entries_in_repomd(tmp_path: Path) -> None:

@@ -157,6 +157,11 @@ def view(content: Content) -> dict[str, dict[str, Any]]:
     assert content.primary is not None
     with content.primary as primary:
         pool, repo = load(primary)
+    return facts_of(pool, repo)
+
+
+def facts_of(pool: Any, repo: Any) -> dict[str, dict[str, Any]]:
+    """The same of what is loaded."""
     pool.createwhatprovides()
     seen: dict[str, dict[str, Any]] = {}
     for solvable in repo.solvables:

@@ -14,7 +14,7 @@ import solv
 
 from kmpsolve.errors import MetadataError
 from kmpsolve.metadata.source import open_source
-from kmpsolve.solver import trial
+from kmpsolve.solver import confinement, trial
 from kmpsolve.solver.trial import trial_load
 from tests.support import repository
 from tests.unit.metadata_sources import samples
@@ -93,9 +93,8 @@ def test_whatever_becomes_of_the_child_is_told(
         "raise": "raise ValueError('no')",
     }
     (tmp_path / "solv.py").write_text(actions[what])
-    monkeypatch.setattr(trial, "_solv_folder", lambda: str(tmp_path))
-    monkeypatch.setattr(trial, "_CPU", 1)
-    monkeypatch.setattr(trial, "_WALL", 4)
+    monkeypatch.setattr(confinement, "_solv_folder", lambda: str(tmp_path))
+    monkeypatch.setattr(trial, "_SECONDS", 1)
     start = time.monotonic()
     message = outcome(sound)
     assert time.monotonic() - start < 30
@@ -107,9 +106,9 @@ def test_the_child_loads_the_same_libsolv_and_nothing_of_kmpsolve(sound: Path) -
         "import runpy, sys; sys.argv[1:] = {!r}\ntry:\n runpy.run_path({!r}, run_name='__main__')\n"
         "except SystemExit as end: print(end.code, sys.modules['solv'].__file__, 'kmpsolve' in sys.modules)"
     )
-    arguments = [trial._solv_folder(), str(sound), str(trial._MEMORY), str(trial._CPU)]
+    arguments = [confinement._solv_folder(), str(confinement._MEMORY), "20", "trial", str(sound)]
     done = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", program.format(arguments, str(trial._CHILD))],
+        [sys.executable, "-I", "-S", "-c", program.format(arguments, str(confinement._CHILD))],
         capture_output=True,
         text=True,
         check=True,
@@ -123,7 +122,7 @@ def test_damage_leaves_no_core_and_no_noise(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "solv.py").write_text("import os, sys; sys.stderr.write('noise'); os.abort()")
-    monkeypatch.setattr(trial, "_solv_folder", lambda: str(tmp_path))
+    monkeypatch.setattr(confinement, "_solv_folder", lambda: str(tmp_path))
     assert "crashes" in outcome(sound)
     assert capfd.readouterr() == ("", "")
     assert not [name for name in os.listdir(tmp_path) if name.startswith("core")]  # noqa: PTH208

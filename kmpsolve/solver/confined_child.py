@@ -1,8 +1,8 @@
-"""The child process of `kmpsolve.solver.trial`: loads one .solv file and looks at all of it.
+"""The child process of `kmpsolve.solver.confinement`: reads one file and looks at all of it, or rewrites it.
 
 Run as an isolated script, so that it must import nothing of kmpsolve. Arguments: the folder that holds
-the solv module, the file, and limits for memory (bytes) and CPU (seconds). Exit code 0: the file is
-sound; 2: libsolv says that it is not, and the reason is on stdout; a signal: libsolv crashed. Some
+the solv module, limits for memory (bytes) and processor time (seconds), and the task with its files. Exit code 0:
+the file is sound; 2: libsolv says that it is not, and the reason is on stdout; a signal: libsolv crashed. Some
 damage libsolv notices only while it looks texts up: it then complains on stderr and goes on without.
 """
 
@@ -25,13 +25,13 @@ _LISTS = (
 )
 
 
-def main(folder: str, path: str, memory: int, cpu: int) -> int:
-    """Load `path` under the limits and return the exit code."""
+def main(folder: str, memory: int, seconds: int, task: str, words: list[str]) -> int:
+    """Do one task under the limits and return the exit code."""
     for kind, limit in (
         (resource.RLIMIT_AS, memory),
-        (resource.RLIMIT_CPU, cpu),
+        (resource.RLIMIT_CPU, seconds),
         (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_FSIZE, memory if task == "convert" else 0),
     ):
         hard = resource.getrlimit(kind)[1]
         if hard != resource.RLIM_INFINITY:
@@ -42,17 +42,30 @@ def main(folder: str, path: str, memory: int, cpu: int) -> int:
 
     pool = solv.Pool()
     pool.setdisttype(solv.Pool.DISTTYPE_RPM)
-    repo = pool.add_repo("trial")
-    stream = solv.xfopen_fd("trial.solv", os.open(path, os.O_RDONLY))
-    if not repo.add_solv(stream):
-        sys.stdout.write(str(pool.errstr))
-        return 2
+    repo = pool.add_repo("confined")
     try:
-        _look_at_everything(solv, pool, repo)
+        reason = {"trial": _trial, "convert": _convert}[task](solv, pool, repo, words)
     except UnicodeEncodeError:
-        sys.stdout.write("a name in it is no UTF-8")
-        return 2
-    return 0
+        reason = "a name in it is no UTF-8"
+    sys.stdout.write(reason)
+    return 2 if reason else 0
+
+
+def _trial(solv: Any, pool: Any, repo: Any, words: list[str]) -> str:
+    """Load the .solv file of that path, and follow every reference in it."""
+    if not repo.add_solv(solv.xfopen_fd("trial.solv", os.open(words[0], os.O_RDONLY))):
+        return str(pool.errstr)
+    _look_at_everything(solv, pool, repo)
+    return ""
+
+
+def _convert(solv: Any, pool: Any, repo: Any, words: list[str]) -> str:
+    """Read primary.xml from one descriptor and write it to another as a .solv file."""
+    source, target = map(int, words)
+    if not repo.add_rpmmd(solv.xfopen_fd("primary.xml", source), None):
+        return str(pool.errstr)
+    stream = solv.xfopen_fd("converted.solv", target, "w")
+    return "" if repo.write(stream) and stream.close() else "its temporary copy cannot be written"
 
 
 def _look_at_everything(solv: Any, pool: Any, repo: Any) -> None:
@@ -78,4 +91,4 @@ def _look_at_everything(solv: Any, pool: Any, repo: Any) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])))
+    sys.exit(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4], sys.argv[5:]))
