@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
+import stat
 import tempfile
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
 from kmpsolve.errors import MetadataError
 
-__all__ = ["write_whole"]
+__all__ = ["begin_beside", "forget_drafts", "write_whole"]
+
+_ABANDONED = 60
+"""Seconds; a process that cannot be seen from here, such as one in a container, is done with a draft by then."""
 
 
 def _is_device(path: Path) -> bool:
@@ -41,7 +47,8 @@ def write_whole(path: Path, text: str | Iterable[str], *, mode: int = 0o644) -> 
             with path.open("w", encoding="utf-8", errors="backslashreplace") as stream:
                 stream.writelines((text,) if isinstance(text, str) else text)
             return
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        forget_drafts(path)
+        descriptor, name = begin_beside(path)
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as stream:
                 stream.writelines((text,) if isinstance(text, str) else text)
@@ -57,3 +64,32 @@ def write_whole(path: Path, text: str | Iterable[str], *, mode: int = 0o644) -> 
         raise MetadataError(
             f"cannot be written: {error.strerror}", reference="output-unwritable", where=str(path)
         ) from error
+
+
+def begin_beside(path: Path) -> tuple[int, str]:
+    """Begin a draft that is to become `path` in one step; a descriptor and a name, which tells who writes it."""
+    return tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.kmpsolve-{os.getpid()}-")
+
+
+def forget_drafts(path: Path) -> None:
+    """Remove what killed processes left of `path`: drafts that are this user's and that nobody writes any more."""
+    draft = re.compile(rf"\.{re.escape(path.name)}\.kmpsolve-([0-9]{{1,9}})-[a-z0-9_]{{8}}")
+    with contextlib.suppress(OSError):
+        for entry in list(os.scandir(path.parent)):
+            match = draft.fullmatch(entry.name)
+            if match is not None and _ended(int(match[1])):
+                status = entry.stat(follow_symlinks=False)
+                # What an exchange of two files puts under this name is old, but was changed just now.
+                young = status.st_ctime > time.time() - _ABANDONED
+                if stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid() and not young:
+                    Path(entry.path).unlink()
+
+
+def _ended(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False

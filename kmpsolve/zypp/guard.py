@@ -276,12 +276,14 @@ def switch(root: Path, library: Path, *, on: bool) -> None:
                     where=str(library / "guard-service"),
                     hint="Install kmpsolve: make install, or the package kmpsolve-zypper-plugin",
                 )
-            service.parent.mkdir(parents=True, exist_ok=True)
-            service.unlink(missing_ok=True)
-            service.symlink_to(library / "guard-service")
+            if not (service.is_symlink() and service.readlink() == library / "guard-service"):
+                service.parent.mkdir(parents=True, exist_ok=True)
+                service.unlink(missing_ok=True)
+                service.symlink_to(library / "guard-service")
         else:
-            service.unlink(missing_ok=True)
+            # In this order: whoever is interrupted has a guard that makes its locks again, not locks for ever.
             rewrite(locks_path(root), (), frozenset((HOLD, KEEP)))
+            service.unlink(missing_ok=True)
     except PermissionError as error:
         raise PrivilegeError("only root may do this", reference="not-root", hint="Run it as root") from error
     except OSError as error:

@@ -14,13 +14,13 @@ import errno
 import fcntl
 import os
 import re
-import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from kmpsolve.errors import ConfigError, PrivilegeError, ZyppLockedError
 from kmpsolve.metadata.locks import parse_locks
+from kmpsolve.report.files import begin_beside, forget_drafts
 
 __all__ = ["HOLD", "KEEP", "OwnLock", "own_locks", "rewrite", "zypp_lock"]
 
@@ -137,6 +137,7 @@ def rewrite(path: Path, wanted: Iterable[OwnLock], comments: frozenset[str]) -> 
         ``locks-unwritable``, if it cannot be, or is being changed without an end.
     """
     wanted = tuple(lock for lock in wanted if lock.plain)
+    forget_drafts(path)
     try:
         text, before = _read(path)
         new = merged(text, wanted, comments)
@@ -178,7 +179,7 @@ def _read(path: Path) -> tuple[str, bytes | None]:
 def _exchange(path: Path, text: str, before: bytes | None) -> bytes | None:
     """Put `text` in the place of the file; returns what was there."""
     path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    descriptor, name = begin_beside(path)
     draft = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as stream:

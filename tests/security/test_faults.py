@@ -12,7 +12,10 @@ from pathlib import Path
 import pytest
 
 from kmpsolve.cache import place
+from kmpsolve.report import files
 from kmpsolve.report.files import write_whole
+from kmpsolve.zypp import guard
+from kmpsolve.zypp.lockfile import HOLD, KEEP, OwnLock, own_locks, rewrite
 from tests.e2e.host import DRIVER, NEW, OLD, REBUILD, Host, served, specs
 from tests.security.writers import FAULTS, WRITERS
 from tests.support import rpmmd
@@ -41,11 +44,95 @@ def test_every_writer_at_every_step(tmp_path: Path) -> None:
         (name, fault) for name in WRITERS for fault in FAULTS
     }
     assert all(Counter(name for name, *_ in tried)[writer] >= 5 * len(FAULTS) // 2 for writer in WRITERS)
-    for name, fault, step, end, state, after, at_last in tried:
-        case = (name, fault, step, end, state, after, at_last)
+    for case in tried:
+        _, fault, _, end, state, after, at_last, drafts = case
         assert state in ("old", "new"), case
         assert end in (("SIGKILL",) if fault == "kill -9" else ("told", "done")), case
-        assert (after, at_last) == ("done", "new"), case
+        assert (after, at_last, drafts) == ("done", "new", []), case
+
+
+def test_drafts_of_the_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a dead process of this user left goes; everything that may be somebody's stays."""
+    path = tmp_path / "locks"
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    stays = [
+        f".locks.kmpsolve-{os.getppid()}-abcdefgh",  # being written
+        f".locks.kmpsolve-{dead.pid}-abcdefg",  # of no name that we give
+        f".locks.kmpsolve-{dead.pid}-abcdefgh.rpmsave",
+        f".other.kmpsolve-{dead.pid}-abcdefgh",
+        f"locks.kmpsolve-{dead.pid}-abcdefgh",
+        ".locks.abcdefgh",
+    ]
+    for name in stays:
+        (tmp_path / name).write_text("theirs")
+    folder, link, pipe = (tmp_path / f".locks.kmpsolve-{dead.pid}-aaaaaaa{n}" for n in range(3))
+    folder.mkdir()
+    link.symlink_to(tmp_path / stays[0])
+    os.mkfifo(pipe)
+    before = sorted(path.name for path in tmp_path.iterdir())
+    goes = tmp_path / f".locks.kmpsolve-{dead.pid}-abcdefgh"
+    goes.write_text("ours")
+    if os.geteuid() == 0:
+        others = tmp_path / f".locks.kmpsolve-{dead.pid}-00000000"
+        others.write_text("theirs")
+        os.chown(others, 65534, 65534)
+        before = sorted([*before, others.name])
+    mine = OwnLock(name="kernel-default", evr="1-1", comment=HOLD)
+    assert rewrite(path, [mine], frozenset((HOLD,)))
+    assert goes.exists()  # who knows what the clock, and a container, have to do with it
+    monkeypatch.setattr(files, "_ABANDONED", 0)
+    assert not rewrite(path, [mine], frozenset((HOLD,)))
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*before, "locks"])
+    goes.write_text("ours")
+    write_whole(path, "report")
+    assert not goes.exists()
+
+
+def test_writers_let_each_other_s_drafts_be(tmp_path: Path) -> None:
+    """Two at once, with drafts that count as old from the beginning."""
+    script = (
+        "import sys; from pathlib import Path; from kmpsolve.report import files; files._ABANDONED = -60\n"
+        "from kmpsolve.zypp.lockfile import OwnLock, rewrite\n"
+        "for n in range(100): rewrite(Path(sys.argv[1]),"
+        " [OwnLock(name='kernel', evr=f'{n}-1', comment=sys.argv[2])], frozenset((sys.argv[2],)))"
+    )
+    words = [sys.executable, "-c", script, str(tmp_path / "locks")]
+    writers = [
+        subprocess.Popen([*words, comment], stderr=subprocess.PIPE, text=True, env=unmeasured())
+        for comment in (HOLD, KEEP)
+    ]
+    assert [writer.communicate()[1] for writer in writers] == ["", ""]
+    assert [path.name for path in tmp_path.iterdir()] == ["locks"]
+    left = own_locks((tmp_path / "locks").read_text())
+    assert {lock.comment: lock.evr for lock in left} == {HOLD: "99-1", KEEP: "99-1"}
+
+
+def test_a_guard_that_is_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Never off for a moment while it stays on; never off with locks that nobody would take away again."""
+    library, root = tmp_path / "lib", tmp_path / "root"
+    library.mkdir()
+    (library / "guard-service").touch()
+    (root / "etc/zypp").mkdir(parents=True)
+    guard.switch(root, library, on=True)
+    (service,) = (root / "usr/lib/zypp/plugins/services").iterdir()
+    before = service.lstat().st_ino
+    guard.switch(root, library, on=True)
+    assert service.lstat().st_ino == before
+    lock = OwnLock(name="kernel-default", evr="1-1", comment=HOLD)
+    rewrite(guard.locks_path(root), [lock], frozenset((HOLD,)))
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(guard, "rewrite", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            guard.switch(root, library, on=False)
+    assert guard.installed_service(root)
+    guard.switch(root, library, on=False)
+    assert not guard.installed_service(root)
+    assert guard.standing(root) == ()
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from pathlib import Path
 from kmpsolve.cache import place
 from kmpsolve.errors import KmpsolveError
 from kmpsolve.metadata.http import open_http
+from kmpsolve.report import files
 from kmpsolve.report.files import write_whole
 from kmpsolve.zypp.lockfile import HOLD, OwnLock, own_locks, rewrite, zypp_lock
 
@@ -142,6 +143,7 @@ def _forked(work: Callable[[], object]) -> str:
 
 def main(folder: Path) -> None:
     """Try everything."""
+    files._ABANDONED = 0  # drafts of the killed are old at once
     shim = ctypes.CDLL(os.environ["LD_PRELOAD"])
     os.environ["KMPSOLVE_CACHE"] = os.environ["XDG_CACHE_HOME"] = str(folder)
     tried = []
@@ -167,7 +169,8 @@ def main(folder: Path) -> None:
                     break
                 state = writer.state(folder)
                 after = _forked(lambda writer=writer: writer.act(folder))  # type: ignore[misc]
-                tried.append([name, fault, step, end, state, after, writer.state(folder)])
+                drafts = [path.name for path in folder.iterdir() if ".kmpsolve-" in path.name]
+                tried.append([name, fault, step, end, state, after, writer.state(folder), drafts])
     json.dump(tried, sys.stdout)
 
 
