@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -59,6 +60,15 @@ OPEN(open)
 OPEN(open64)
 
 ssize_t write(int file, const void *data, size_t size) { return hit_open(file) ? -1 : REAL(write)(file, data, size); }
+ssize_t pwrite64(int file, const void *data, size_t size, off64_t at) {
+    return hit_open(file) ? -1 : REAL(pwrite64)(file, data, size, at);
+}
+ssize_t sendfile64(int file, int from, off64_t *at, size_t size) {
+    return hit_open(file) ? -1 : REAL(sendfile64)(file, from, at, size);
+}
+ssize_t copy_file_range(int from, off64_t *at, int file, off64_t *to, size_t size, unsigned flags) {
+    return hit_open(file) ? -1 : REAL(copy_file_range)(from, at, file, to, size, flags);
+}
 int fsync(int file) { return hit_open(file) ? -1 : REAL(fsync)(file); }
 int fchmod(int file, mode_t mode) { return hit_open(file) ? -1 : REAL(fchmod)(file, mode); }
 int ftruncate64(int file, off64_t size) { return hit_open(file) ? -1 : REAL(ftruncate64)(file, size); }

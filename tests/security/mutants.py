@@ -183,10 +183,8 @@ def _child(target: Target, path: Path) -> None:
 _ENDS = {0: "read", 3: "refused"}
 
 
-def harvest(
-    name: str, *, seed: int, count: int | None = None, seconds: float = 0, keep: Path | None = None
-) -> Harvest:
-    """Read damaged files, `count` of them or for some seconds."""
+def harvest(name: str, *, seed: int, seconds: float, keep: Path | None = None) -> Harvest:
+    """Read damaged files for some seconds."""
     target = TARGETS[name]
     load_rpm()
     result = Harvest()
@@ -197,7 +195,7 @@ def harvest(
         place = folder / "mutant"
         place.mkdir()
         path = place / target.name
-        while result.counts.total() < count if count is not None else time.monotonic() < end:
+        while time.monotonic() < end:
             data = mutated(sound, dice)
             path.write_bytes(data)
             pid = os.fork()
