@@ -40,8 +40,7 @@ def copy_package(repo: solv.Repo, origin: solv.XSolvable) -> solv.XSolvable:
     """A package of another repository once more in `repo`, which must not be the pool's index yet."""
     copy = repo.add_solvable()
     copy.name, copy.evr, copy.arch = origin.name, origin.evr, origin.arch
-    if origin.vendor:
-        copy.vendor = origin.vendor
+    copy.vendor = origin.vendor or ""  # a new package's is not empty, but none
     for key in RELATIONS:
         add_relation(copy, key, origin.lookup_idarray(key))
     return copy

@@ -288,8 +288,7 @@ class _Slimming:
         for handle in handles:
             origin, copy = pool.id2solvable(handle), repo.add_solvable()
             copy.name, copy.evr, copy.arch = origin.name, origin.evr, origin.arch
-            if vendor := self.universe.vendor_of(origin):
-                copy.vendor = vendor
+            copy.vendor = self.universe.vendor_of(origin)
             for key in RELATIONS:
                 packed = (key == solv.SOLVABLE_PROVIDES and handle in kernels) or (
                     key == solv.SOLVABLE_REQUIRES and handle in self.builds

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -58,3 +59,92 @@ def test_the_plan_on_the_inventory_is_the_plan_on_the_host(tmp_path: Path) -> No
         verdicts.add(there.verdict)
         assert here.to_dict() == there.to_dict()
     assert verdicts >= {"safe", "blocked", "nothing-to-do"}
+
+
+def test_hosts_that_repositories_do_not_know_whole(tmp_path: Path) -> None:
+    """Packages of other makes under one name stand side by side in a fleet: no host gets another one's."""
+    of = make(tmp_path, 5, 12)
+    chance = random.Random(5)  # noqa: S311
+    told: list[dict[str, Any]] = []
+    for encoded in of.states:
+        state = json.loads(encoded)
+        told += [state, *(change(json.loads(encoded), chance) for change in CHANGES)]
+    inventory = tmp_path / "fleet.jsonl"
+    lines = [json.dumps({"schema_version": 1, "host": f"h{n}", "state": s}) for n, s in enumerate(told)]
+    inventory.write_text("\n".join(lines))
+    document = of.audit(inventory)
+    assert document["damaged"] == []
+    repositories = of.offer.repositories(tmp_path)
+    verdicts = set()
+    for line, result in zip(lines, document["results"], strict=True):
+        (tmp_path / "one.json").write_text(line)
+        planned = kmpsolve.plan(installed=tmp_path / "one.json", repositories=repositories)
+        assert planned.to_dict() == document["states"][result["state"]], line
+        verdicts.add(planned.verdict)
+    assert len(document["states"]) > 60
+    assert verdicts == {"safe", "blocked", "unverified", "nothing-to-do"}
+
+
+def _nevra(package: Any) -> str:
+    return package if isinstance(package, str) else package["nevra"]
+
+
+def _unknown_kernel(state: dict[str, Any], _: random.Random) -> dict[str, Any]:
+    state["kernels"] = ["kernel-default-6.4.0-150600.22.7.1.x86_64"]
+    return state
+
+
+def _rebuilt_under_the_same_name(state: dict[str, Any], chance: random.Random) -> dict[str, Any]:
+    kind = chance.choice(["kernels", "kmps"])
+    state[kind] = [{"nevra": _nevra(p), "digest": "0123456789abcdef"} for p in state.get(kind, ())]
+    return state
+
+
+def _names_only(state: dict[str, Any], _: random.Random) -> dict[str, Any]:
+    everything = [_nevra(p) for kind in ("kernels", "kmps", "user_space") for p in state.get(kind, ())]
+    return {"arch": "x86_64", "packages": [*everything, "strange-kmp-default-1_k6.4.0_150600.23.1-1.x86_64"]}
+
+
+def _no_architecture(state: dict[str, Any], _: random.Random) -> dict[str, Any]:
+    kinds = ("kernels", "kmps")
+    return {kind: [_nevra(p).rpartition(".")[0] + ".unknown" for p in state.get(kind, ())] for kind in kinds}
+
+
+def _another_architecture(state: dict[str, Any], _: random.Random) -> dict[str, Any]:
+    kinds = ("kernels", "kmps")
+    other = {kind: [_nevra(p).rpartition(".")[0] + ".aarch64" for p in state.get(kind, ())] for kind in kinds}
+    return {"arch": "aarch64", **other}
+
+
+def _own_settings(state: dict[str, Any], _: random.Random) -> dict[str, Any]:
+    return state | {
+        "keep": "latest,running",
+        "vendors": [["ACME", "Storage Corp"]],
+        "locks": ["type: package\nmatch_type: glob\ncase_sensitive: on\nsolvable_name: kmp1-*"],
+    }
+
+
+def _own_symbols(state: dict[str, Any], chance: random.Random) -> dict[str, Any]:
+    """A KMP under a known name that requires something else, on a kernel that provides it here only."""
+    own = {
+        "nevra": f"kmp1-kmp-default-9_k6.4.0_150600.23.1-{chance.randint(1, 2)}.x86_64",
+        "vendor": "ACME Inc.",
+        "provides": ["kmod(kmp1.ko)", "ksym(default:own) = 5"],
+        "requires": [f"ksym(default:sym_001) = {chance.randint(1, 3):x}", "ksym(default:sym_002) = 7"],
+    }
+    kernel = {
+        "nevra": "kernel-default-6.4.0-150600.21.1.1.x86_64",
+        "provides": ["kernel-uname-r = 6.4.0-150600.21.1-default", *own["requires"]],
+    }
+    return state | {"kmps": [*state.get("kmps", ()), own], "kernels": [*state["kernels"], kernel]}
+
+
+CHANGES = (
+    _unknown_kernel,
+    _rebuilt_under_the_same_name,
+    _names_only,
+    _no_architecture,
+    _another_architecture,
+    _own_settings,
+    _own_symbols,
+)
