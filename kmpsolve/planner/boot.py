@@ -4,31 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from kmpsolve.compat.judgement import Fit, judge
 from kmpsolve.model.package import KernelUnit, KmpBuild
-from kmpsolve.model.plan import BootState, BuildInUse, KernelState, Warned
+from kmpsolve.model.plan import BootState, BuildInUse, KernelState, Via, Warned
 from kmpsolve.model.symbols import SymbolTable
+from kmpsolve.planner.loading import loaded, unshadowed
 from kmpsolve.planner.options import absorbs, overrides
 from kmpsolve.planner.system import Kmp, is_native, obsoleted_by
 
 __all__ = ["boot_matrix", "fallback_losses"]
 
 
-def _in_use(kmp: Kmp, builds: Sequence[KmpBuild], fit: Fit) -> BuildInUse:
-    unit = fit.unit
-    mine = [build for build in builds if not obsoleted_by(unit.obsoletes, build.nevra)]
-    fitting = sorted(
-        (build for build in mine if fit.fits(build)),
-        key=lambda b: (is_native(b, unit), b.nevra.evr),
-        reverse=True,
-    )
-    if fitting:
-        via = "native" if is_native(fitting[0], unit) else "weak-updates"
-        return BuildInUse(build=str(fitting[0].nevra), via=via)  # type: ignore[arg-type]
+def _in_use(kmp: Kmp, builds: Sequence[KmpBuild], loads: KmpBuild | None, unit: KernelUnit) -> BuildInUse:
+    if loads is not None:
+        via: Via = "native" if is_native(loads, unit) else "weak-updates"
+        return BuildInUse(build=str(loads.nevra), via=via)
     taken = any(obsoleted_by(unit.obsoletes, build.nevra) for build in kmp.installed)
     if absorbs(unit, kmp) and (taken or not overrides(kmp)):
         return BuildInUse(build=None, via="builtin")
-    versionless = [build for build in mine if not build.versioned]
+    versionless = [build for build in unshadowed(builds, unit) if not build.versioned]
     if versionless:
         best = max(versionless, key=lambda b: (is_native(b, unit), b.nevra.evr))
         return BuildInUse(build=str(best.nevra), via="unknown")
@@ -56,19 +49,16 @@ def boot_matrix(
     states
         By uname -r.
     """
-    kmps = list(kmps)
+    kmps, extras = list(kmps), list(extras)
     rows = []
     for unit in sorted(units, key=lambda u: u.nevra.evr, reverse=True):
-        everything = {b.package.handle: b for group in builds.values() for b in group}
-        everything |= {b.package.handle: b for b in extras}
-        fit = judge(everything.values(), unit, table)
-        rows.append(
-            BootState(
-                uname_r=unit.uname_r,
-                state=states[unit.uname_r],
-                kmps={kmp.name: _in_use(kmp, builds[kmp.name], fit) for kmp in kmps},
-            )
-        )
+        staying = {
+            kmp.name: [b for b in builds[kmp.name] if not obsoleted_by(unit.obsoletes, b.nevra)]
+            for kmp in kmps
+        }
+        loads = loaded(staying, extras, unit, table)
+        uses = {kmp.name: _in_use(kmp, staying[kmp.name], loads.get(kmp.name), unit) for kmp in kmps}
+        rows.append(BootState(uname_r=unit.uname_r, state=states[unit.uname_r], kmps=uses))
     return tuple(rows)
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kmpsolve.compat.judgement import Fit, judge
 from kmpsolve.errors import SolverError
-from kmpsolve.model.package import KernelUnit, Package
+from kmpsolve.model.package import KernelUnit, KmpBuild, Package
 from kmpsolve.model.plan import KmpPlan, Verdict, Warned, worst
 from kmpsolve.planner.choice import Choice, choose
 from kmpsolve.planner.details import Details
+from kmpsolve.planner.loading import loaded, loaded_before
 from kmpsolve.planner.options import Option, options
 from kmpsolve.planner.signing import look_at_signatures
 from kmpsolve.planner.system import FlavorSystem
@@ -47,14 +49,27 @@ class Evaluation:
         packages += [*self.choice.companions, *self.headers]
         return tuple({p.handle: p for p in packages if not p.installed}.values())
 
+    def unwanted(self, system: FlavorSystem) -> tuple[Package, ...]:
+        """Installed builds that the kernel would load instead of the chosen ones, and which have to go."""
+        chosen = {
+            name: option.build
+            for name, option in self.choice.options.items()
+            if option.build is not None and option.decision in ("reuse", "fetch")
+        }
+        found: list[KmpBuild] = []
+        for kmp in system.kmps:
+            if kmp.name in chosen:
+                others = [build for name, build in chosen.items() if name != kmp.name]
+                others += self.choice.added
+                table = system.universe.table
+                found += loaded_before(chosen[kmp.name], kmp.installed, others, self.unit, table)
+        return tuple({build.package.handle: build.package for build in found}.values())
+
 
 def _all_options(
-    system: FlavorSystem, fit: Fit, headers: bool, installed_only: bool
+    system: FlavorSystem, fit: Fit, headers: bool, at_rest: Mapping[str, KmpBuild] | None = None
 ) -> dict[str, tuple[Option, ...]]:
-    return {
-        kmp.name: options(kmp, fit, system, headers=headers, installed_only=installed_only)
-        for kmp in system.kmps
-    }
+    return {kmp.name: options(kmp, fit, headers=headers, at_rest=at_rest) for kmp in system.kmps}
 
 
 def hopeless(system: FlavorSystem, unit: KernelUnit) -> bool:
@@ -63,9 +78,7 @@ def hopeless(system: FlavorSystem, unit: KernelUnit) -> bool:
     headers = system.universe.headers(unit) is not None
     return any(
         all_options[0].decision in ("unverified", "blocked")
-        for kmp, all_options in zip(
-            system.kmps, _all_options(system, fit, headers, False).values(), strict=True
-        )
+        for kmp, all_options in zip(system.kmps, _all_options(system, fit, headers).values(), strict=True)
         if kmp.counts
     )
 
@@ -76,12 +89,16 @@ def evaluate(system: FlavorSystem, unit: KernelUnit, *, installed_only: bool = F
     Parameters
     ----------
     installed_only
-        Ask how the system stands as it is: no build from a repository is a choice.
+        Ask how the system stands as it is: no build from a repository is a choice, nor one that the kernel
+        does not load.
     """
     universe = system.universe
     fit = system.judge(unit, installed_only=installed_only)
     headers = universe.headers(unit)
-    offered = _all_options(system, fit, headers is not None, installed_only)
+    at_rest = None
+    if installed_only:
+        at_rest = loaded({kmp.name: kmp.installed for kmp in system.kmps}, (), unit, universe.table)
+    offered = _all_options(system, fit, headers is not None, at_rest)
     builds = {build.package.handle: build for kmp in system.kmps for build in kmp.builds}
     builds |= {build.package.handle: build for build in system.extras}
     stands = {option.stand for choices in offered.values() for option in choices if option.stand is not None}

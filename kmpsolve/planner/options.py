@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kmpsolve.compat.judgement import Fit
 from kmpsolve.model.package import KernelUnit, KmpBuild
 from kmpsolve.model.plan import Decision
-from kmpsolve.planner.system import FlavorSystem, Kmp, is_native, obsoleted_by
+from kmpsolve.planner.loading import unshadowed
+from kmpsolve.planner.system import Kmp, is_native, obsoleted_by
 from kmpsolve.solver.projection import Stand
 
 __all__ = ["LEVELS", "Option", "absorbs", "options", "overrides"]
@@ -44,7 +46,7 @@ def overrides(kmp: Kmp) -> bool:
 
 
 def options(
-    kmp: Kmp, fit: Fit, system: FlavorSystem, *, headers: bool, installed_only: bool
+    kmp: Kmp, fit: Fit, *, headers: bool, at_rest: Mapping[str, KmpBuild] | None
 ) -> tuple[Option, ...]:
     """All options for `kmp` on the unit that `fit` judges; the last one is ``blocked``.
 
@@ -52,23 +54,26 @@ def options(
     ----------
     headers
         Whether what a package needs to rebuild itself for this kernel will be there.
-    installed_only
-        Leave candidates out: ask how the system stands as it is.
+    at_rest
+        Ask how the system stands as it is: no candidate counts, and of each KMP only the build that the
+        kernel loads.
     """
     unit = fit.unit
     kept = [b for b in kmp.installed if not obsoleted_by(unit.obsoletes, b.nevra)]
-    offered = (
-        [] if installed_only else [b for b in kmp.candidates if not obsoleted_by(unit.obsoletes, b.nevra)]
-    )
-    # What was made for this kernel stands in its updates/ folder, and depmod takes it before any link.
+    offered = [b for b in kmp.candidates if not obsoleted_by(unit.obsoletes, b.nevra)]
+    # What was made for this kernel is loaded before any link.
     kept.sort(key=lambda build: not is_native(build, unit))
+    shell = Stand(kept[0].package.handle, "shell") if kept else None
+    shrunk = len(kept) < len(kmp.installed)
+    if at_rest is not None:
+        offered = []
+        kept = [b for b in unshadowed(kept, unit) if b is at_rest.get(kmp.name) or not b.versioned]
     found: list[Option] = []
     for decision, builds in (("reuse", kept), ("fetch", offered)):
         for build in builds:
             if fit.fits(build):
                 found.append(Option(decision, build, Stand(build.package.handle, "compatible")))  # type: ignore[arg-type]
-    shell = Stand(kept[0].package.handle, "shell") if kept else None
-    if absorbs(unit, kmp) and (not overrides(kmp) or len(kept) < len(kmp.installed)):
+    if absorbs(unit, kmp) and (not overrides(kmp) or shrunk):
         found.append(Option("builtin", None, shell))
     for build in kept + offered:
         if not build.versioned:

@@ -206,35 +206,41 @@ def _loses_fallback(system: FlavorSystem, evaluation: Evaluation) -> bool:
 
 
 def _transact(universe: Universe, decided: Iterable[tuple[FlavorSystem, Evaluation]]) -> Transacted:
-    """The transaction for all flavors; builds that nobody needs any more are removed if they are in the way.
+    """The transaction for all flavors, without what a kernel would load instead of the builds chosen for it.
 
-    These are what another build replaces, a KMP that becomes built in, and one that is blocked and does not
-    count: it must not keep the others from what they need.
+    Builds that nobody needs any more are removed too, if they are in the way: what another one replaces, a KMP
+    that becomes built in, and one that is blocked and does not count.
     """
     wanted: dict[int, Package] = {}
+    unwanted: list[Package] = []
     needless: list[Package] = []
     for system, evaluation in decided:
         wanted |= {p.handle: p for p in evaluation.wanted}
+        unwanted += evaluation.unwanted(system)
         for kmp in system.kmps:
             option = evaluation.choice.options[kmp.name]
             if option.decision != "blocked" or not kmp.counts:
                 needless += [build.package for build in kmp.installed if build is not option.build]
-    if not wanted:
+    if not wanted and not unwanted:
         return Transacted((), (), (), ())
-    transacted = _without_what_is_in_the_way(universe, wanted, needless)
+    transacted = _without_what_is_in_the_way(universe, wanted, unwanted, needless)
     # A build that nobody needs any more must bring in neither a kernel that it works on (elrepo#252) nor a KMP.
     others = {k.package.handle for k in universe.kernels if not k.package.installed}
     others |= universe.kmp_handles - universe.installed_handles
     others -= wanted.keys()
     if any(package.handle in others for package in transacted.arrived):
-        transacted = _without_what_is_in_the_way(universe, wanted, needless, others)
+        transacted = _without_what_is_in_the_way(universe, wanted, unwanted, needless, others)
     return transacted
 
 
 def _without_what_is_in_the_way(
-    universe: Universe, wanted: Mapping[int, Package], needless: Sequence[Package], barred: Iterable[int] = ()
+    universe: Universe,
+    wanted: Mapping[int, Package],
+    unwanted: Sequence[Package],
+    needless: Sequence[Package],
+    barred: Iterable[int] = (),
 ) -> Transacted:
-    removed: list[Package] = []
+    removed = list(unwanted)
     while True:
         transacted = transact(universe, wanted.values(), removed, barred)
         concerned = {handle for reason in transacted.reasons for handle in (reason.package, reason.other)}
@@ -323,10 +329,15 @@ def _flavor_plan(
 
 
 def _removed(flavor: _Flavor, transacted: Transacted) -> Iterable[Warned]:
-    """KMPs that nothing serves and of which the update leaves no build."""
-    if flavor.verdict == "blocked":
+    """What the update removes although no other build of the KMP arrives in its place."""
+    if flavor.target is None or flavor.verdict == "blocked":
         return
     gone = {package.handle for package in transacted.gone}
+    for package in flavor.evaluation.unwanted(flavor.system):
+        message = (
+            f"the update removes {package}, which {flavor.target.uname_r} would load before what is chosen"
+        )
+        yield Warned(reference="removed", message=message)
     for kmp in flavor.system.kmps:
         blocked = flavor.evaluation.choice.options[kmp.name].decision == "blocked"
         if blocked and all(build.package.handle in gone for build in kmp.installed):

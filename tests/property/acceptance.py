@@ -219,11 +219,15 @@ def _transaction_disagreements(
     for combination in itertools.product(*agreed):
         expected: dict[str, Package] = {}
         may_leave: set[str] = set()
+        must_leave: set[str] = set()
         for answer, outcome in combination:
             if answer.target is None or outcome is None:
                 continue
             expected |= {p.nevra: p for p in answer.judgement.arriving(outcome)}
             may_leave |= {build.nevra for build in answer.judgement.leaving(outcome)}
+            # What is replaced under the same name is no step of its own.
+            replaced = {p.name for p in answer.judgement.arriving(outcome) if not p.multiversion}
+            must_leave |= {b.nevra for b in answer.judgement.outrun(outcome) if b.name not in replaced}
         complaint = []
         if set(arriving) != set(expected):
             complaint.append(f"transaction {sorted(arriving)}, expected {sorted(expected)}")
@@ -233,6 +237,10 @@ def _transaction_disagreements(
         if not leaving <= may_leave:
             complaint.append(
                 f"transaction erases {sorted(leaving)}, expected no more than {sorted(may_leave)}"
+            )
+        if not must_leave <= leaving:
+            complaint.append(
+                f"transaction erases {sorted(leaving)}, expected {sorted(must_leave)} among them"
             )
         if not complaint:
             return []

@@ -8,7 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tests.support.oracle import Capability, Package, Reading, System, by_evr, missing
+from tests.support.oracle import (
+    Capability,
+    Package,
+    Reading,
+    System,
+    by_evr,
+    hides,
+    is_native,
+    loads,
+    missing,
+)
 from tests.support.worlds import Kernel, Kmp, World
 
 
@@ -129,28 +139,31 @@ def _by_decision(decided: Mapping[str, Any], kernel: Package, system: System) ->
 
 
 def _via(build: Package, kernel: Package) -> str:
-    assert isinstance(build.noun, Kmp)
-    assert isinstance(kernel.noun, Kernel)
-    return "native" if build.noun.krel == kernel.noun.krel else "weak-updates"
+    return "native" if is_native(build, kernel) else "weak-updates"
 
 
 def _by_builds(
     builds: list[Package], kernel: Package, system: System, after: list[Package]
 ) -> set[tuple[str | None, str]]:
-    """What another kernel is left with: the build made for it, else the newest that fits."""
+    """What another kernel is left with: what it loads."""
     unit = system.unit(kernel)
-    working = {p for p in after if isinstance(p.noun, Kmp) and p.flavor == kernel.flavor and p.verifiable}
-    while bad := {build for build in working if missing(build, unit, working)}:
-        working -= bad
-    mine = [p for p in after if isinstance(p.noun, Kmp) and _stands_for(p, builds)]
-    fitting = by_evr(build for build in mine if build in working)
-    if fitting:
-        native = [build for build in fitting if _via(build, kernel) == "native"]
-        newest = {build.name: build for build in fitting}  # of each name, where renames compete
-        return {(build.nevra, _via(build, kernel)) for build in (native or newest.values())}
+    groups: dict[str, list[Package]] = {}
+    there = by_evr(p for p in after if isinstance(p.noun, Kmp) and p.flavor == kernel.flavor)
+    for name, own in system.kmps(kernel.flavor).items():
+        groups[name] = [p for p in there if _stands_for(p, own) and not unit.obsoletes(p)]
+    known = {p for group in groups.values() for p in group}
+    groups |= {f"{p} beside": [p] for p in there if p not in known}
+    mine = groups[builds[0].name]
+    loaded = loads(unit, groups)
+    build = loaded.get(builds[0].name)
+    if build is not None:
+        others = [one for one in mine if one.name != build.name and one.verifiable]  # renames that compete
+        fitting = [one for one in others if not missing(one, unit, loaded.values())]
+        return {(one.nevra, _via(one, kernel)) for one in (build, *fitting)}
     shipped = {(None, "builtin")} if system.modules(builds) <= unit.modules else set()
-    if any(not build.verifiable for build in mine):
-        versionless = {(build.nevra, "unknown") for build in mine if not build.verifiable}
+    linked = [build for build in mine if not any(hides(other, build, kernel) for other in mine)]
+    versionless = {(build.nevra, "unknown") for build in linked if not build.verifiable}
+    if versionless:
         return {(None, "unknown"), *versionless, *shipped}
     return {(None, "none"), *shipped}
 

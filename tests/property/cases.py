@@ -893,4 +893,54 @@ CASES: dict[str, tuple[World, str]] = {
         ),
         "blocked 20.1 | acme blocked | newest-safe 10.1",
     ),
+    # -- what a kernel loads
+    "a build in the kernel's own folder goes where it does not load there and another one is linked": (
+        made(
+            [
+                kernel(1, "a=2 b=1"),
+                kernel(2, "a=2 b=1"),
+                acme(symbols="a=2"),
+                acme("2.0", "b=1", krel="6.4.0-20"),
+            ],
+            [kernel(2, "a=2 b=3", release="20.2", obsoletes="kernel-default = 6.4.0-20.1")],
+        ),
+        "safe 20.2 | acme reuse 1.0 | newest-safe 20.2",
+    ),
+    "the build in the kernel's own folder goes where another KMP needs the symbols of an older one": (
+        made(
+            [
+                kernel(2),
+                acme(krel="6.4.0-20"),
+                acme("2.0", exports="s=2"),
+                beta(symbols="a=1 s=2"),
+            ],
+            [],
+        ),
+        "safe 20.1 | acme reuse 2.0, beta reuse 1.0 | newest-safe 20.1",
+    ),
+    "the newest build goes where another KMP needs the symbols of an older one": (
+        made(
+            [
+                kernel(1),
+                kernel(2),
+                acme(exports="s=2", krel="6.4.0-10"),
+                acme("2.0", krel="6.4.0-20"),
+                beta(symbols="a=1 s=2"),
+            ],
+            [kernel(3)],
+        ),
+        "safe 30.1 | acme reuse 1.0, beta reuse 1.0 | newest-safe 30.1",
+    ),
+    "a newer build that does not work beside the others is in nobody's way": (
+        made(
+            [
+                kernel(1),
+                kernel(2, "a=2 d=1"),
+                acme(),
+                acme("2.0", "d=1", krel="6.4.0-20"),
+            ],
+            [kernel(3)],
+        ),
+        "safe 30.1 | acme reuse 1.0 | newest-safe 30.1",
+    ),
 }

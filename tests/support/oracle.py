@@ -389,6 +389,10 @@ class System:
                 return builds
             builds -= bad
 
+    def loaded(self, kernel: Package) -> dict[str, Package]:
+        """Of each KMP the build that an installed kernel loads and that works there."""
+        return loads(self.unit(kernel), self.kmps(kernel.flavor))
+
     def used_on(self, builds: Sequence[Package]) -> Package:
         """The newest installed kernel on which the KMP works, else the newest installed."""
         kernels = self.kernels(builds[0].flavor)
@@ -442,6 +446,48 @@ def missing(build: Package, unit: Unit, others: Iterable[Package]) -> list[str]:
     if build.exact and build.exact != unit.kernel.uname_r:
         lacking.append("kernel-uname-r")
     return lacking
+
+
+def is_native(build: Package, kernel: Package) -> bool:
+    """Whether the build stands in the kernel's own folder, which depmod looks into before weak-updates."""
+    assert isinstance(build.noun, Kmp)
+    assert isinstance(kernel.noun, Kernel)
+    return build.noun.krel == kernel.noun.krel
+
+
+def hides(build: Package, other: Package, kernel: Package) -> bool:
+    """Whether no module of `other` is linked for the kernel, because that of `build` is there already."""
+    own = is_native(build, kernel) and not is_native(other, kernel)
+    return own and (not build.modules or not other.modules or bool(build.modules & other.modules))
+
+
+def loads(unit: Unit, kmps: Mapping[str, Sequence[Package]]) -> dict[str, Package]:
+    """What the unit loads of each KMP and what works so: its own build, else the newest of those that work.
+
+    A build that works only with what is not loaded does not work: then the next one is linked.
+    """
+    refuted: set[Package] = set()
+    while True:
+        left = {
+            name: [
+                b for b in builds if b not in refuted and not any(hides(o, b, unit.kernel) for o in builds)
+            ]
+            for name, builds in kmps.items()
+        }
+        working = {build for builds in left.values() for build in builds if build.verifiable}
+        while bad := {build for build in working if missing(build, unit, working)}:
+            working -= bad
+        taken: dict[str, Package] = {}
+        for name, builds in left.items():
+            for build in by_evr(working.intersection(builds)):
+                if name not in taken or not is_native(taken[name], unit.kernel):
+                    taken[name] = build
+        alone = set(taken.values())
+        while bad := {build for build in alone if missing(build, unit, alone)}:
+            alone -= bad
+        if alone == set(taken.values()):
+            return taken
+        refuted |= set(taken.values()) - alone
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -678,12 +724,27 @@ class Judgement:
             or any(new.obsoletes_package(build) or new.conflicts_with(build) for new in arriving)
             or (not build.multiversion and self.is_replaced(build, outcome))
         }
+        leaving |= self.outrun(outcome)
         while True:  # what is used no more, and required something of what leaves, leaves with it
             gone = {symbol for build in leaving for symbol in build.exports}
             more = {build for build in builds if build not in outcome.chosen and gone & set(build.wants)}
             if more <= leaving:
                 return leaving
             leaving |= more
+
+    def outrun(self, outcome: Outcome) -> set[Package]:
+        """Installed builds that the kernel would load instead of the chosen ones: they must not stay."""
+        found: set[Package] = set()
+        for name, (decision, chosen) in outcome.choices.items():
+            if chosen is None or decision not in ("reuse", "fetch") or is_native(chosen, self.unit.kernel):
+                continue
+            others = [build for build in outcome.chosen if build is not chosen and build.verifiable]
+            for build in self.kmps[name]:
+                newer = build.evr > chosen.evr and build.verifiable
+                works = not missing(build, self.unit, others)
+                if build is not chosen and (hides(build, chosen, self.unit.kernel) or (newer and works)):
+                    found.add(build)
+        return found
 
     @staticmethod
     def is_replaced(build: Package, outcome: Outcome) -> bool:
@@ -787,8 +848,7 @@ class Judgement:
             return one.installed
         if one.installed:
             # The build made for this very kernel stands in updates/ and wins, whatever its version.
-            native = self.unit.kernel.noun.krel  # type: ignore[union-attr]
-            if any(build.noun.krel == native for build in (one, other)):  # type: ignore[union-attr]
+            if any(is_native(build, self.unit.kernel) for build in (one, other)):
                 return False
             return one.evr > other.evr
         one_priority, other_priority = one.priority, other.priority
@@ -923,16 +983,14 @@ def _without_news(system: System, flavor: str, safe: str | None) -> Answer:
     kernels = system.kernels(flavor)
     newest = kernels[-1]
     judgement = Judgement(system, newest)
-    working = system.working(newest)
-    wanted = frozenset().union(*(build.wants for build in working))
+    loaded = system.loaded(newest)
     at_rest: dict[str, set[tuple[str, str | None]]] = {}
     for name, builds in judgement.kmps.items():
-        mine = [build for build in builds if build in working]
-        versionless = [build for build in builds if not build.verifiable]
-        if mine:
-            native = [build for build in mine if build.noun.krel == newest.noun.krel]  # type: ignore[union-attr]
-            asked = [build for build in mine if wanted.intersection(build.exports)]
-            at_rest[name] = {("reuse", build.nevra) for build in [mine[-1], *native, *asked]}
+        versionless = [
+            b for b in builds if not b.verifiable and not any(hides(other, b, newest) for other in builds)
+        ]
+        if name in loaded:
+            at_rest[name] = {("reuse", loaded[name].nevra)}
         elif name in judgement.broken:
             at_rest[name] = set()
         elif judgement.is_builtin(name):

@@ -133,6 +133,78 @@ def test_of_builds_made_for_others_the_newest_serves() -> None:
     assert served(answer, "6.4.0-20-default") == ("acme-kmp-default-2.0_k6.4.0_10-1.x86_64", "weak-updates")
 
 
+@pytest.mark.parametrize(
+    ("modules", "shadows"),
+    [("acme.ko", True), ("acme.ko acme_x.ko", True), ("", True), ("other.ko", False)],
+)
+def test_what_stands_in_the_kernel_s_own_folder_is_loaded_before_a_link(modules: str, shadows: bool) -> None:
+    """Whether it works or not, if it has a module of the same name; so it goes where a link is to serve."""
+    kernel = Kernel(release="20.1", ksyms="a=1 b=1", modules="other.ko")
+    stale = Kmp(name="acme", krel="6.4.0-20", version="2.0", symbols="b=1", modules=modules)
+    target = replace(kernel, release="20.2", ksyms="a=1", obsoletes="kernel-default = 6.4.0-20.1")
+    linked = replace(ACME, modules="acme.ko acme_x.ko")
+    fallback = replace(OLD, ksyms="a=1 b=1", modules="other.ko")
+    answer = plan([fallback, kernel, linked, stale, EDITOR], [target], kernel="6.4.0-20.2")
+    chosen = "acme-kmp-default-1.0_k6.4.0_10-1.x86_64"
+    assert (answer["verdict"], decided(answer)) == ("safe", ("reuse", chosen))
+    erased = {step["nevra"] for step in answer["transaction"] if step["action"] == "erase"}
+    assert ("acme-kmp-default-2.0_k6.4.0_20-1.x86_64" in erased) == shadows
+    warned = [w["message"] for w in answer["flavors"][0]["warnings"] if w["reference"] == "removed"]
+    assert len(warned) == shadows
+    assert all("acme-kmp-default-2.0_k6.4.0_20-1.x86_64" in message for message in warned)
+
+
+def test_a_kernel_whose_own_build_does_not_work_is_without_the_driver() -> None:
+    """The boot matrix of a kernel that nothing is done about, where an older build would fit."""
+    stale = Kmp(name="acme", krel="6.4.0-15", version="2.0", symbols="b=1", modules="acme.ko")
+    first = replace(OLD, ksyms="a=1 b=1")
+    answer = plan(
+        [first, Kernel(release="15.1", ksyms="a=1"), ACME, stale], [Kernel(release="20.1", ksyms="a=1")]
+    )
+    assert served(answer, "6.4.0-15-default") == (None, "none")
+    assert served(answer, "6.4.0-10-default")[1] == "native"
+    assert served(answer, "6.4.0-20-default") == ("acme-kmp-default-1.0_k6.4.0_10-1.x86_64", "weak-updates")
+
+
+def test_at_rest_a_kernel_loads_its_own_build_and_not_the_one_that_another_kmp_needs() -> None:
+    """With nothing new the one that is in the way goes, and the boot matrix says so."""
+    own = Kmp(name="acme", krel="6.4.0-10", version="2.0", symbols="a=1", modules="acme.ko")
+    older = Kmp(name="acme", krel="6.4.0-5", symbols="a=1", exports="s=1", modules="acme.ko")
+    beta = Kmp(name="beta", krel="6.4.0-10", symbols="a=1 s=1", modules="beta.ko")
+    answer = plan([OLD, own, older, beta], [])
+    assert answer["verdict"] == "safe"
+    assert answer["transaction"] == [
+        {"action": "erase", "nevra": "acme-kmp-default-2.0_k6.4.0_10-1.x86_64", "repository": None}
+    ]
+    assert decided(answer, "beta-kmp-default")[0] == "reuse"
+    assert served(answer, "6.4.0-10-default") == ("acme-kmp-default-1.0_k6.4.0_5-1.x86_64", "weak-updates")
+    again = plan([OLD, older, beta], [])
+    assert (again["verdict"], again["transaction"]) == ("nothing-to-do", [])
+
+
+def test_what_a_kernel_loads_is_whole_only_with_what_it_loads_of_others() -> None:
+    """A build linked for its version takes a symbol away; then what needs it serves nobody there."""
+    fallback = Kernel(release="15.1", ksyms="a=1")
+    one = Kmp(name="acme", krel="6.4.0-5", symbols="a=1", exports="s=1", modules="acme.ko")
+    two = replace(one, krel="6.4.0-10", version="2.0", exports="")
+    beta = Kmp(name="beta", krel="6.4.0-10", symbols="a=1 s=1", modules="beta.ko")
+    answer = plan([OLD, fallback, one, two, beta], [], kernel="6.4.0-10.1")
+    assert served(answer, "6.4.0-15-default", "beta-kmp-default")[0] is not None
+    assert answer["transaction"] != []
+    removed = [w for w in answer["flavors"][0]["warnings"] if w["reference"] == "removed"]
+    assert [step["nevra"] in removed[0]["message"] for step in answer["transaction"]] == [True]
+
+
+def test_a_broken_kmp_in_the_way_is_removed_and_told() -> None:
+    lender = replace(ACME, exports="s=1", multiversion=False)
+    broken = Kmp(name="beta", krel="6.4.0-10", symbols="a=7 s=1", modules="beta.ko")
+    answer = plan([OLD, lender, broken], [NEW, replace(REBUILD, multiversion=False)])
+    assert (answer["verdict"], decided(answer)) == ("safe", FETCHED)
+    assert decided(answer, "beta-kmp-default") == ("blocked", None)
+    removed = [w["message"] for w in answer["flavors"][0]["warnings"] if w["reference"] == "removed"]
+    assert removed == ["the update removes beta-kmp-default, which does not work on the kernel"]
+
+
 def test_a_kmp_that_is_added_counts_in_the_boot_matrix() -> None:
     build = Kmp(name="acme", krel="6.4.0-20", version="2.0", symbols="a=2 core=7", modules="acme.ko")
     core = Kmp(name="acme-core", krel="6.4.0-20", symbols="a=2", exports="core=7", modules="core.ko")
