@@ -16,9 +16,10 @@ import tempfile
 import time
 import zlib
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["Stored", "folder", "read", "write"]
+__all__ = ["Stored", "folder", "read", "survey", "write"]
 
 FORMAT = 1
 """Raised whenever the same folder would be read in another way."""
@@ -83,6 +84,20 @@ def read(name: str) -> Stored | None:
         if stored is not None:
             return stored
     return None
+
+
+def survey() -> tuple[dict[str, bool], int]:
+    """Each cache that is there, by name, and whether it is believed; the bytes that they take."""
+    place, found, size = folder(), {}, 0
+    with suppress(OSError):
+        for path in sorted(place.iterdir()) if place is not None else ():
+            if place is not None and not path.name.startswith("."):
+                stored = _read(place, path.name)
+                found[path.name] = stored is not None
+                if stored is not None:
+                    stored.close()
+                size += sum(file.lstat().st_size for file in path.iterdir())
+    return found, size
 
 
 def _read(place: Path, name: str) -> Stored | None:

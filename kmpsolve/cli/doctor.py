@@ -14,6 +14,9 @@ from kmpsolve.report.terminal import Terminal, printable
 
 __all__ = ["add_arguments", "run"]
 
+_SHOWN = 3
+"""Verdicts of the hook; there are more in JSON."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of ``doctor``."""
@@ -41,9 +44,13 @@ def _text(found: dict[str, Any], terminal: Terminal) -> str:
     )
     states = Counter(one["state"] for one in found["repositories"])
     repositories = ", ".join(f"{number} {name}" for name, number in sorted(states.items())) or "none"
-    verdict = "no verdict since the last boot"
-    if last:
-        verdict = f"{printable(last['verdict'])}, {_moment(found['last_verdict_at'])}"
+    said = [
+        f"{printable(one['verdict'])}, {_moment(one['at'])} ({printable(one['action'])})"
+        for one in found["last_verdicts"][:_SHOWN]
+    ]
+    if not said and last:
+        said = [f"{printable(last['verdict'])}, {_moment(found['last_verdict_at'])}"]
+    cache = found["cache"]
     lines = [
         terminal.tone("protected", "good") if found["protected"] else terminal.tone("NOT PROTECTED", "bad"),
         f"  hook          {state}  ({hook['path']})",
@@ -56,8 +63,10 @@ def _text(found: dict[str, Any], terminal: Terminal) -> str:
             f"                keeps {printable(lock['name'])} {printable(lock['evr'])}"
             for lock in guard["keeps"]
         ),
-        f"  last          {verdict}",
+        f"  last          {said[0] if said else 'no verdict since the last boot'}",
+        *(f"                {line}" for line in said[1:]),
         f"  repositories  {repositories}",
+        f"  cache         {_size(cache) if cache else 'none'}",
         f"  keys          {len(found['keys'])} trusted by rpm",
         f"  versions      {versions}",
         f"  bindings      {bindings}",
@@ -68,5 +77,12 @@ def _text(found: dict[str, Any], terminal: Terminal) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
+def _size(cache: dict[str, Any]) -> str:
+    return f"{cache['caches']} in {printable(cache['path'])}, {cache['bytes'] / 1e6:.1f} MB"
+
+
 def _moment(seconds: int) -> str:
-    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(seconds))
+    try:
+        return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(seconds))
+    except (OverflowError, OSError, ValueError):
+        return "at a time that is none"

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from kmpsolve.cache.place import folder as own_cache
+from kmpsolve.cache.place import folder as place_of_caches
+from kmpsolve.cache.place import survey
 from kmpsolve.config import Config, read_config
 from kmpsolve.errors import ConfigError, KmpsolveError
 from kmpsolve.metadata.files import safe_place
@@ -58,16 +59,21 @@ class Sight:
         For each enabled repository what is read of it, and since when.
     keys
         The public keys that metadata may be signed with.
+    cache
+        kmpsolve's own: where it is, how many bytes and caches, and the names of those that nobody believes;
+        ``None`` if there is none.
     """
 
     findings: tuple[Finding, ...]
     repositories: tuple[dict[str, Any], ...]
     keys: tuple[PublicKey, ...]
+    cache: dict[str, Any] | None
 
 
 def look(root: Path) -> Sight:
     """Look at the configuration, the caches and the keys of a system."""
     findings: list[Finding] = []
+    cache = _own_cache(root, findings)
     try:
         config = read_config(root)
     except KmpsolveError as error:
@@ -76,10 +82,10 @@ def look(root: Path) -> Sight:
     try:
         system = read_root(root)
     except KmpsolveError as error:
-        return Sight(findings=(*findings, _of_error("zypp-configuration", error)), repositories=(), keys=())
+        findings.append(_of_error("zypp-configuration", error))
+        return Sight(findings=tuple(findings), repositories=(), keys=(), cache=cache)
     keys = public_keys(system.root)
     findings += [*_zypp(system), *_switched_off(system.root), *_installed(system)]
-    findings += _own_cache(root)
     described = []
     for repository in system.repositories:
         findings += [*_cache(repository, config), *_signatures(system, repository, keys)]
@@ -102,7 +108,7 @@ def look(root: Path) -> Sight:
         )
         for one in system.definitions.invalid
     ]
-    return Sight(findings=tuple(findings), repositories=tuple(described), keys=keys)
+    return Sight(findings=tuple(findings), repositories=tuple(described), keys=keys, cache=cache)
 
 
 def _of_error(reference: str, error: KmpsolveError) -> Finding:
@@ -184,15 +190,32 @@ def _installed(system: System) -> Iterator[Finding]:
         )
 
 
-def _own_cache(root: Path) -> Iterator[Finding]:
-    place = own_cache()
-    if root == Path("/") and place is not None and place.exists() and not safe_place(place):
-        yield Finding(
-            reference="cache-writable",
-            severity="warning",
-            message=f"{place} can be written by others, so that nothing in it is used",
-            hint=f"Delete it; it is made again: rm -r {place}",
+def _own_cache(root: Path, findings: list[Finding]) -> dict[str, Any] | None:
+    place = place_of_caches()
+    if root != Path("/") or place is None or not place.exists():
+        return None
+    again = f"Delete it; it is made again: rm -r {place}"
+    if not safe_place(place):
+        findings.append(
+            Finding(
+                reference="cache-writable",
+                severity="warning",
+                message=f"{place} can be written by others, so that nothing in it is used",
+                hint=again,
+            )
         )
+    caches, size = survey()
+    damaged = sorted(name for name, good in caches.items() if not good)
+    if damaged:
+        findings.append(
+            Finding(
+                reference="cache-damaged",
+                severity="note",
+                message=f"{place}: {len(damaged)} of {len(caches)} caches are damaged and not used",
+                hint=again,
+            )
+        )
+    return {"path": str(place), "caches": len(caches), "bytes": size, "damaged": damaged}
 
 
 def _state(repository: Repository) -> str:

@@ -24,6 +24,7 @@ from kmpsolve.session import Loaded
 from kmpsolve.zypp.lockfile import HOLD, KEEP, OwnLock, own_locks, rewrite
 
 __all__ = [
+    "SERVICE",
     "Guarded",
     "Held",
     "free_patches",
@@ -37,7 +38,8 @@ __all__ = [
     "write",
 ]
 
-_SERVICE = Path("/usr/lib/zypp/plugins/services/kmpsolve")
+SERVICE = "/usr/lib/zypp/plugins/services/kmpsolve"
+"""Where zypper looks for the service plugin."""
 _SHARED = ("devel", "source", "macros", "syms", "docs")
 """Packages of a kernel release that all its flavors share."""
 
@@ -254,7 +256,7 @@ def standing(root: Path) -> tuple[OwnLock, ...]:
 
 def installed_service(root: Path) -> bool:
     """Whether the guard is on: zypper finds its service plugin."""
-    service = root / str(_SERVICE).lstrip("/")
+    service = root / SERVICE.lstrip("/")
     return service.is_symlink() or service.exists()
 
 
@@ -266,7 +268,7 @@ def switch(root: Path, library: Path, *, on: bool) -> None:
     PrivilegeError, ConfigError
         If this user may not.
     """
-    service = root / str(_SERVICE).lstrip("/")
+    service = root / SERVICE.lstrip("/")
     try:
         if on:
             if not (library / "guard-service").is_file():

@@ -18,6 +18,7 @@ from kmpsolve.metadata.rpmbinding import load_rpm
 from kmpsolve.version import __version__
 from kmpsolve.zypp.blindspots import Finding, executable, look
 from kmpsolve.zypp.first_stage import remembered_on_error
+from kmpsolve.zypp.history import recent
 from kmpsolve.zypp.second_stage import LAST_VERDICT
 
 __all__ = ["health"]
@@ -54,7 +55,9 @@ def health(root: Path) -> dict[str, Any]:
             )
         )
     bindings = _bindings(findings)
-    guard = _guard(root, findings)
+    guard = _guard(below, findings)
+    said = recent(below)
+    findings += _unjudged(said)
     seen = look(root)
     findings += seen.findings
     findings.sort(key=lambda found: (_ORDER.index(found.severity), found.reference, found.message))
@@ -67,6 +70,8 @@ def health(root: Path) -> dict[str, Any]:
         "guard": guard,
         "on_error": remembered_on_error() or None,
         **_last_verdict(below),
+        "last_verdicts": said,
+        "cache": seen.cache,
         "repositories": list(seen.repositories),
         "keys": [{"name": key.name, "summary": key.summary} for key in seen.keys],
         "findings": [asdict(found) for found in findings],
@@ -185,17 +190,40 @@ def _library(plugin: Path) -> Path:
     return Path(named[1]) if named else Path(__file__).parents[2]
 
 
-def _guard(root: Path, findings: list[Finding]) -> dict[str, Any]:
+def _guard(root: Root, findings: list[Finding]) -> dict[str, Any]:
     from kmpsolve.zypp import guard
     from kmpsolve.zypp.lockfile import HOLD
 
-    state: dict[str, Any] = {"on": guard.installed_service(root), "holds": [], "keeps": []}
+    state: dict[str, Any] = {"on": guard.installed_service(root.folder), "holds": [], "keeps": []}
     try:
-        for lock in guard.standing(root):
+        for lock in guard.standing(root.folder):
             state["holds" if lock.comment == HOLD else "keeps"].append({"name": lock.name, "evr": lock.evr})
     except (KmpsolveError, OSError) as error:
         findings.append(_because("locks-unreadable", str(error), "Run it as root"))
+    if state["on"] and not executable(root.path(guard.SERVICE)):
+        findings.append(
+            Finding(
+                reference="guard-does-not-run",
+                severity="warning",
+                message=f"the guard is on, but zypper cannot start {guard.SERVICE}: locks stay as they are",
+                hint="Install kmpsolve again, then: kmpsolve guard on",
+            )
+        )
     return state
+
+
+def _unjudged(said: list[dict[str, Any]]) -> list[Finding]:
+    """Whether the hook had no verdict when it was asked last."""
+    if not said or said[0]["verdict"] != "error":
+        return []
+    return [
+        Finding(
+            reference="last-not-judged",
+            severity="warning",
+            message=f"the hook had no verdict on the last update: {said[0]['message']}",
+            hint="Correct what it names; kmpsolve plan says whether it sees everything",
+        )
+    ]
 
 
 def _last_verdict(root: Root) -> dict[str, Any]:

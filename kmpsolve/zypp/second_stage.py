@@ -22,6 +22,7 @@ from kmpsolve.report.terminal import printable
 from kmpsolve.request import Request
 from kmpsolve.zypp import words
 from kmpsolve.zypp.first_stage import ON_ERROR, last_on_error, remembered_on_error
+from kmpsolve.zypp.history import remember
 from kmpsolve.zypp.reading import loaded_modules, read_caches, root_of
 from kmpsolve.zypp.transition import read_steps, read_transition
 
@@ -40,6 +41,7 @@ def main() -> None:
         said = answer(question, arguments)
     except Exception as error:  # whatever it is, zypper waits for an answer
         said = _failed(_told(error), arguments)
+    remember(said["journal"])
     sys.stdout.write(json.dumps(said) + "\n")
 
 

@@ -144,7 +144,67 @@ def test_the_last_verdict_and_the_keys(host: Host) -> None:
     for damaged in ("", "{", "[]", "{}", "[" * 100_000):
         host.write("/run/kmpsolve/last-verdict.json", damaged)
         assert health(host.root)["last_verdict"] is None
+        host.write("/run/kmpsolve/verdicts.json", damaged)
+        assert health(host.root)["last_verdicts"] == []
+    host.write(
+        "/run/kmpsolve/verdicts.json", '[{"at": 1e300, "verdict": "a\\n", "action": "", "message": ""}]'
+    )
+    assert "at a time that is none" in host.kmpsolve("doctor").stdout
     host.run(["rm", "-r", "/run/kmpsolve"])
+
+
+def test_what_the_hook_said_before(host: Host) -> None:
+    """Also that it had nothing to say: an update that nobody looked at."""
+    host.zypper("up")
+    assert host.kmpsolve("doctor").stdout.count("blocked, 20") == 1
+    with _changed(host, """echo 'on_error = "abort"' > /etc/kmpsolve/kmpsolve.toml"""):
+        host.zypper("up")
+        host.write("/etc/kmpsolve/kmpsolve.toml", "typo = 1")
+        assert host.zypper("up").code == 8
+    document = _ask(host)
+    said = document["last_verdicts"]
+    assert [(one["verdict"], one["action"]) for one in said] == [("error", "abort")] + [
+        ("blocked", "abort")
+    ] * 2
+    assert "typo" in said[0]["message"]
+    assert "last-not-judged" in _references(document)
+    for _ in range(10):
+        host.zypper("up")
+    document = _ask(host)
+    assert [one["verdict"] for one in document["last_verdicts"]] == ["blocked"] * 10
+    assert document["last_verdicts"][0]["at"] >= document["last_verdicts"][-1]["at"]
+    assert "last-not-judged" not in _references(document)
+    assert host.kmpsolve("doctor").stdout.count("blocked, 20") == 3
+    host.run(["rm", "-r", "/run/kmpsolve"])
+
+
+def test_the_guard_that_zypper_cannot_start(host: Host) -> None:
+    assert host.kmpsolve("guard", "on").code == 0
+    assert "guard-does-not-run" not in _references(_ask(host))
+    host.run(["mv", "/usr/lib/kmpsolve/guard-service", "/srv/guard-service"])
+    assert "guard-does-not-run" in _references(_ask(host))
+    host.run(["mv", "/srv/guard-service", "/usr/lib/kmpsolve/guard-service"])
+    assert host.kmpsolve("guard", "off").code == 0
+
+
+def test_the_cache_of_kmpsolve(host: Host) -> None:
+    assert _ask(host)["cache"] is None
+    words = [
+        "from kmpsolve.cache import place",
+        "place.write('a', {'x': b'1234'})",
+        "place.write('b', {'x': b''})",
+    ]
+    python = host.path("/usr/lib/kmpsolve/python").read_text().strip()
+    host.run([python, "-I", "-c", "import sys; sys.path[:0] = ['/usr/lib/kmpsolve']; " + "; ".join(words)])
+    cache = _ask(host)["cache"]
+    assert (cache["path"], cache["caches"], cache["damaged"]) == ("/var/cache/kmpsolve", 2, [])
+    assert cache["bytes"] > 4
+    host.write("/var/cache/kmpsolve/a/x", "4321")
+    document = _ask(host)
+    assert document["cache"]["damaged"] == ["a"]
+    assert "cache-damaged" in _references(document)
+    assert "2 in /var/cache/kmpsolve, 0.0 MB" in host.kmpsolve("doctor").stdout
+    host.run(["rm", "-r", "/var/cache/kmpsolve"])
 
 
 def test_another_root_s_links_do_not_lead_out_of_it(tmp_path: Path) -> None:

@@ -243,6 +243,7 @@ def test_ten_of_everything_at_once(seconds: int) -> None:
                 seen[name][code] += int(count)
                 assert traces == "0", said
         for name, codes in seen.items():
+            print(name, dict(codes))
             assert codes, name
             assert {int(code) for code in codes} <= work[name][1], (name, codes)
         assert seen["plan"].total() >= 4
