@@ -126,7 +126,8 @@ class Content:
     module_files
         NEVRA -> paths of kernel modules (below /lib/modules or /usr/lib/modules); only where known.
     trusted
-        The ``.solv`` was written by root's zypper or by kmpsolve; others are tried in a child first.
+        The ``.solv`` was written by root's zypper or by kmpsolve, or the packages are those of an rpmdb; others are
+        read in a child first.
     partial_system
         True for an inventory that lists kernels and KMPs only, so that user space cannot be checked.
     listed

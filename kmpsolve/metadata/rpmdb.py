@@ -271,7 +271,12 @@ def _read(database: Database) -> Content:
                 modules[nevra] = tuple(sorted({*modules.get(nevra, ()), *files}))
         target.write(b"</metadata>\n")
     return Content(
-        alias=SYSTEM, source=str(database.path), primary=target, triggers=triggers, module_files=modules
+        alias=SYSTEM,
+        source=str(database.path),
+        primary=target,
+        triggers=triggers,
+        module_files=modules,
+        trusted=True,
     )
 
 

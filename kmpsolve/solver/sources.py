@@ -45,7 +45,7 @@ def load_into(pool: solv.Pool, content: Content) -> solv.Repo:
     else:
         assert content.primary is not None
         with content.primary as primary:
-            reason = _read_primary(pool, repo, primary)
+            reason = _read_primary(pool, repo, primary, trusted=content.trusted)
     if reason is not None:
         repo.free(True)
         raise MetadataError(
@@ -57,10 +57,10 @@ def load_into(pool: solv.Pool, content: Content) -> solv.Repo:
     return repo
 
 
-def _read_primary(pool: solv.Pool, repo: solv.Repo, primary: BinaryIO) -> str | None:
+def _read_primary(pool: solv.Pool, repo: solv.Repo, primary: BinaryIO, *, trusted: bool) -> str | None:
     """Read primary.xml; why it cannot be read."""
     size = os.fstat(primary.fileno()).st_size
-    if size <= _SMALL:
+    if trusted or size <= _SMALL:
         stream = solv.xfopen_fd("primary.xml", primary.fileno())
         return _added(pool, stream, lambda stream: repo.add_rpmmd(stream, None))
     import tempfile
