@@ -15,7 +15,7 @@ from kmpsolve.metadata.rootpath import Root
 from kmpsolve.metadata.trust import Trust, joined
 from kmpsolve.metadata.zyppconf import ZyppConf
 
-__all__ = ["asked_of", "believed"]
+__all__ = ["asked_of", "believed", "signatures_asked"]
 
 
 def believed(root: Root, *paths: Path) -> bool:
@@ -41,8 +41,7 @@ def asked_of(
     What zypper accepted already (the folder `accepted`) is only held against its own signature, and only if
     that was found right at the time; zypper leaves a link that says so.
     """
-    either = conf.gpgcheck if definition.gpgcheck is None else definition.gpgcheck
-    metadata = conf.repo_gpgcheck if definition.repo_gpgcheck is None else definition.repo_gpgcheck
+    either, metadata = signatures_asked(conf, definition)
     if either is False and not metadata:
         return None
     if accepted is not None and not _was_right(accepted):
@@ -53,6 +52,14 @@ def asked_of(
 
     required = accepted is None and bool(metadata if metadata is not None else either)
     return Trust(keys=all_keys, required=required, silent=accepted is not None)
+
+
+def signatures_asked(conf: ZyppConf, definition: RepositoryDefinition) -> tuple[bool | None, bool | None]:
+    """Whether signatures are asked for, and whether the metadata's own is; ``None`` where nothing says."""
+    return (
+        conf.gpgcheck if definition.gpgcheck is None else definition.gpgcheck,
+        conf.repo_gpgcheck if definition.repo_gpgcheck is None else definition.repo_gpgcheck,
+    )
 
 
 def _was_right(folder: Path) -> bool:

@@ -13,6 +13,7 @@ from kmpsolve.cache.place import folder as place_of_caches
 from kmpsolve.cache.place import survey
 from kmpsolve.config import Config, read_config
 from kmpsolve.errors import ConfigError, KmpsolveError
+from kmpsolve.metadata.belief import signatures_asked
 from kmpsolve.metadata.files import safe_place
 from kmpsolve.metadata.locks import parse_locks
 from kmpsolve.metadata.root import Repository, System, read_root
@@ -286,8 +287,7 @@ def _cache(repository: Repository, config: Config) -> Iterator[Finding]:
 
 def _signatures(system: System, repository: Repository, keys: tuple[PublicKey, ...]) -> Iterator[Finding]:
     definition, alias = repository.definition, repository.alias
-    either = system.conf.gpgcheck if definition.gpgcheck is None else definition.gpgcheck
-    metadata = system.conf.repo_gpgcheck if definition.repo_gpgcheck is None else definition.repo_gpgcheck
+    either, metadata = signatures_asked(system.conf, definition)
     if either is False and not metadata:
         remote = any(not url.startswith(("dir:", "file:", "cd:", "dvd:", "iso:")) for url in definition.urls)
         yield Finding(

@@ -23,7 +23,7 @@ from kmpsolve.solver.universe import Universe
 from kmpsolve.solver.view import View, open_view, solver_version
 from kmpsolve.zypp.lockfile import HOLD
 
-__all__ = ["Reading", "loaded_modules", "read_caches", "root_of"]
+__all__ = ["Reading", "read_caches", "root_of"]
 
 _TEMPORARY = "/var/tmp"  # noqa: S108 (zypper's own choice; see _temporary for whose folders count)
 _ROOT_OPTIONS = ("--root", "-R", "--installroot")
@@ -239,15 +239,3 @@ def _temporary(pid: int) -> Iterator[Content]:
             continue
         for solv in sorted(folder.glob("zypper/*/%SLV%/solv")):
             yield Content(alias=solv.parts[-3], source=str(solv), solv=solv, trusted=_owned(solv))
-
-
-def loaded_modules() -> frozenset[str]:
-    """The modules that the running kernel has loaded, or is told to load at boot."""
-    names: set[str] = set()
-    for path in (Path("/proc/modules"), *sorted(Path("/etc/modules-load.d").glob("*.conf"))):
-        try:
-            lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-        except OSError:
-            continue
-        names |= {line.split()[0].replace("-", "_") for line in lines if line.strip() and line[0] not in "#;"}
-    return frozenset(names)

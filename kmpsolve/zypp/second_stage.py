@@ -15,6 +15,7 @@ from typing import Any
 
 from kmpsolve.config import Config, read_config
 from kmpsolve.errors import KmpsolveError, MetadataError
+from kmpsolve.machine.live import LiveMachine
 from kmpsolve.model.plan import Plan
 from kmpsolve.planner.judgement import judge_transaction
 from kmpsolve.report.files import write_whole
@@ -23,7 +24,7 @@ from kmpsolve.request import Request
 from kmpsolve.zypp import words
 from kmpsolve.zypp.first_stage import ON_ERROR, last_on_error, remembered_on_error
 from kmpsolve.zypp.history import remember
-from kmpsolve.zypp.reading import loaded_modules, read_caches, root_of
+from kmpsolve.zypp.reading import read_caches, root_of
 from kmpsolve.zypp.transition import read_steps, read_transition
 
 __all__ = ["LAST_VERDICT", "answer", "main"]
@@ -66,7 +67,7 @@ def answer(question: Mapping[str, Any], arguments: list[str]) -> dict[str, Any]:
         steps,
         arguments=arguments,
         first=reading.first,
-        in_use=loaded_modules() if running else frozenset(),
+        in_use=_in_use(running) if running else frozenset(),
     )
     plan = judge_transaction(loaded.universe, loaded.request, loaded.inputs, transition)
     _publish(plan)
@@ -97,6 +98,11 @@ def answer(question: Mapping[str, Any], arguments: list[str]) -> dict[str, Any]:
             "PRIORITY": "6" if plan.verdict in ("safe", "nothing-to-do") else "4",
         },
     }
+
+
+def _in_use(uname_r: str) -> frozenset[str]:
+    machine = LiveMachine(uname_r)
+    return (machine.loaded or frozenset()) | machine.asked_for
 
 
 def _action(plan: Plan, config: Config) -> str:
