@@ -24,7 +24,9 @@ __all__ = ["Stored", "folder", "read", "survey", "write"]
 FORMAT = 1
 """Raised whenever the same folder would be read in another way."""
 
-_SHARED = Path("/var/cache/kmpsolve")
+_SHARED = Path("/var/cache/kmpsolve/views")
+"""Beside what is fetched: old caches are removed here, and what is remembered of repositories is not."""
+
 _LIST = "list.json"
 _KEPT = 4
 """This many caches are kept; a system has one."""
@@ -44,7 +46,7 @@ def folder() -> Path | None:
     if os.geteuid() == 0:
         return _SHARED
     home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 (may have no home)
-    return Path(home) / "kmpsolve" if os.path.isabs(home) else None  # noqa: PTH117
+    return Path(home) / "kmpsolve" / "views" if os.path.isabs(home) else None  # noqa: PTH117
 
 
 def _candidates() -> list[Path]:

@@ -197,13 +197,13 @@ def test_the_cache_of_kmpsolve(host: Host) -> None:
     python = host.path("/usr/lib/kmpsolve/python").read_text().strip()
     host.run([python, "-I", "-c", "import sys; sys.path[:0] = ['/usr/lib/kmpsolve']; " + "; ".join(words)])
     cache = _ask(host)["cache"]
-    assert (cache["path"], cache["caches"], cache["damaged"]) == ("/var/cache/kmpsolve", 2, [])
+    assert (cache["path"], cache["caches"], cache["damaged"]) == ("/var/cache/kmpsolve/views", 2, [])
     assert cache["bytes"] > 4
-    host.write("/var/cache/kmpsolve/a/x", "4321")
+    host.write("/var/cache/kmpsolve/views/a/x", "4321")
     document = _ask(host)
     assert document["cache"]["damaged"] == ["a"]
     assert "cache-damaged" in _references(document)
-    assert "2 in /var/cache/kmpsolve, 0.0 MB" in host.kmpsolve("doctor").stdout
+    assert "2 in /var/cache/kmpsolve/views, 0.0 MB" in host.kmpsolve("doctor").stdout
     host.run(["rm", "-r", "/var/cache/kmpsolve"])
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from kmpsolve.cache import place
+from kmpsolve.metadata.http import cache_folder
 
 FILES = {"a": b"first", "empty": b"", "b": bytes(range(256)) * 1000}
 
@@ -140,3 +141,17 @@ def test_an_empty_variable_switches_caches_off(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("KMPSOLVE_CACHE", "")
     assert not place.write("x", FILES)
     assert place.read("x") is None
+
+
+def test_what_was_fetched_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also what is remembered of a repository, so that it cannot go back in time without a word."""
+    monkeypatch.delenv("KMPSOLVE_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    newest = cache_folder() / "0123456789abcdef" / "newest"
+    newest.parent.mkdir(parents=True)
+    newest.write_text("1700000000")
+    for number in range(8):
+        assert place.write(f"n{number}", FILES)
+    assert newest.exists()
+    assert list(place.survey()[0].values()) == [True] * 4
