@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import solv
 
@@ -58,7 +59,12 @@ def join(
     system = list(pool.installed.solvables)
     mine = [s for s in system if _nevra(s) in listed]
     bare = _complete(pool, mine, [digests.get(_nevra(s)) for s in mine])
-    return _assume(pool, system, bare, vendor_class)
+    unread = set()
+    for solvable, assumed in _assume(pool, bare, system, _vendors_of(pool, bare), vendor_class):
+        assumed.tell(solvable)
+        if assumed.provides:
+            unread.add(int(solvable.id))
+    return frozenset(unread)
 
 
 def join_hosts(
@@ -81,18 +87,26 @@ def join_hosts(
         The packages of each host, and the kernels whose symbols nobody knows. What is only known by its host's
         other packages is a package of its own, behind the others.
     """
-    bare = {int(s.id) for s in _complete(pool, map(pool.id2solvable, listed), listed.values())}
+    bare = {int(s.id): s for s in _complete(pool, map(pool.id2solvable, listed), listed.values())}
+    vendors = _vendors_of(pool, bare.values())
+    made: dict[tuple[int, _Assumed], int] = {}
     found: list[list[int]] = []
     unread: set[int] = set()
     for handles, vendor_class in hosts:
-        own = {
-            handle: copy_package(pool.installed, pool.id2solvable(handle))
-            for handle in handles
-            if handle in bare
-        }
-        system = [own.get(handle) or pool.id2solvable(handle) for handle in handles]
-        unread |= _assume(pool, system, list(own.values()), vendor_class)
-        found.append([int(solvable.id) for solvable in system])
+        mine = [bare[handle] for handle in handles if handle in bare]
+        own: dict[int, int] = {}
+        if mine:
+            system = list(map(pool.id2solvable, handles))
+            for solvable, assumed in _assume(pool, mine, system, vendors, vendor_class):
+                key = (int(solvable.id), assumed)
+                if key not in made:
+                    copy = copy_package(pool.installed, solvable)
+                    assumed.tell(copy)
+                    made[key] = int(copy.id)
+                own[key[0]] = made[key]
+                if assumed.provides:
+                    unread.add(made[key])
+        found.append([own.get(handle, handle) for handle in handles])
     return found, frozenset(unread)
 
 
@@ -120,27 +134,61 @@ def _complete(
     return bare
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Assumed:
+    """What the rest of a system lets one take for granted of a package that no repository knows.
+
+    Parameters
+    ----------
+    provides
+        Of a kernel: all that the KMPs beside it need; of anything else empty.
+    """
+
+    arch: str
+    vendor: str
+    provides: tuple[int, ...]
+
+    def tell(self, solvable: solv.XSolvable) -> None:
+        """Make it so."""
+        solvable.arch, solvable.vendor = self.arch, self.vendor
+        for capability in self.provides:
+            solvable.add_deparray(solv.SOLVABLE_PROVIDES, capability)
+
+
 def _assume(
     pool: solv.Pool,
-    system: Iterable[solv.XSolvable],
-    bare: Sequence[solv.XSolvable],
+    bare: Iterable[solv.XSolvable],
+    system: Sequence[solv.XSolvable],
+    vendors: Mapping[int, Sequence[str]],
     vendor_class: Callable[[str], str],
-) -> frozenset[int]:
-    """Complete, by the rest of their system, packages that no repository knows; returns the kernels."""
-    if not bare:
-        return frozenset()
-    system = list(system)
-    _guess_architecture(bare, system)
-    twins = _twins(pool, {s.nameid for s in bare if not s.vendor})
-    unread = []
+) -> Iterator[tuple[solv.XSolvable, _Assumed]]:
+    """What is to be told of each package that no repository knows.
+
+    Parameters
+    ----------
+    system
+        All packages of its host.
+    vendors
+        Name -> vendors of packages of that name in repositories.
+    """
     for solvable in bare:
-        if not solvable.vendor:
-            classes = {vendor_class(t.vendor or ""): t.vendor for t in twins.get(solvable.nameid, ())}
-            if len(classes) == 1:
-                solvable.vendor = next(iter(classes.values()))
-        if _assume_kernel(pool, solvable, system):
-            unread.append(int(solvable.id))
-    return frozenset(unread)
+        vendor = solvable.vendor or ""
+        if not vendor:
+            classes = {vendor_class(other): other for other in vendors.get(solvable.nameid, ())}
+            vendor = next(iter(classes.values())) if len(classes) == 1 else ""
+        yield (
+            solvable,
+            _Assumed(
+                arch=_usual_architecture(system) if solvable.arch == UNKNOWN_ARCH else solvable.arch,
+                vendor=vendor,
+                provides=_assumed_provides(pool, solvable, system),
+            ),
+        )
+
+
+def _vendors_of(pool: solv.Pool, bare: Iterable[solv.XSolvable]) -> dict[int, list[str]]:
+    twins = _twins(pool, {s.nameid for s in bare if not s.vendor})
+    return {name: [twin.vendor or "" for twin in those] for name, those in twins.items()}
 
 
 def relevant_names(pool: solv.Pool) -> frozenset[str]:
@@ -242,36 +290,31 @@ def _same_symbols(pool: solv.Pool, twin: solv.XSolvable, digest: str | None) -> 
     return digest == symbol_digest(map(pool.dep2str, twin.lookup_idarray(key)))
 
 
-def _guess_architecture(bare: Iterable[solv.XSolvable], system: Iterable[solv.XSolvable]) -> None:
-    """Packages of unknown architecture get that of the others."""
-    nameless = [s for s in bare if s.arch == UNKNOWN_ARCH]
-    if nameless:
-        counted = Counter(s.arch for s in system if s.arch not in (UNKNOWN_ARCH, "noarch"))
-        arch = max(counted, key=lambda a: (counted[a], a), default="noarch")
-        for solvable in nameless:
-            solvable.arch = arch
+def _usual_architecture(system: Iterable[solv.XSolvable]) -> str:
+    """That of most packages, where others tell none."""
+    counted = Counter(s.arch for s in system if s.arch not in (UNKNOWN_ARCH, "noarch"))
+    return max(counted, key=lambda a: (counted[a], a), default="noarch")
 
 
-def _assume_kernel(pool: solv.Pool, solvable: solv.XSolvable, system: Iterable[solv.XSolvable]) -> bool:
-    """Let a kernel that no repository knows be one that the installed KMPs work on."""
+def _assumed_provides(
+    pool: solv.Pool, solvable: solv.XSolvable, system: Iterable[solv.XSolvable]
+) -> tuple[int, ...]:
+    """What lets the installed KMPs work on a kernel that no repository knows; empty if it is none."""
     match = _MAIN_KERNEL.fullmatch(solvable.name)
     spell = pool.dep2str
     provides = solvable.lookup_idarray(solv.SOLVABLE_PROVIDES)
     if match is None or match["flavor"] in _NO_FLAVOR or any(spell(p).startswith(_SYMBOL) for p in provides):
-        return False
-    evr = Evr.parse(solvable.evr)
-    uname_r = f"{evr.version}-{evr.release.rpartition('.')[0] or evr.release}-{match['flavor']}"
+        return ()
+    found: list[int] = []
     if not any(spell(p).startswith("kernel-uname-r ") for p in provides):
-        capability = pool.rel2id(pool.str2id("kernel-uname-r"), pool.str2id(uname_r), solv.REL_EQ)
-        solvable.add_deparray(solv.SOLVABLE_PROVIDES, capability)
-    solvable.add_deparray(solv.SOLVABLE_PROVIDES, pool.str2id("multiversion(kernel)"))
+        evr = Evr.parse(solvable.evr)
+        uname_r = f"{evr.version}-{evr.release.rpartition('.')[0] or evr.release}-{match['flavor']}"
+        found.append(pool.rel2id(pool.str2id("kernel-uname-r"), pool.str2id(uname_r), solv.REL_EQ))
+    found.append(pool.str2id("multiversion(kernel)"))
     for other in system:
-        if _KERNEL.fullmatch(other.name):
-            continue
-        for capability in other.lookup_idarray(solv.SOLVABLE_REQUIRES):
-            if spell(capability).startswith(_SYMBOL):
-                solvable.add_deparray(solv.SOLVABLE_PROVIDES, capability)
-        for capability in other.lookup_idarray(solv.SOLVABLE_PROVIDES):
-            if spell(capability).startswith("kmod("):
-                solvable.add_deparray(solv.SOLVABLE_PROVIDES, capability)
-    return True
+        if not _KERNEL.fullmatch(other.name):
+            required = other.lookup_idarray(solv.SOLVABLE_REQUIRES)
+            provided = other.lookup_idarray(solv.SOLVABLE_PROVIDES)
+            found += [capability for capability in required if spell(capability).startswith(_SYMBOL)]
+            found += [capability for capability in provided if spell(capability).startswith("kmod(")]
+    return tuple(dict.fromkeys(found))

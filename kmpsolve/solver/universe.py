@@ -91,9 +91,11 @@ class Universe:
             Handle -> number.
         """
         several = load_into(self.pool, Content(alias="", source=content.source, solv=place, trusted=True))
-        origins = list(several.solvables_iter())
+        first = next((int(solvable.id) for solvable in several.solvables_iter()), 0)
         repo = self.pool.add_repo(content.alias)
-        handles = {int(copy_package(repo, origins[number]).id): number for number in numbers}
+        handles = {
+            int(copy_package(repo, self.pool.id2solvable(first + number)).id): number for number in numbers
+        }
         several.free(True)
         self._register(content, repo)
         return handles
