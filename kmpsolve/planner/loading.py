@@ -91,7 +91,5 @@ def loaded_before(
     return [
         build
         for build in installed
-        if build is not chosen
-        and _share_a_name(build, chosen)
-        and (is_native(build, unit) or is_linked(build))
+        if _share_a_name(build, chosen) and (is_native(build, unit) or is_linked(build))
     ]

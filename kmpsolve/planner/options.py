@@ -64,7 +64,7 @@ def options(
     # What was made for this kernel is loaded before any link.
     kept.sort(key=lambda build: not is_native(build, unit))
     shell = Stand(kept[0].package.handle, "shell") if kept else None
-    shrunk = len(kept) < len(kmp.installed)
+    shrunk, stays = len(kept) < len(kmp.installed), bool(kept)
     if at_rest is not None:
         offered = []
         kept = [b for b in unshadowed(kept, unit) if b is at_rest.get(kmp.name) or not b.versioned]
@@ -79,5 +79,7 @@ def options(
         if not build.versioned:
             decision = "rebuild-on-host" if build.rebuilds_on_host and headers else "unverified"
             found.append(Option(decision, build, Stand(build.package.handle, "as-is")))  # type: ignore[arg-type]
-    found.append(Option("blocked", None, Stand(kmp.installed[0].package.handle, "given-up")))
+    # What the target takes away from user space is lost, unless nothing is going to be done at all.
+    blocked = Stand(kmp.installed[0].package.handle, "given-up") if kmp.counts or stays else None
+    found.append(Option("blocked", None, blocked))
     return tuple(sorted(found, key=lambda option: LEVELS.index(option.decision)))

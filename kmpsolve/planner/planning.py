@@ -181,10 +181,28 @@ def _decide(system: FlavorSystem, aim: Aim, request: Request) -> _Flavor:
     )
 
 
-def _newest_safe(system: FlavorSystem) -> Evaluation | None:
-    """The newest kernel, installed or candidate, on which no counted KMP is blocked or unverified."""
+def _newest_safe(system: FlavorSystem, besides: KernelUnit | None = None) -> Evaluation | None:
+    """The newest kernel, installed or candidate, on which no counted KMP is blocked or unverified.
+
+    Parameters
+    ----------
+    besides
+        A kernel that the package manager refuses.
+    """
     units = sorted([*system.candidate_kernels(), *system.units], key=lambda u: u.nevra.evr, reverse=True)
-    return next(filter(None, (safe_on(system, unit) for unit in units)), None)
+    left = [unit for unit in units if besides is None or unit.main.handle != besides.main.handle]
+    return next(filter(None, (safe_on(system, unit) for unit in left)), None)
+
+
+def _is_refused(system: FlavorSystem, evaluation: Evaluation) -> bool:
+    """Whether something installed does not let the package manager do what the kernel and its KMPs ask for.
+
+    Not asked where every KMP has a build and every kernel stays: then nothing stands in the way.
+    """
+    unit = evaluation.unit
+    replaces = not unit.installed and any(obsoleted_by(unit.obsoletes, old.nevra) for old in system.units)
+    stays = any(option.build is None for option in evaluation.choice.options.values())
+    return (replaces or stays) and bool(_transact(system.universe, [(system, evaluation)]).reasons)
 
 
 def safe_on(system: FlavorSystem, unit: KernelUnit) -> Evaluation | None:
@@ -192,8 +210,9 @@ def safe_on(system: FlavorSystem, unit: KernelUnit) -> Evaluation | None:
     if unit.main.handle in system.universe.unread or hopeless(system, unit):
         return None
     evaluation = evaluate(system, unit)
-    safe = evaluation.verdict == "safe" and not _loses_fallback(system, evaluation)
-    return evaluation if safe else None
+    if evaluation.verdict != "safe" or _is_refused(system, evaluation):
+        return None
+    return None if _loses_fallback(system, evaluation) else evaluation
 
 
 def _loses_fallback(system: FlavorSystem, evaluation: Evaluation) -> bool:
@@ -262,7 +281,10 @@ def _cannot_be_carried_out(universe: Universe, flavor: _Flavor) -> _Flavor:
     warning = Warned(
         reference="conflict", message=f"zypper would refuse this combination: {', '.join(touched)}"
     )
-    return replace(flavor, verdict="blocked", warnings=(*flavor.warnings, warning))
+    safe = flavor.safe
+    if safe is not None and safe.unit.main.handle == flavor.target.main.handle:
+        safe = _newest_safe(flavor.system, flavor.target)
+    return replace(flavor, verdict="blocked", safe=safe, warnings=(*flavor.warnings, warning))
 
 
 def _flavor_plan(

@@ -37,6 +37,7 @@ UNITS = (
     "tests/unit/planner/test_boot.py",
     "tests/unit/planner/test_choice.py",
     "tests/unit/planner/test_command.py",
+    "tests/unit/planner/test_loading.py",
     "tests/unit/planner/test_small_worlds.py",
     "tests/unit/planner/test_target.py",
 )

@@ -41,25 +41,15 @@ def disagreements(plan: Mapping[str, Any], of: World) -> list[str]:
 def _unmet(system: System, after: list[Package]) -> list[str]:
     """Requirements that were met, or are new, and that nothing meets any more; symbols are for rpm as all others."""
 
-    def provided(packages: list[Package]) -> dict[str, list[Capability]]:
-        by_name: dict[str, list[Capability]] = {}
-        for package in packages:
-            spelled = map(Capability.read, package.noun.spec().provides)
-            for capability in (*package.provides, *spelled):
-                by_name.setdefault(capability.name, []).append(capability)
-        return by_name
-
-    before, then = provided(system.installed), provided(after)
-
-    def meets(by_name: dict[str, list[Capability]], wanted: Capability) -> bool:
-        return any(wanted.met_by(capability) for capability in by_name.get(wanted.name, ()))
+    def meets(packages: list[Package], wanted: Capability) -> bool:
+        return any(package.provides_capability(wanted) or package.gives(wanted) for package in packages)
 
     return [
         f"{package} is left without {wanted.name}"
         for package in after
-        for wanted in map(Capability.read, package.noun.spec().requires)
-        if not meets(then, wanted)
-        and (meets(before, wanted) if package.installed else system.mentioned(wanted))
+        for wanted in package.spelled
+        if not meets(after, wanted)
+        and (meets(system.installed, wanted) if package.installed else system.mentioned(wanted))
     ]
 
 

@@ -943,4 +943,28 @@ CASES: dict[str, tuple[World, str]] = {
         ),
         "safe 30.1 | acme reuse 1.0 | newest-safe 30.1",
     ),
+    "a kernel that takes from user space what a broken KMP gives it cannot be installed": (
+        made(
+            [kernel(2), acme(symbols="a=7"), Tool(name="tools", requires="acme-kmp = 1.0")],
+            [kernel(3, modules="acme.ko", obsoletes="acme-kmp-default")],
+            kernel="6.4.0-30.1",
+        ),
+        "blocked 30.1 | acme blocked | newest-safe 20.1",
+    ),
+    "a kernel that takes a broken KMP away which nobody needs is safe": (
+        made(
+            [kernel(2), acme(symbols="a=7"), Tool(name="tools")],
+            [kernel(3, obsoletes="acme-kmp-default")],
+            kernel="6.4.0-30.1",
+        ),
+        "safe 30.1 | acme blocked | newest-safe 30.1",
+    ),
+    "a rebuild of a kernel whose -extra has none cannot be installed": (
+        made(
+            [kernel(1), KernelExtra(release="10.1", modules="x.ko"), acme()],
+            [kernel(1, release="10.2", obsoletes="kernel-default = 6.4.0-10.1")],
+            kernel="6.4.0-10.2",
+        ),
+        "blocked 10.2 | acme reuse 1.0 | newest-safe 10.1",
+    ),
 }

@@ -153,6 +153,10 @@ class Package:
     """What a kernel or a KMP provides: symbol -> CRC."""
     symsets: Mapping[str, str]
     uname_r: str
+    spelled: tuple[Capability, ...]
+    """What a KMP requires, symbols included, as rpm reads it."""
+    given: tuple[Capability, ...]
+    """What it provides, likewise."""
     installed: bool = False
     offers: list[tuple[int, str]] = field(default_factory=list)
     """(priority, alias) of the repositories that have it and did not retract it."""
@@ -179,6 +183,10 @@ class Package:
 
     def provides_capability(self, wanted: Capability) -> bool:
         return any(wanted.met_by(provided) for provided in self.provides)
+
+    def gives(self, wanted: Capability) -> bool:
+        """Whether rpm takes it for a provider of `wanted`: to rpm CRCs are versions."""
+        return any(wanted.met_by(given) for given in self.given)
 
     def obsoletes_package(self, other: Package) -> bool:
         own = Capability(other.name, "=", other.evr)
@@ -228,6 +236,8 @@ def _package(noun: Noun) -> Package:
         exports=crcs(ksyms),
         symsets=crcs(noun.symsets) if isinstance(noun, Kernel) else {},
         uname_r=noun.uname_r if isinstance(noun, Kernel) else "",
+        spelled=tuple(map(Capability.read, spec.requires)),
+        given=tuple(map(Capability.read, spec.provides)),
     )
 
 
@@ -535,12 +545,14 @@ class Judgement:
         self.reading = system.reading
         self.relax = relax
         self.unit = system.unit(kernel)
-        suffixes = {
-            p.name for p in system.installed if isinstance(p.noun, KernelExtra) and p.flavor == kernel.flavor
-        }
-        replaced = any(self.unit.obsoletes(old) for old in system.kernels(kernel.flavor))
-        if replaced and suffixes != {extra.name for extra in self.unit.extras}:
-            raise UndeterminedError("the kernel takes the place of one whose -extra stays")
+        replaced = [old for old in system.kernels(kernel.flavor) if self.unit.obsoletes(old)]
+        extras = [
+            p for p in system.installed if isinstance(p.noun, KernelExtra) and p.flavor == kernel.flavor
+        ]
+        self.is_refused = any(
+            extra.evr == old.evr and not self.unit.obsoletes(extra) for extra in extras for old in replaced
+        )
+        """It takes the place of a kernel whose -extra stays, and requires that one."""
         self.kmps = system.kmps(kernel.flavor)
         self.modules = {name: system.modules(builds) for name, builds in self.kmps.items()}
         self.broken = {name for name, builds in self.kmps.items() if system.is_broken(builds)}
@@ -601,7 +613,7 @@ class Judgement:
         return modules <= self.unit.modules and (absorbed or not modules <= old)
 
     def outcomes(self) -> list[Outcome]:
-        """All acceptable joint choices."""
+        """All acceptable joint choices; if there is none, that all are blocked, which is then not valid."""
         by_cost: dict[tuple[int, int], list[dict[str, Choice]]] = {}
         for combination in itertools.product(*(self.options(name) for name in self.kmps)):
             choices = dict(zip(self.kmps, combination, strict=True))
@@ -612,7 +624,16 @@ class Judgement:
             valid = [outcome for choices in group for outcome in self.complete(choices)]
             if valid:
                 return self._best(valid)
-        raise UndeterminedError("only an already broken KMP, which does not count, is in the way")
+        # Not even the kernel alone: what an already broken KMP, which does not count, gives to user space goes.
+        return [Outcome(dict.fromkeys(self.kmps, ("blocked", None)), frozenset(), frozenset())]
+
+    def verdict(self, best: Outcome) -> str:
+        """What the KMPs that count make of the kernel, and the rest of the system."""
+        if best.count("blocked", self.counted) or not self.is_valid(best):
+            return "blocked"
+        if self.is_refused or any(self.is_asked_for(b, best) for b in self.leaving_for_good(best)):
+            return "blocked"
+        return "unverified" if best.count("unverified", self.counted) else "safe"
 
     def complete(self, choices: dict[str, Choice]) -> list[Outcome]:
         """The valid outcomes with these choices that add and move no more than they must."""
@@ -641,6 +662,15 @@ class Judgement:
             and ("conflict" in self.relax or self.is_free_of_conflicts(outcome))
             and self.keeps_the_rest(outcome)
         )
+
+    def leaving_for_good(self, outcome: Outcome) -> set[Package]:
+        """Builds that would stay for user space, built in or broken, and that zypper does not let stay."""
+        return {
+            build
+            for build in self.leaving(outcome)
+            if outcome.choices.get(build.name, ("", None))[0] in ("builtin", "blocked")
+            and not self.unit.obsoletes(build)
+        }
 
     def is_asked_for(self, build: Package, outcome: Outcome) -> bool:
         """Whether user space requires something of `build`."""
@@ -725,12 +755,23 @@ class Judgement:
             or (not build.multiversion and self.is_replaced(build, outcome))
         }
         leaving |= self.outrun(outcome)
-        while True:  # what is used no more, and required something of what leaves, leaves with it
-            gone = {symbol for build in leaving for symbol in build.exports}
-            more = {build for build in builds if build not in outcome.chosen and gone & set(build.wants)}
-            if more <= leaving:
-                return leaving
-            leaving |= more
+        return leaving | self.stranded(outcome, leaving)
+
+    def stranded(self, outcome: Outcome, leaving: set[Package]) -> set[Package]:
+        """Builds that are used no more and required something of what leaves: for rpm they cannot stay."""
+        stranded: set[Package] = set()
+        installed = self.system.installed
+        while True:
+            there = [p for p in installed if p not in leaving | stranded] + self.arriving(outcome)
+            more = {
+                build
+                for build in installed
+                if isinstance(build.noun, Kmp) and build not in [*outcome.chosen, *leaving, *stranded]
+                if any(_meets(installed, wanted) and not _meets(there, wanted) for wanted in build.spelled)
+            }
+            if not more:
+                return stranded
+            stranded |= more
 
     def outrun(self, outcome: Outcome) -> set[Package]:
         """Installed builds that the kernel would load instead of the chosen ones: they must not stay."""
@@ -863,6 +904,10 @@ class Judgement:
         return one.evr > other.evr
 
 
+def _meets(packages: Iterable[Package], wanted: Capability) -> bool:
+    return any(package.provides_capability(wanted) or package.gives(wanted) for package in packages)
+
+
 def _subsets(packages: Sequence[Package]) -> Iterator[frozenset[Package]]:
     """All subsets, small ones first."""
     for size in range(len(packages) + 1):
@@ -960,22 +1005,9 @@ def _pick(system: System, flavor: str, newer: list[Package], asked: str | None) 
 def _for_target(system: System, kernel: Package, safe: set[str | None]) -> Answer:
     judgement = Judgement(system, kernel)
     outcomes = judgement.outcomes()
-    best = outcomes[0]
-    for outcome in outcomes:
-        for build in judgement.leaving(outcome):
-            decision = outcome.choices.get(build.name, ("", None))[0]
-            stays = decision == "builtin" and not judgement.unit.obsoletes(build)
-            # It stays for user space; where that does not ask for it, it may go.
-            if stays and judgement.is_asked_for(build, outcome):
-                raise UndeterminedError(f"{build} stays installed, and what it requires leaves")
-    verdict = (
-        "blocked"
-        if best.count("blocked", judgement.counted)
-        else "unverified"
-        if best.count("unverified", judgement.counted)
-        else "safe"
-    )
-    return Answer(kernel.flavor, verdict, kernel, judgement, outcomes, safe)
+    if len({judgement.verdict(outcome) for outcome in outcomes}) > 1:
+        raise UndeterminedError("only some of the choices can be carried out")
+    return Answer(kernel.flavor, judgement.verdict(outcomes[0]), kernel, judgement, outcomes, safe)
 
 
 def _without_news(system: System, flavor: str, safe: str | None) -> Answer:
@@ -1017,8 +1049,7 @@ def newest_safe(system: System, flavor: str) -> str | None:
     installed = [kernel for kernel in system.kernels(flavor) if kernel.name == newest.name]
     for kernel in reversed(by_evr([*installed, *system.candidate_kernels(flavor)])):
         judgement = Judgement(system, kernel)
-        best = judgement.outcomes()[0]
-        if not best.count("blocked", judgement.counted) and not best.count("unverified", judgement.counted):
+        if judgement.verdict(judgement.outcomes()[0]) == "safe":
             return kernel.nevra
     return None
 
