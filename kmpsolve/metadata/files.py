@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from io import BufferedReader
@@ -9,9 +10,10 @@ from pathlib import Path
 
 from kmpsolve.metadata.origin import Origin
 
-_ROOT = 0
+__all__ = ["open_regular", "out_of_reach", "read_small", "safe_place"]
 
-__all__ = ["open_regular", "out_of_reach", "safe_place"]
+_ROOT = 0
+_SMALL = 8 << 20
 
 
 def open_regular(path: Path, name: str, origin: Origin) -> BufferedReader:
@@ -42,6 +44,23 @@ def open_regular(path: Path, name: str, origin: Origin) -> BufferedReader:
         file.close()
         raise origin.damaged(f"{name} is not a regular file", "file-unreadable")
     return file
+
+
+def read_small(path: Path) -> bytes:
+    """Read a file of at most 8 MiB.
+
+    Raises
+    ------
+    OSError
+        Also if it is larger, or no file: a pipe has no end, nor has what a link to /dev/zero leads to.
+    """
+    with open(path, "rb", opener=_no_waiting) as file:
+        data = file.read(_SMALL + 1) if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else None
+    if data is None:
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    if len(data) > _SMALL:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
+    return data
 
 
 def _no_waiting(path: str, flags: int) -> int:

@@ -195,10 +195,7 @@ def read_place(place: Place, wanted: Iterable[str] | None = None) -> Iterator[Re
             yield _from_root(place)
         elif place.kind == "supportconfig":
             assert place.path is not None
-            texts = [
-                (place.path / f"{name}.txt").read_text("utf-8", "replace")
-                for name in ("rpm", "basic-environment")
-            ]
+            texts = [_text(place, f"{name}.txt") for name in ("rpm", "basic-environment")]
             yield _record(from_supportconfig(*texts), 1, wanted, keyed=True)
         else:
             with open_place(place) as stream:
@@ -211,6 +208,16 @@ def read_place(place: Place, wanted: Iterable[str] | None = None) -> Iterator[Re
         yield Damage(place.name, None, f"cannot be read ({error.strerror or error})")
     except KmpsolveError as error:
         yield Damage(place.name, None, error.message)
+
+
+def _text(place: Place, file: str) -> str:
+    """A file of an unpacked supportconfig."""
+    assert place.path is not None
+    with open_regular(place.path / file, file, Origin(alias=place.name, remedy="Check it")) as stream:
+        data = stream.read(_LARGEST + 1)
+    if len(data) > _LARGEST:
+        raise ValueError(f"has more than the {_LARGEST >> 20} MiB that a document may have")
+    return data.decode("utf-8", "replace")
 
 
 def open_place(place: Place) -> BinaryIO:

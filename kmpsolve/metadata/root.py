@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 from kmpsolve.errors import MetadataError, NoRepositoryError
 from kmpsolve.metadata.belief import asked_of, believed
 from kmpsolve.metadata.content import Content, Skipped
-from kmpsolve.metadata.files import out_of_reach
+from kmpsolve.metadata.files import out_of_reach, read_small
 from kmpsolve.metadata.locks import Lock, Locks, parse_locks
 from kmpsolve.metadata.repofiles import RepoFiles, RepositoryDefinition, list_services, read_repo_files
 from kmpsolve.metadata.rootpath import Root
@@ -396,9 +396,13 @@ def _local_folders(root: Root, definition: RepositoryDefinition) -> Iterator[Pat
 
 def _same(a: Path, b: Path) -> bool:
     try:
-        return a.read_bytes() == b.read_bytes()
+        return read_small(a) == read_small(b)
     except OSError:
         return False
+
+
+def _first_word(path: Path) -> str:
+    return read_small(path).decode("ascii", "replace").split()[0]
 
 
 def _fresh(solv: Path, index: Path, raw: Path, definition: RepositoryDefinition) -> bool:
@@ -411,14 +415,12 @@ def _fresh(solv: Path, index: Path, raw: Path, definition: RepositoryDefinition)
     try:
         if not solv.is_file():
             return False
-        cookie = solv.with_name("cookie").read_text(encoding="ascii", errors="replace").split()[0]
+        cookie = _first_word(solv.with_name("cookie"))
         algorithm = "sha256" if len(cookie) >= 64 else "sha1"
-        if index.name == "cookie":  # a folder of RPMs has no index; this stands in, and is a checksum itself
-            first = index.read_text(encoding="ascii", errors="replace").split()[0]
-        else:
-            first = _sum(index.read_bytes(), algorithm)
+        # A folder of RPMs has no index; a cookie stands in, and is a checksum itself.
+        first = _first_word(index) if index.name == "cookie" else _sum(read_small(index), algorithm)
         media = raw / "media.1/media"
-        optional = [_sum(media.read_bytes(), algorithm)] if media.is_file() else []
+        optional = [_sum(read_small(media), algorithm)] if media.is_file() else []
     except (OSError, IndexError):
         return False
     places = [*definition.urls[:1], definition.mirrorlist, definition.metalink]

@@ -19,6 +19,7 @@ from typing import Any
 
 from kmpsolve.errors import MetadataError
 from kmpsolve.metadata.content import Content
+from kmpsolve.metadata.files import read_small
 from kmpsolve.metadata.origin import Origin
 from kmpsolve.metadata.rootpath import Root
 from kmpsolve.metadata.rpmbinding import load_rpm
@@ -198,7 +199,7 @@ def public_keys(root: Root) -> tuple[PublicKey, ...]:
                 if _text(header[rpm.RPMTAG_NAME]) == "gpg-pubkey"
             ]
         keys += [
-            PublicKey(name=path.name, summary="", armored=path.read_bytes())
+            PublicKey(name=path.name, summary="", armored=read_small(path))
             for path in database.path.parent.glob("pubkeys/*.key")
         ]
     except (MetadataError, OSError):

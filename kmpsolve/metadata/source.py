@@ -77,6 +77,8 @@ def _open_path(path: Path, location: str, alias: str, priority: int, trust: Trus
     try:
         if path.is_dir():
             return _open_folder(path, location, alias, priority, trust)
+        if path.exists() and not path.is_file():
+            raise ValueError("not a regular file")
         with path.open("rb") as file:
             head = file.read(len(MAGIC))
     except FileNotFoundError:

@@ -67,6 +67,8 @@ def _damaged(path: Path, message: str) -> MetadataError:
 @contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
     try:
+        if path.exists() and not path.is_file():  # opening a pipe would wait for its writer
+            raise _damaged(path, "is not a regular file")
         with path.open("rb") as stream:
             yield stream
     except OSError as error:

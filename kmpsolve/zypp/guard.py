@@ -243,10 +243,11 @@ def locks_path(root: Path) -> Path:
 
 
 def _text(root: Path) -> str:
-    try:
-        return locks_path(root).read_bytes().decode("utf-8", "surrogateescape")
-    except FileNotFoundError:
-        return ""
+    from kmpsolve.metadata.rootpath import Root
+    from kmpsolve.metadata.zyppconf import read_zypp_conf
+
+    below = Root.at(root)
+    return below.read(read_zypp_conf(below).locks_file) or ""
 
 
 def standing(root: Path) -> tuple[OwnLock, ...]:

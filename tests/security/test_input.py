@@ -8,6 +8,7 @@ import hashlib
 import lzma
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import time
@@ -374,3 +375,60 @@ def test_a_damaged_archive(tmp_path: Path) -> None:
     code, _, said = _main("audit", str(inventory), "--jobs", "1", "--repo", str(repository))
     assert code == 3
     assert "bug" not in said
+
+
+@pytest.mark.parametrize("what", ["fifo", "endless"])
+@pytest.mark.parametrize("place", ["repomd", "cookie", "locks", "key"])
+def test_what_has_no_end_where_a_file_should_be(place: str, what: str, tmp_path: Path) -> None:
+    """In a repository's folder, or below a root: nobody waits for it, and it fills no memory."""
+    rpmmd.write(tmp_path / "repo", [KERNEL])
+    root = tmp_path / "root"
+    shutil.copytree(tmp_path / "repo", root / "var/cache/zypp/raw/r")
+    for folder in ("etc/zypp/repos.d", "var/cache/zypp/solv/r", "var/lib/rpm/pubkeys"):
+        (root / folder).mkdir(parents=True)
+    (root / "var/cache/zypp/solv/r/solv").touch()
+    (root / "etc/zypp/repos.d/r.repo").write_text(
+        f"[r]\nenabled=1\nautorefresh=1\nbaseurl=dir:{tmp_path / 'repo'}\n"
+    )
+    path = {
+        "repomd": tmp_path / "repo/repodata/repomd.xml",
+        "cookie": root / "var/cache/zypp/solv/r/cookie",
+        "locks": root / "etc/zypp/locks",
+        "key": root / "var/lib/rpm/pubkeys/a.key",
+    }[place]
+    path.unlink(missing_ok=True)
+    if what == "fifo":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero")
+    code, peak, said = _main("matrix", "--root", str(root), seconds=20)
+    assert code == 3, said
+    assert "bug" not in said
+    assert peak < 300
+    code, peak, said = _main("doctor", "--root", str(root), seconds=20)
+    assert (code, "bug" in said) == (0, False), said
+    assert peak < 300
+
+
+@pytest.mark.parametrize("option", ["--repo", "--installed", "check"])
+def test_a_pipe_given_as_a_source(option: str, tmp_path: Path) -> None:
+    pipe = tmp_path / "x.rpm"
+    os.mkfifo(pipe)
+    rpmmd.write(tmp_path / "repo", [KERNEL])
+    other = {"--repo": "--installed"}.get(option, "--repo")
+    words = ["check", str(pipe), "--kernel", "latest"] if option == "check" else ["plan", option, str(pipe)]
+    code, _, said = _main(*words, other, str(tmp_path / "repo"), seconds=20)
+    assert code == 3, said
+    assert "not a regular file" in said
+
+
+def test_a_supportconfig_of_holes(tmp_path: Path) -> None:
+    folder = tmp_path / "scc"
+    folder.mkdir()
+    for name in ("rpm.txt", "basic-environment.txt"):
+        with (folder / name).open("wb") as file:
+            file.truncate(8 << 30)
+    repository = _repository(tmp_path / "r", _document(_package()))
+    code, peak, said = _main("audit", str(folder), "--jobs", "1", "--repo", str(repository))
+    assert (code, "may have" in said, "bug" in said) == (3, True, False), said
+    assert peak < 500
