@@ -47,6 +47,13 @@ MORE = {
     "kmpsolve/compat/severities.py": ("tests/unit/explain/test_kabi.py",),
     "kmpsolve/planner/onhost.py": ("tests/disk/test_plan_on_host.py",),
     "kmpsolve/planner/suggestion.py": ("tests/disk/test_suggest.py",),
+    "kmpsolve/solver/capabilities.py": ("tests/unit/solver/test_recognition.py",),
+    "kmpsolve/solver/finding.py": (
+        "tests/unit/solver/test_recognition.py",
+        "tests/unit/cache/test_view.py::test_fixture",
+    ),
+    "kmpsolve/solver/kernels.py": ("tests/unit/solver/test_recognition.py",),
+    "kmpsolve/solver/kmps.py": ("tests/unit/solver/test_recognition.py",),
     "kmpsolve/solver/hardware.py": ("tests/disk/test_suggest.py",),
     "kmpsolve/solver/confinement.py": ("tests/unit/metadata_sources/test_trial.py",),
     "kmpsolve/solver/trial.py": ("tests/unit/metadata_sources/test_trial.py",),
