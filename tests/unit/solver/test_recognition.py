@@ -9,6 +9,7 @@ import pytest
 
 from kmpsolve.metadata.source import open_source
 from kmpsolve.model.package import KmpBuild
+from kmpsolve.planner.system import join_units
 from kmpsolve.request import Policy
 from kmpsolve.solver.universe import SYSTEM, Universe
 from tests.support import rpmmd
@@ -60,6 +61,49 @@ def test_any_of_these_makes_a_kernel(tmp_path: Path, provides: tuple[str, ...]) 
         ("default", "", "6.4.0-20-default")
     ]
     assert not of.kmps
+
+
+@pytest.mark.parametrize(
+    ("release", "provides", "flavor", "uname_r"),
+    [
+        ("20", (), "default", "6.4.0-20-default"),
+        ("20.1", ("kernel-uname-r = 6.4.0-20-rt",), "rt", "6.4.0-20-rt"),
+        ("20.1", ("kernel-uname-r = 6.4.0-20",), "default", "6.4.0-20"),
+    ],
+)
+def test_the_flavor_is_what_uname_says(
+    tmp_path: Path, release: str, provides: tuple[str, ...], flavor: str, uname_r: str
+) -> None:
+    package = spec(KERNEL, version="6.4.0", release=release, provides=(*provides, "ksym(default:a) = 1"))
+    (kernel,) = (k for k in universe(tmp_path, [package]).kernels if k.package.name == KERNEL)
+    assert (kernel.flavor, kernel.uname_r) == (flavor, uname_r)
+
+
+@pytest.mark.parametrize(
+    ("requires", "belongs"),
+    [
+        (("bash = 5",), True),
+        ((f"{KERNEL} = 6.4.0-20.1",), True),
+        ((f"{KERNEL}_x86_64 = 6.4.0-20.1",), True),
+        ((f"{KERNEL} = 6.4.0-21.1",), False),
+        ((f"{KERNEL}_x86_64 = 6.4.0-21.1",), False),
+    ],
+)
+def test_an_extra_belongs_to_the_kernel_that_it_requires(
+    tmp_path: Path, requires: tuple[str, ...], belongs: bool
+) -> None:
+    main = spec(
+        KERNEL,
+        version="6.4.0",
+        release="20.1",
+        provides=("kernel-uname-r = 6.4.0-20-default", f"{KERNEL}_x86_64 = 6.4.0-20.1"),
+    )
+    extra = spec(
+        f"{KERNEL}-extra", version="6.4.0", release="20.1", provides=("kmod(x.ko)",), requires=requires
+    )
+    of = universe(tmp_path, [], installed=(main, extra))
+    (unit,) = join_units(of, [kernel for kernel in of.kernels if kernel.package.installed])
+    assert (len(unit.packages) == 2) == belongs
 
 
 @pytest.mark.parametrize(
