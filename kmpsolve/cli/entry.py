@@ -56,6 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     verbose = "-v" in words or "--verbose" in words
     _fill_standard_streams()
     os.umask(os.umask(0o022) | 0o022)  # others read what is written here, and never change it
+    _keep_to_safe_folders()
     try:
         return _run(words)
     except KmpsolveError as error:
@@ -93,6 +94,19 @@ def _silence() -> None:
     """What is left to be written cannot be; a second attempt at the end must not complain as well."""
     with suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _keep_to_safe_folders() -> None:
+    """Root's temporary files lie nowhere where somebody else can put others in their place, whatever came through
+    sudo: keys and copies of the rpmdb are among them.
+    """
+    for name in ("TMPDIR", "TEMP", "TMP"):
+        place = os.environ.get(name)
+        if place and os.geteuid() == 0:
+            from kmpsolve.metadata.files import safe_place
+
+            if not safe_place(Path(place, "file").absolute()):
+                del os.environ[name]
 
 
 def _of_the_system(error: OSError) -> MetadataError:

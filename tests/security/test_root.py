@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from kmpsolve.cache import place
+from kmpsolve.cli.entry import main
 from kmpsolve.config import Config, read_config
 from kmpsolve.errors import ConfigError
 from kmpsolve.metadata.files import out_of_reach, safe_place
@@ -123,6 +124,24 @@ def test_the_cache_of_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("XDG_CACHE_HOME", str(link))
     assert cache_folder() == Path("/var/cache/kmpsolve")
     assert safe_place(tmp_path / "not" / "there" / "yet")
+
+
+@pytest.mark.usefixtures("as_root")
+@pytest.mark.parametrize("name", ["TMPDIR", "TEMP", "TMP"])
+def test_root_s_temporary_files(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys and copies of the rpmdb lie among them, in folders that their owner's folder could rename."""
+    for mode, kept in ((0o777, False), (0o755, True), (0o1777, tmp_path.stat().st_uid == 0)):
+        tmp_path.chmod(mode)
+        monkeypatch.setenv(name, str(tmp_path))
+        assert main(["guard", "--nonsense"]) == 2
+        assert (name in os.environ) == kept, oct(mode)
+    (tmp_path / "link").symlink_to(tmp_path)
+    monkeypatch.setenv(name, str(tmp_path / "link"))
+    assert main(["guard", "--nonsense"]) == 2
+    assert name not in os.environ
+    monkeypatch.setenv(name, "/tmp")
+    assert main(["guard", "--nonsense"]) == 2
+    assert os.environ[name] == "/tmp"
 
 
 def test_modes_of_what_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
