@@ -7,11 +7,7 @@ checked, a remark. Keys are those that rpm trusts, and the files that the reposi
 
 from __future__ import annotations
 
-import base64
-import binascii
 import os
-import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -97,6 +93,9 @@ class Trust:
 
 def _gpgv(keys: bytes, signed: bytes, signature: bytes) -> frozenset[str] | None:
     """The keywords of gpgv's answer; ``None`` if it does not run."""
+    import subprocess
+    import tempfile
+
     with tempfile.TemporaryDirectory(prefix="kmpsolve-keys-") as folder:
         names = ("keys", "signature", "signed")
         for name, content in zip(names, (keys, signature, signed), strict=True):
@@ -122,6 +121,9 @@ def dearmored(text: bytes) -> bytes:
     """The keys in a file: armored ones in their binary form, one after the other; else the file itself."""
     if _BEGIN not in text:
         return text
+    import base64
+    import binascii
+
     found = b""
     for block in text.split(_BEGIN)[1:]:
         # Headers, an empty line, the key in base64, a checksum.
