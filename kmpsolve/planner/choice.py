@@ -156,7 +156,8 @@ def choose(system: FlavorSystem, projection: Projection, choices: Allowed, cover
 def _negotiate(chooser: _Chooser, choices: Allowed) -> dict[str, Sequence[Option]]:
     """Fewest counted KMPs blocked, then fewest unverified, then each as well off as the ones before allow.
 
-    Decisions come before builds: no KMP gets a better build at the price of another's decision.
+    Those that count come first: what does not takes no decision from them. Decisions come before builds: no KMP
+    gets a better build at the price of another's decision.
     """
     counted = sorted(name for name in choices if chooser.kmps[name].counts)
     others = sorted(name for name in choices if not chooser.kmps[name].counts)
@@ -174,14 +175,14 @@ def _negotiate(chooser: _Chooser, choices: Allowed) -> dict[str, Sequence[Option
                 fewest, best = len(back), _without(trial, names, "unverified", back)
         assert best is not None
         allowed = best
-    for name in counted + others:
-        for level in LEVELS:
-            of_level = [option for option in allowed[name] if option.decision == level]
-            if of_level and (
-                len(of_level) == len(allowed[name]) or chooser.solve({**allowed, name: of_level}).solved
-            ):
-                allowed[name] = of_level
-                break
+        for name in names:
+            for level in LEVELS:
+                of_level = [option for option in allowed[name] if option.decision == level]
+                if of_level and (
+                    len(of_level) == len(allowed[name]) or chooser.solve({**allowed, name: of_level}).solved
+                ):
+                    allowed[name] = of_level
+                    break
     for name in counted + others:
         for option in allowed[name]:
             if len(allowed[name]) == 1 or chooser.solve({**allowed, name: [option]}).solved:

@@ -967,4 +967,19 @@ CASES: dict[str, tuple[World, str]] = {
         ),
         "blocked 10.2 | acme reuse 1.0 | newest-safe 10.1",
     ),
+    "a broken KMP takes no decision from one that counts": (
+        made(
+            [kernel(1), acme(), beta(symbols="a=7")],
+            [
+                kernel(2),
+                acme(
+                    "2.0",
+                    name="acme-ng",
+                    modules="acme.ko beta.ko",
+                    obsoletes="acme-kmp-default; beta-kmp-default",
+                ),
+            ],
+        ),
+        "safe 20.1 | acme fetch 2.0, beta fetch 2.0 or acme reuse 1.0, beta blocked | newest-safe 20.1",
+    ),
 }

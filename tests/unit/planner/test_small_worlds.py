@@ -195,6 +195,17 @@ def test_what_a_kernel_loads_is_whole_only_with_what_it_loads_of_others() -> Non
     assert [step["nevra"] in removed[0]["message"] for step in answer["transaction"]] == [True]
 
 
+def test_a_broken_kmp_takes_no_decision_from_one_that_counts() -> None:
+    """Neither is better by the contract; what nobody loses by stays as it is."""
+    broken = Kmp(name="beta", krel="6.4.0-10", symbols="a=7", modules="beta.ko")
+    both = replace(
+        ACME, name="acme-ng", modules="acme.ko beta.ko", obsoletes="acme-kmp-default; beta-kmp-default"
+    )
+    answer = plan([OLD, ACME, broken], [Kernel(release="20.1", ksyms="a=1"), both])
+    assert decided(answer)[0] == "reuse"
+    assert decided(answer, "beta-kmp-default") == ("blocked", None)
+
+
 def test_a_broken_kmp_in_the_way_is_removed_and_told() -> None:
     lender = replace(ACME, exports="s=1", multiversion=False)
     broken = Kmp(name="beta", krel="6.4.0-10", symbols="a=7 s=1", modules="beta.ko")
