@@ -17,7 +17,7 @@ from distributed import Client, as_completed
 from kmpsolve.config import Config
 from kmpsolve.errors import ConfigError, MetadataError
 from kmpsolve.fleet.deciding import Bench, Decided, Probe
-from kmpsolve.fleet.engine import Engine, shipped
+from kmpsolve.fleet.engine import Engine
 from kmpsolve.fleet.reading import Batch, Block, Piece, Reader
 from kmpsolve.fleet.stock import Shipment
 from kmpsolve.metadata.inventories import Place
@@ -112,7 +112,7 @@ class Cluster(Engine):
     def receive(self, states: Sequence[bytes]) -> None:
         """Send to workers, when they first need it, what these states have to do with."""
         self._key = uuid.uuid4().hex
-        self._shipped = self._client.submit(_received, shipped(self.stock, states), pure=False)
+        self._shipped = self._client.submit(_received, self.stock.ship(states), pure=False)
 
     def decide(self, states: Sequence[bytes]) -> Iterator[tuple[int, Decided]]:
         """Decide states on workers."""

@@ -21,7 +21,7 @@ from kmpsolve.fleet.stock import Shipment, Stock, load_stock
 from kmpsolve.request import Request
 from kmpsolve.session import Sources, now
 
-__all__ = ["Engine", "machine", "shipped"]
+__all__ = ["Engine", "machine"]
 
 
 class Engine(ABC):
@@ -136,7 +136,7 @@ class Engine(ABC):
         return audit.with_repositories([alias for alias, _ in more], decided)
 
 
-def shipped(stock: Stock, states: Sequence[bytes]) -> Shipment:
+def _shipped(stock: Stock, states: Sequence[bytes]) -> Shipment:
     """`Stock.ship` in a child: what it needs, which is a lot, goes with the child."""
     ((_, shipment),) = in_children([states], stock.ship, 1)
     if isinstance(shipment, Died):
@@ -159,7 +159,7 @@ class _Machine(Engine):
 
     def receive(self, states: Sequence[bytes]) -> None:
         self.close()
-        self._bench = Bench(shipped(self.stock, states))
+        self._bench = Bench(_shipped(self.stock, states))
 
     def read(self, reader: Reader, cut: Iterable[Piece]) -> Iterator[tuple[int, Batch]]:
         ahead = iter(cut)
