@@ -23,7 +23,7 @@ from kmpsolve.metadata.root import System, read_root
 from kmpsolve.metadata.vendors import VendorClasses
 from kmpsolve.model.plan import Inputs, Plan, RepositoryInput, SkippedInput, Warned
 from kmpsolve.planner import plan as plan_universe
-from kmpsolve.request import MachineView, Policy, Request
+from kmpsolve.request import KmpRule, MachineView, Policy, Request
 from kmpsolve.solver.universe import SYSTEM, Universe
 from kmpsolve.solver.view import View, open_view, save_view, solver_version
 
@@ -32,6 +32,7 @@ __all__ = [
     "Sources",
     "load",
     "load_repositories",
+    "new_universe",
     "now",
     "of_host",
     "openers",
@@ -98,6 +99,13 @@ class Loaded:
     keep: Callable[[], object] | None = None
 
 
+def new_universe(policy: Policy, rules: Sequence[KmpRule]) -> Universe:
+    """An empty universe under zypp's rules and those that the configuration has for KMPs."""
+    return Universe(
+        policy, lambda name: any(rule.rebuilt_on_host and fnmatchcase(name, rule.match) for rule in rules)
+    )
+
+
 def prepare(
     system: System | None, request: Request, config: Config, settings: HostSettings | None = None
 ) -> tuple[Universe, Request]:
@@ -114,14 +122,10 @@ def prepare(
     if settings is not None:
         policy = policy_of_host(policy, settings)
         request = of_host(request, settings)
-    rules = config.kmp_rules
-    universe = Universe(
-        policy, lambda name: any(rule.rebuilt_on_host and fnmatchcase(name, rule.match) for rule in rules)
-    )
-    return universe, replace(
+    return new_universe(policy, config.kmp_rules), replace(
         request,
         policy=policy,
-        kmp_rules=rules,
+        kmp_rules=config.kmp_rules,
         waivers=config.waivers,
         already_broken=config.already_broken,
         protect_fallback=config.protect_fallback,

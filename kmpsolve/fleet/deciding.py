@@ -12,13 +12,13 @@ from typing import TypeVar
 from kmpsolve.cache.symbols import PackedSymbols
 from kmpsolve.errors import MetadataError, RequestError, SolverError
 from kmpsolve.fleet.children import Died, in_children
-from kmpsolve.fleet.stock import Shipment, new_universe
+from kmpsolve.fleet.stock import Shipment
 from kmpsolve.metadata.inventory import decode_state, fingerprint, system_settings
 from kmpsolve.model.plan import FlavorPlan, Inputs, Plan, SkippedInput, Verdict
 from kmpsolve.planner import flavor_systems, plan
 from kmpsolve.planner.planning import safe_on
 from kmpsolve.request import Request
-from kmpsolve.session import of_host, policy_of_host
+from kmpsolve.session import new_universe, of_host, policy_of_host
 from kmpsolve.solver.universe import SYSTEM, Universe
 from kmpsolve.solver.view import add_classes
 
@@ -165,7 +165,7 @@ class Bench:
         assert settings is not None
         policy = policy_of_host(self.request.policy, settings)
         request = of_host(replace(self.request, policy=policy), settings)
-        universe = new_universe(request, policy)
+        universe = new_universe(policy, request.kmp_rules)
         system = universe.load_part(content, self._hosts, self._shipment.chosen[state])
         for repository in self._contents:
             universe.load(repository)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 from kmpsolve.config import Config
@@ -14,15 +13,14 @@ from kmpsolve.metadata.inventory import decode_state, hosts_content
 from kmpsolve.metadata.root import read_root
 from kmpsolve.metadata.vendors import VendorClasses
 from kmpsolve.model.plan import Inputs, SkippedInput
-from kmpsolve.request import Policy, Request
-from kmpsolve.session import Sources, load_repositories, openers, prepare
+from kmpsolve.request import Request
+from kmpsolve.session import Sources, load_repositories, new_universe, openers, prepare
 from kmpsolve.solver.joining import join_hosts, relevant_names
 from kmpsolve.solver.listing import dump
 from kmpsolve.solver.slim import slim
-from kmpsolve.solver.universe import Universe
 from kmpsolve.solver.view import SYMBOLS
 
-__all__ = ["Shipment", "Stock", "load_stock", "new_universe"]
+__all__ = ["Shipment", "Stock", "load_stock"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +79,7 @@ class Stock:
         """
         told = [decode_state(state) for state in states]
         hosts = hosts_content(told, "the inventory")
-        universe = new_universe(self.request, self.request.policy)
+        universe = new_universe(self.request.policy, self.request.kmp_rules)
         universe.load(hosts.content)
         with tempfile.TemporaryDirectory(prefix="kmpsolve-audit-") as folder:
             for number, (content, packages) in enumerate(zip(self.contents, self.packages, strict=True)):
@@ -119,14 +117,6 @@ class Stock:
             },
             unread=frozenset(number_of[handle] for handle in unread),
         )
-
-
-def new_universe(request: Request, policy: Policy) -> Universe:
-    """An empty universe under a host's policy and the configuration that a request carries."""
-    rules = request.kmp_rules
-    return Universe(
-        policy, lambda name: any(rule.rebuilt_on_host and fnmatchcase(name, rule.match) for rule in rules)
-    )
 
 
 def load_stock(sources: Sources, request: Request, config: Config) -> Stock:
