@@ -10,6 +10,7 @@ from kmpsolve.model.plan import Attempt, Cause, CauseKind, KmpPlan, Mismatch, Wa
 from kmpsolve.planner.choice import Choice
 from kmpsolve.planner.options import Option, absorbs, overrides
 from kmpsolve.planner.system import FlavorSystem, Kmp, obsoleted_by
+from kmpsolve.solver.projection import GIVEN_UP
 from kmpsolve.solver.reasons import Reason
 
 __all__ = ["Details"]
@@ -292,7 +293,12 @@ class Details:
             )
         kinds: dict[CauseKind, set[str]] = {}
         kmps = universe.kmp_handles | {p.handle for p in self.fit.unit.packages}
+        # That a KMP is served by one build or none is nothing that packages say.
+        alone = [r for r in reasons if r.kind == "same-name" or r.capability.startswith(GIVEN_UP)]
+        lending = {handle for r in alone for handle in (r.package, r.other)}
         for reason in reasons:
+            if reason.capability.startswith(GIVEN_UP):
+                continue
             touched = [h for h in (reason.package, reason.other) if h]
             outside = [h for h in touched if h not in kmps]
             kind: CauseKind | None = None
@@ -309,6 +315,10 @@ class Details:
                 relevant = [r for r in reasons if r.capability and not r.capability.startswith("(kmpsolve:")]
                 text = self.sentence(relevant) or f"{', '.join(sorted(kinds[kind]))} cannot stay together"
                 causes.append(Cause(kind, text, tuple(sorted(kinds[kind]))))
+        lenders = sorted({universe.name_of(h) for h in lending - {b.package.handle for b in kmp.builds}})
+        if not causes and lenders:
+            text = f"{kmp.name} would need {', '.join(lenders)}, which cannot be used together"
+            causes.append(Cause("kmp", text, tuple(lenders)))
         if not causes and reasons:
             text = self.sentence(reasons) or f"{kmp.name} and other packages exclude each other"
             causes.append(

@@ -105,7 +105,10 @@ def evaluate(system: FlavorSystem, unit: KernelUnit, *, installed_only: bool = F
     if not installed_only:
         stands |= {Stand(b.package.handle, "compatible") for b in system.extras if fit.fits(b)}
     everything = {b.package.handle: b for b in system.dedicated}
-    with Projection(universe, unit, everything, stands, fit.open, at_rest=installed_only) as projection:
+    choices = [[o.stand for o in own if o.stand is not None] for own in offered.values()]
+    with Projection(
+        universe, unit, everything, stands, fit.open, choices=choices, at_rest=installed_only
+    ) as projection:
         choice = choose(system, projection, offered, unit.modules)
     if not (choice.settled or installed_only) and system.widen():
         return evaluate(system, unit)

@@ -21,7 +21,10 @@ from kmpsolve.model.symbols import Need
 from kmpsolve.solver.reasons import Reason, read_problems
 from kmpsolve.solver.universe import SYSTEM, Universe
 
-__all__ = ["Outcome", "Projection", "Role", "Stand"]
+__all__ = ["GIVEN_UP", "Outcome", "Projection", "Role", "Stand"]
+
+GIVEN_UP = "kmpsolve:given-up-"
+"""What a KMP that is given up conflicts with, and its other stands provide, begins like this."""
 
 Role = Literal["compatible", "as-is", "shell", "given-up"]
 """How a build takes part: ``compatible`` with symbols met and offered; ``as-is`` without symbols; ``shell``
@@ -70,6 +73,8 @@ class Projection:
         The roles in which they may.
     open_needs
         For each compatible build, what neither the unit nor itself provides.
+    choices
+        The stands of each KMP: where it is given up, none of the others may be chosen for anybody.
     at_rest
         Nothing is going to change, so that user space has nothing to lose.
     """
@@ -82,6 +87,7 @@ class Projection:
         stands: Iterable[Stand],
         open_needs: Mapping[int, Sequence[Need]],
         *,
+        choices: Iterable[Sequence[Stand]] = (),
         at_rest: bool = False,
     ) -> None:
         self._at_rest = at_rest
@@ -91,6 +97,7 @@ class Projection:
         self._builds = builds
         self._stands = sorted(set(stands), key=lambda stand: (stand.handle, stand.role))
         self._open = open_needs
+        self._choices = tuple(choices)
         self._copies: dict[Stand, int] = {}
         self._stand_of: dict[int, Stand] = {}
 
@@ -120,6 +127,11 @@ class Projection:
             copy = self._copy(stand, wanted)
             self._copies[stand] = copy
             self._stand_of[copy] = stand
+        for number, choice in enumerate(self._choices):
+            token = pool.str2id(f"{GIVEN_UP}{number}")
+            for stand in choice:
+                keyname = solv.SOLVABLE_CONFLICTS if stand.role == "given-up" else solv.SOLVABLE_PROVIDES
+                pool.id2solvable(self._copies[stand]).add_deparray(keyname, token)
         self._floor = self._repo.add_solvable()
         self._floor.name, self._floor.evr, self._floor.arch = "kmpsolve-met-before", "0-0", "noarch"
         for capability in sorted(unmet):

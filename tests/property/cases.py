@@ -982,4 +982,17 @@ CASES: dict[str, tuple[World, str]] = {
         ),
         "safe 20.1 | acme fetch 2.0, beta fetch 2.0 or acme reuse 1.0, beta blocked | newest-safe 20.1",
     ),
+    "a KMP is not given up for user space and used for another KMP at once": (
+        made(
+            [
+                kernel(1),
+                acme(exports="s=2"),
+                acme("2.0", krel="6.4.0-20"),
+                beta(symbols="a=1 s=2"),
+                Tool(name="tools", requires="acme-kmp = 2.0"),
+            ],
+            [kernel(3)],
+        ),
+        "blocked 30.1 | acme reuse 2.0, beta blocked | newest-safe None",
+    ),
 }

@@ -1174,7 +1174,15 @@ class Blocked:
         for rule, kinds in rules.items():
             relaxed = Judgement(judgement.system, unit.kernel, frozenset({rule})).outcomes()
             chosen = [outcome.choices[self.name] for outcome in relaxed]
-            if all(decision in ("reuse", "fetch") for decision, _ in chosen):
-                renamed = any(build is not None and build.name != self.name for _, build in chosen)
-                freeing.append(kinds | {"conflict"} if renamed else kinds)
+            if all(decision != "blocked" for decision, _ in chosen):
+                builds = [build for _, build in chosen if build is not None]
+                renamed = any(  # what is obsoleted excludes what obsoletes it
+                    build is not None and build.name != name
+                    for outcome in (self.outcome, *relaxed)
+                    for name, (_, build) in outcome.choices.items()
+                )
+                lent = any(
+                    missing(build, unit, []) for build in builds
+                )  # by another KMP, which is kept from it
+                freeing.append(kinds | ({"conflict"} if renamed else set()) | ({"kmp"} if lent else set()))
         return must + (freeing if len(freeing) == 1 else [])
