@@ -1171,10 +1171,12 @@ class Blocked:
             "user-space": {"user-space"},
         }
         freeing = []
+        sure = False
         for rule, kinds in rules.items():
             relaxed = Judgement(judgement.system, unit.kernel, frozenset({rule})).outcomes()
             chosen = [outcome.choices[self.name] for outcome in relaxed]
             if all(decision != "blocked" for decision, _ in chosen):
+                sure = all(decision in ("reuse", "fetch") for decision, _ in chosen)
                 builds = [build for _, build in chosen if build is not None]
                 renamed = any(  # what is obsoleted excludes what obsoletes it
                     build is not None and build.name != name
@@ -1185,4 +1187,4 @@ class Blocked:
                     missing(build, unit, []) for build in builds
                 )  # by another KMP, which is kept from it
                 freeing.append(kinds | ({"conflict"} if renamed else set()) | ({"kmp"} if lent else set()))
-        return must + (freeing if len(freeing) == 1 else [])
+        return must + (freeing if len(freeing) == 1 and sure else [])
