@@ -93,12 +93,10 @@ class _Chooser:
             if len(stands) == len(options):
                 clauses.append(stands)
             kmp = self.kmps[name]
-            giving_up = [o.stand for o in options if o.decision in ("builtin", "blocked")]
-            if None not in giving_up:  # else it gives up without leaving anything
-                clauses += [
-                    self.carrying(module, kmp) + [stand for stand in giving_up if stand]
-                    for module in sorted(kmp.modules.keys() - self.covered)
-                ]
+            gives_up = [o.stand for o in options if o.decision in ("builtin", "blocked") and o.stand]
+            clauses += [
+                self.carrying(module, kmp) + gives_up for module in sorted(kmp.modules.keys() - self.covered)
+            ]
         if any(not clause for clause in clauses):
             return Outcome(False, frozenset(), (), ())
         possible = self.extras.union(

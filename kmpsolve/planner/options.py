@@ -63,8 +63,9 @@ def options(
     offered = [b for b in kmp.candidates if not obsoleted_by(unit.obsoletes, b.nevra)]
     # What was made for this kernel is loaded before any link.
     kept.sort(key=lambda build: not is_native(build, unit))
-    shell = Stand(kept[0].package.handle, "shell") if kept else None
-    shrunk, stays = len(kept) < len(kmp.installed), bool(kept)
+    staying = [build.package.handle for build in kept]
+    shell = Stand(staying[0], "shell", tuple(staying[1:])) if staying else None
+    shrunk = len(kept) < len(kmp.installed)
     if at_rest is not None:
         offered = []
         kept = [b for b in unshadowed(kept, unit) if b is at_rest.get(kmp.name) or not b.versioned]
@@ -80,6 +81,7 @@ def options(
             decision = "rebuild-on-host" if build.rebuilds_on_host and headers else "unverified"
             found.append(Option(decision, build, Stand(build.package.handle, "as-is")))  # type: ignore[arg-type]
     # What the target takes away from user space is lost, unless nothing is going to be done at all.
-    blocked = Stand(kmp.installed[0].package.handle, "given-up") if kmp.counts or stays else None
-    found.append(Option("blocked", None, blocked))
+    first, *others = (build.package.handle for build in kmp.installed)
+    given_up = Stand(first, "given-up", tuple(others)) if kmp.counts or staying else Stand(first, "gone")
+    found.append(Option("blocked", None, given_up))
     return tuple(sorted(found, key=lambda option: LEVELS.index(option.decision)))

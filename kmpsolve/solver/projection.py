@@ -26,18 +26,26 @@ __all__ = ["GIVEN_UP", "Outcome", "Projection", "Role", "Stand"]
 GIVEN_UP = "kmpsolve:given-up-"
 """What a KMP that is given up conflicts with, and its other stands provide, begins like this."""
 
-Role = Literal["compatible", "as-is", "shell", "given-up"]
+Role = Literal["compatible", "as-is", "shell", "given-up", "gone"]
 """How a build takes part: ``compatible`` with symbols met and offered; ``as-is`` without symbols; ``shell``
 only keeps providing what user space wants from a KMP that stays on disk; ``given-up`` does so whatever
-obsoletes or conflicts with it, since a KMP that is blocked anyway must not drag others along."""
+obsoletes or conflicts with it, since a KMP that is blocked anyway must not drag others along; ``gone`` leaves
+user space nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stand:
-    """One build in one role."""
+    """One build in one role.
+
+    Parameters
+    ----------
+    beside
+        Handles of more builds of the KMP, which provide what they do with it: those that stay on disk.
+    """
 
     handle: int
     role: Role
+    beside: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +103,7 @@ class Projection:
         self._pool = universe.pool
         self._unit = unit
         self._builds = builds
-        self._stands = sorted(set(stands), key=lambda stand: (stand.handle, stand.role))
+        self._stands = sorted(set(stands), key=lambda stand: (stand.handle, stand.role, stand.beside))
         self._open = open_needs
         self._choices = tuple(choices)
         self._copies: dict[Stand, int] = {}
@@ -130,7 +138,8 @@ class Projection:
         for number, choice in enumerate(self._choices):
             token = pool.str2id(f"{GIVEN_UP}{number}")
             for stand in choice:
-                keyname = solv.SOLVABLE_CONFLICTS if stand.role == "given-up" else solv.SOLVABLE_PROVIDES
+                given_up = stand.role in ("given-up", "gone")
+                keyname = solv.SOLVABLE_CONFLICTS if given_up else solv.SOLVABLE_PROVIDES
                 pool.id2solvable(self._copies[stand]).add_deparray(keyname, token)
         self._floor = self._repo.add_solvable()
         self._floor.name, self._floor.evr, self._floor.arch = "kmpsolve-met-before", "0-0", "noarch"
@@ -175,12 +184,16 @@ class Projection:
         origin = pool.id2solvable(stand.handle)
         copy = self._repo.add_solvable()
         copy.name, copy.evr, copy.arch = origin.name, origin.evr, origin.arch
-        if stand.role == "given-up":
-            copy.name = f"kmpsolve-given-up-{origin.name}"
+        if stand.role in ("given-up", "gone"):
+            copy.name = f"kmpsolve-{stand.role}-{origin.name}"
+        if stand.role == "gone":
+            return int(copy.id)
         table = self._universe.table
-        for capability in origin.lookup_idarray(solv.SOLVABLE_PROVIDES):
-            if capability not in build.exports.capabilities:
-                copy.add_deparray(solv.SOLVABLE_PROVIDES, capability)
+        for handle in (stand.handle, *stand.beside):
+            exported = self._builds[handle].exports.capabilities
+            for capability in pool.id2solvable(handle).lookup_idarray(solv.SOLVABLE_PROVIDES):
+                if capability not in exported:
+                    copy.add_deparray(solv.SOLVABLE_PROVIDES, capability)
         if stand.role in ("shell", "given-up"):
             return int(copy.id)
         met_before = self._universe.met_before(build.package)

@@ -995,4 +995,32 @@ CASES: dict[str, tuple[World, str]] = {
         ),
         "blocked 30.1 | acme reuse 2.0, beta blocked | newest-safe None",
     ),
+    "every build of a KMP that is built in stays for user space": (
+        made(
+            [
+                kernel(2),
+                acme("2.0"),
+                acme(krel="6.4.0-20"),
+                Tool(name="tools", requires="acme-kmp = 2.0"),
+                Tool(name="others", requires="acme-kmp = 1.0"),
+            ],
+            [kernel(3, "a=3", modules="acme.ko")],
+        ),
+        "safe 30.1 | acme builtin | newest-safe 30.1",
+    ),
+    "a broken KMP that the kernel takes away is not fetched without one of its modules": (
+        made(
+            [
+                kernel(1),
+                acme(symbols="a=7", modules="acme.ko acme_x.ko"),
+                Tool(name="tools", requires="acme-kmp-default"),
+            ],
+            [
+                kernel(2, modules="acme.ko", obsoletes="acme-kmp-default < 2.0"),
+                acme("2.1", "", krel="6.4.0-20"),
+            ],
+            kernel="6.4.0-20.1",
+        ),
+        "blocked 20.1 | acme blocked | newest-safe 10.1",
+    ),
 }
