@@ -16,7 +16,7 @@ from kmpsolve.fleet.stock import Shipment
 from kmpsolve.metadata.inventory import decode_state, fingerprint, system_settings
 from kmpsolve.model.plan import FlavorPlan, Inputs, Plan, SkippedInput, Verdict
 from kmpsolve.planner import flavor_systems, plan
-from kmpsolve.planner.planning import safe_on
+from kmpsolve.planner.deciding import safe_on
 from kmpsolve.request import Request
 from kmpsolve.session import new_universe, of_host, policy_of_host
 from kmpsolve.solver.universe import SYSTEM, Universe

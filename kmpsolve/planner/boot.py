@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from kmpsolve.model.package import KernelUnit, KmpBuild
 from kmpsolve.model.plan import BootState, BuildInUse, KernelState, Via, Warned
 from kmpsolve.model.symbols import SymbolTable
+from kmpsolve.planner.evaluation import Evaluation
 from kmpsolve.planner.loading import loaded, unshadowed
 from kmpsolve.planner.options import absorbs, overrides
-from kmpsolve.planner.system import Kmp, is_native, obsoleted_by
+from kmpsolve.planner.system import FlavorSystem, Kmp, is_native, obsoleted_by
+from kmpsolve.solver.purging import purged_after
+from kmpsolve.solver.transaction import Transacted
 
-__all__ = ["boot_matrix", "fallback_losses"]
+__all__ = ["boot_matrix", "booted_after", "fallback_losses"]
 
 
 def _in_use(kmp: Kmp, builds: Sequence[KmpBuild], loads: KmpBuild | None, unit: KernelUnit) -> BuildInUse:
@@ -85,3 +89,73 @@ def fallback_losses(before: Sequence[BootState], after: Sequence[BootState]) -> 
                 )
             )
     return tuple(sorted(warnings))
+
+
+def booted_after(
+    system: FlavorSystem, evaluation: Evaluation, target: KernelUnit | None, transacted: Transacted
+) -> tuple[tuple[BootState, ...], tuple[Warned, ...]]:
+    """The boot matrix after a transaction, and what it takes from the kernels that stay."""
+    gone = {p.handle for p in transacted.gone}
+    arrived = {p.handle for p in transacted.arrived}
+    states: dict[str, KernelState] = {}
+    units = [u for u in system.units if u.main.handle not in gone]
+    if target is not None and not target.installed:
+        units = [u for u in units if u.uname_r != target.uname_r] + [target]
+    next_boot = target.uname_r if target is not None else system.newest.uname_r
+    purged = purged_after(system.universe, transacted.arrived, transacted.gone, next_boot)
+    for unit in units:
+        if unit.uname_r == system.request.running:
+            states[unit.uname_r] = "running"
+        elif not unit.installed:
+            states[unit.uname_r] = "new"
+        elif unit.main.handle in purged:
+            states[unit.uname_r] = "purged-next"
+        else:
+            states[unit.uname_r] = "installed"
+    builds: dict[str, list[KmpBuild]] = {}
+    before: dict[str, list[KmpBuild]] = {}
+    for kmp in system.kmps:
+        before[kmp.name] = list(kmp.installed)
+        there = [b for b in kmp.installed if b.package.handle not in gone]
+        there += [b for b in kmp.candidates if b.package.handle in arrived]
+        option = evaluation.choice.options[kmp.name]
+        if option.build is not None and option.build not in there:
+            there.append(option.build)
+        builds[kmp.name] = there
+    table = system.universe.table
+    rows = boot_matrix(system.kmps, units, builds, evaluation.choice.added, states, table)
+    rows = tuple(_as_decided(row, evaluation) for row in rows)
+    warnings = tuple(_purge_warnings(rows))
+    if target is None:
+        return rows, warnings
+    old_states: dict[str, KernelState] = {u.uname_r: "installed" for u in system.units}
+    earlier = boot_matrix(system.kmps, system.units, before, (), old_states, table)
+    return rows, (*fallback_losses(earlier, rows), *warnings)
+
+
+def _as_decided(row: BootState, evaluation: Evaluation) -> BootState:
+    """The row of the kernel that was decided on says what was decided."""
+    if row.uname_r != evaluation.unit.uname_r:
+        return row
+    kmps = dict(row.kmps)
+    for name, option in evaluation.choice.options.items():
+        if option.decision == "builtin":
+            kmps[name] = BuildInUse(build=None, via="builtin")
+        elif option.build is not None and option.decision == "unverified":
+            kmps[name] = BuildInUse(build=str(option.build), via="unknown")
+        elif option.build is not None and option.decision in ("reuse", "fetch"):
+            native = is_native(option.build, evaluation.unit)
+            kmps[name] = BuildInUse(build=str(option.build), via="native" if native else "weak-updates")
+    return replace(row, kmps=kmps)
+
+
+def _purge_warnings(rows: Sequence[BootState]) -> Iterable[Warned]:
+    """KMPs that only serve kernels which the next purge takes."""
+    for name in rows[0].kmps if rows else ():
+        serving = [row for row in rows if row.kmps[name].via in ("native", "weak-updates")]
+        if serving and all(row.state == "purged-next" for row in serving):
+            unames = ", ".join(row.uname_r for row in serving)
+            yield Warned(
+                reference="purge-takes-last",
+                message=f"the next purge-kernels removes {unames}, the only kernel that {name} works on",
+            )

@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from kmpsolve.model.plan import Inputs, Plan, Warned, worst
+from kmpsolve.planner.deciding import flavor_systems
 from kmpsolve.planner.judgement import Transition, judge_transaction
-from kmpsolve.planner.planning import flavor_systems
 from kmpsolve.request import Request
 from kmpsolve.solver.transaction import Transacted, dist_upgrade
 from kmpsolve.solver.universe import Universe

@@ -1,0 +1,181 @@
+"""Which kernel each flavor is to boot, and whether that keeps its KMPs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from kmpsolve.errors import MetadataError, RequestError
+from kmpsolve.model.package import KernelUnit
+from kmpsolve.model.plan import Verdict, Warned
+from kmpsolve.planner.boot import booted_after
+from kmpsolve.planner.carrying import carry_out
+from kmpsolve.planner.evaluation import Evaluation, evaluate, hopeless
+from kmpsolve.planner.system import FlavorSystem, obsoleted_by
+from kmpsolve.planner.target import Aim
+from kmpsolve.request import Request
+from kmpsolve.solver.universe import Universe
+
+__all__ = ["Decision", "decide", "flavor_systems", "refused", "safe_on"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """One flavor, decided.
+
+    Parameters
+    ----------
+    evaluation
+        On the target, or, with nothing new, on the newest installed kernel.
+    target
+        ``None``: nothing to do.
+    safe
+        On the newest kernel that is safe, if there is one.
+    """
+
+    system: FlavorSystem
+    evaluation: Evaluation
+    target: KernelUnit | None
+    verdict: Verdict
+    safe: Evaluation | None
+    warnings: tuple[Warned, ...]
+
+
+def flavor_systems(universe: Universe, request: Request) -> dict[str, FlavorSystem]:
+    """What stands and what is on offer, for each flavor that is asked for.
+
+    Raises
+    ------
+    MetadataError
+        If the system has no kernel.
+    RequestError
+        For a flavor that is not installed.
+    """
+    installed = sorted({k.flavor for k in universe.kernels if k.package.installed and k.part in ("", "base")})
+    if not installed:
+        raise MetadataError(
+            "no kernel is installed", reference="no-kernel", hint="give a system with --root or --installed"
+        )
+    for flavor in request.flavors:
+        if flavor not in installed:
+            raise RequestError(
+                f"no kernel of flavor {flavor} is installed",
+                reference="unknown-flavor",
+                where="--flavor",
+                hint=f"installed flavors: {', '.join(installed)}",
+            )
+    return {flavor: FlavorSystem(universe, request, flavor) for flavor in request.flavors or installed}
+
+
+def decide(system: FlavorSystem, aim: Aim) -> Decision:
+    """Decide one flavor: on the kernel that it aims at, or on the newest installed one where that is to stay."""
+    request = system.request
+    safe = _newest_safe(system)
+    unit = aim.unit
+    warnings = list(aim.warnings)
+    if request.kernel == "newest-safe" and safe is not None:
+        stands = safe.unit.main.handle == system.newest.main.handle and not safe.wanted
+        unit = None if stands else safe.unit
+    elif request.kernel == "newest-safe":
+        warnings.append(
+            Warned(reference="no-safe-kernel", message=f"no kernel-{system.flavor} is safe for every KMP")
+        )
+    if unit is None:
+        standing = evaluate(system, system.newest, installed_only=True)
+        lost = [
+            kmp
+            for kmp, kmp_plan in zip(system.kmps, standing.kmps, strict=True)
+            if kmp.counts and kmp.works_somewhere and kmp_plan.decision == "blocked"
+        ]
+        if not lost or aim.absent:
+            broken = [
+                kmp
+                for kmp, kmp_plan in zip(system.kmps, standing.kmps, strict=True)
+                if kmp.counts and kmp_plan.decision == "blocked"
+            ]
+            return Decision(
+                system=system,
+                evaluation=standing,
+                target=None,
+                verdict="blocked" if broken and not aim.absent else "nothing-to-do",
+                safe=safe,
+                warnings=tuple(warnings),
+            )
+        unit = system.newest
+        warnings.append(
+            Warned(
+                reference="newest-installed-breaks",
+                message=f"the newest installed kernel {unit.nevra} boots next and does not keep "
+                + ", ".join(kmp.name for kmp in lost),
+            )
+        )
+    decided = safe is not None and unit.main.handle == safe.unit.main.handle
+    evaluation = safe if safe is not None and decided else evaluate(system, unit)
+    return Decision(
+        system=system,
+        evaluation=evaluation,
+        target=unit,
+        verdict=evaluation.verdict,
+        safe=safe,
+        warnings=(*warnings, *evaluation.warnings),
+    )
+
+
+def _newest_safe(system: FlavorSystem, besides: KernelUnit | None = None) -> Evaluation | None:
+    """The newest kernel, installed or candidate, on which no counted KMP is blocked or unverified.
+
+    Parameters
+    ----------
+    besides
+        A kernel that the package manager refuses.
+    """
+    units = sorted([*system.candidate_kernels(), *system.units], key=lambda u: u.nevra.evr, reverse=True)
+    left = [unit for unit in units if besides is None or unit.main.handle != besides.main.handle]
+    return next(filter(None, (safe_on(system, unit) for unit in left)), None)
+
+
+def _is_refused(system: FlavorSystem, evaluation: Evaluation) -> bool:
+    """Whether something installed does not let the package manager do what the kernel and its KMPs ask for.
+
+    Not asked where every KMP has a build and every kernel stays: then nothing stands in the way.
+    """
+    unit = evaluation.unit
+    replaces = not unit.installed and any(obsoleted_by(unit.obsoletes, old.nevra) for old in system.units)
+    stays = any(option.build is None for option in evaluation.choice.options.values())
+    return (replaces or stays) and bool(carry_out(system.universe, [(system, evaluation)]).reasons)
+
+
+def safe_on(system: FlavorSystem, unit: KernelUnit) -> Evaluation | None:
+    """The evaluation on a kernel on which no counted KMP is blocked or unverified; ``None`` on any other."""
+    if unit.main.handle in system.universe.unread or hopeless(system, unit):
+        return None
+    evaluation = evaluate(system, unit)
+    if evaluation.verdict != "safe" or _is_refused(system, evaluation):
+        return None
+    return None if _loses_fallback(system, evaluation) else evaluation
+
+
+def _loses_fallback(system: FlavorSystem, evaluation: Evaluation) -> bool:
+    """Whether the configuration protects fallback kernels and one would lose a KMP."""
+    if not system.request.protect_fallback:
+        return False
+    transacted = carry_out(system.universe, [(system, evaluation)])
+    losses = booted_after(system, evaluation, evaluation.unit, transacted)[1]
+    return any(loss.reference == "fallback-loses" for loss in losses)
+
+
+def refused(universe: Universe, flavor: Decision) -> Decision:
+    """A plan whose kernel and KMPs fit, but which the package manager refuses as a whole, is blocked."""
+    if flavor.target is None:
+        return flavor
+    alone = carry_out(universe, [(flavor.system, flavor.evaluation)])
+    reasons = alone.reasons
+    if not reasons:
+        return flavor
+    touched = sorted({universe.name_of(h) for r in reasons for h in (r.package, r.other) if h})
+    warning = Warned(
+        reference="conflict", message=f"zypper would refuse this combination: {', '.join(touched)}"
+    )
+    safe = flavor.safe
+    if safe is not None and safe.unit.main.handle == flavor.target.main.handle:
+        safe = _newest_safe(flavor.system, flavor.target)
+    return replace(flavor, verdict="blocked", safe=safe, warnings=(*flavor.warnings, warning))
