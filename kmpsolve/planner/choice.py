@@ -139,7 +139,9 @@ def choose(system: FlavorSystem, projection: Projection, choices: Allowed, cover
     picked = {name: options[0] for name, options in allowed.items()}
     own = {option.stand for option in picked.values()}
     added = tuple(
-        build for build in system.extras if Stand(build.package.handle, "compatible") in outcome.stands - own
+        _best_twin(system.extras, build)
+        for build in system.extras
+        if Stand(build.package.handle, "compatible") in outcome.stands - own
     )
     return Choice(
         options=picked,
@@ -148,6 +150,17 @@ def choose(system: FlavorSystem, projection: Projection, choices: Allowed, cover
         reasons=reasons,
         impossible=(),
         settled=settled,
+    )
+
+
+def _best_twin(extras: Iterable[KmpBuild], build: KmpBuild) -> KmpBuild:
+    """The same package from the best repository that has it: the solver does not know where a copy is from."""
+    return next(
+        twin
+        for twin in extras
+        if twin.nevra == build.nevra
+        and twin.needs == build.needs
+        and twin.exports.capabilities == build.exports.capabilities
     )
 
 

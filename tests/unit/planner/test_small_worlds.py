@@ -362,3 +362,15 @@ def test_an_extra_comes_from_the_repository_of_the_best_priority() -> None:
         ("kernel-default-6.4.0-20.1.x86_64", "r1"),
         ("kernel-default-extra-6.4.0-20.1.x86_64", "r2"),
     ]
+
+
+def test_an_added_kmp_comes_from_the_repository_of_the_best_priority() -> None:
+    build = replace(REBUILD, symbols="a=2 core=7")
+    core = Kmp(name="acme-core", krel="6.4.0-20", symbols="a=2", exports="core=7", modules="core.ko")
+    repositories = [
+        Repository(alias="r1", packages=[NEW, build, core]),
+        Repository(alias="r2", packages=[core], priority=50),
+    ]
+    answer = plan_of(World(installed=[OLD, ACME], repositories=repositories))
+    taken = {step["nevra"]: step["repository"] for step in answer["transaction"]}
+    assert taken["acme-core-kmp-default-1.0_k6.4.0_20-1.x86_64"] == "r2"
