@@ -76,7 +76,8 @@ def options(
                 found.append(Option(decision, build, Stand(build.package.handle, "compatible")))  # type: ignore[arg-type]
     if absorbs(unit, kmp) and (not overrides(kmp) or shrunk):
         found.append(Option("builtin", None, shell))
-    for build in kept + offered:
+    # A KMP that works nowhere is used where something works for certain, else it stays as lost as it is.
+    for build in kept + (offered if kmp.works_somewhere else []):
         if not build.versioned:
             decision = "rebuild-on-host" if build.rebuilds_on_host and headers else "unverified"
             found.append(Option(decision, build, Stand(build.package.handle, "as-is")))  # type: ignore[arg-type]

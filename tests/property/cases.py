@@ -82,6 +82,10 @@ CASES: dict[str, tuple[World, str]] = {
         made([kernel(1), kernel(2, "a=2"), acme()], [kernel(3, "a=3")]),
         "blocked 30.1 | acme blocked | newest-safe 10.1",
     ),
+    "a broken KMP is not used through a build that nobody can verify": (
+        made([kernel(1), acme(symbols="a=7")], [kernel(2), acme("2.0", symbols="")]),
+        "safe 20.1 | acme blocked | newest-safe 20.1",
+    ),
     "blocked is worse than unverified": (
         made([kernel(1), acme(), beta(symbols="")], [kernel(2, "a=2")]),
         "blocked 20.1 | acme blocked, beta unverified 1.0 | newest-safe None",

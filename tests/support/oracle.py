@@ -246,7 +246,8 @@ class Reading:
     """How the contract's words are taken where they can be read in two ways. The defaults are ours."""
 
     versionless_candidate: bool = True
-    """A candidate without symbol versions may be chosen, as `unverified`, where nothing else is left."""
+    """A candidate without symbol versions may be chosen, as `unverified`, where nothing else is left; not for a KMP
+    that is broken already (contract)."""
     blocked_kmps_stay: bool = True
     """A KMP that is blocked stays installed: what conflicts with it or obsoletes it is not fetched."""
     old_builds_conflict: bool = False
@@ -599,7 +600,7 @@ class Judgement:
         if self.is_builtin(name):
             options.append(("builtin", None))
         versionless = [b for b in mine if not b.verifiable]
-        if self.reading.versionless_candidate:
+        if self.reading.versionless_candidate and name not in self.broken:
             versionless += [b for b in others if not b.verifiable]
         options += [("unverified", b) for b in versionless]
         options.append(("blocked", None))
