@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from kmpsolve.model.package import Package
 from kmpsolve.planner.evaluation import Evaluation
 from kmpsolve.planner.system import FlavorSystem
+from kmpsolve.solver.reasons import Reason
 from kmpsolve.solver.transaction import Transacted, transact
 from kmpsolve.solver.universe import Universe
 
@@ -17,7 +18,7 @@ def carry_out(universe: Universe, decided: Iterable[tuple[FlavorSystem, Evaluati
     """The transaction for all flavors, without what a kernel would load instead of the builds chosen for it.
 
     Builds that nobody needs any more are removed too, if they are in the way: what another one replaces, a KMP
-    that becomes built in, and one that is blocked and does not count.
+    that becomes built in, and one that is blocked and does not count. What a lock holds zypper removes for nobody.
     """
     wanted: dict[int, Package] = {}
     unwanted: list[Package] = []
@@ -38,7 +39,9 @@ def carry_out(universe: Universe, decided: Iterable[tuple[FlavorSystem, Evaluati
     others -= wanted.keys()
     if any(package.handle in others for package in transacted.arrived):
         transacted = _without_what_is_in_the_way(universe, wanted, unwanted, needless, others)
-    return transacted
+    held = [package.handle for package in transacted.gone if universe.locked(package)]
+    reasons = tuple(Reason(kind="policy", package=handle, other=0, capability="") for handle in held)
+    return Transacted((), (), (), reasons) if held else transacted
 
 
 def _without_what_is_in_the_way(

@@ -857,6 +857,14 @@ CASES: dict[str, tuple[World, str]] = {
         ),
         "safe 20.1 | acme fetch 2.0, beta blocked | newest-safe 20.1",
     ),
+    "a broken KMP that a lock holds does not go": (
+        made(
+            [kernel(1), acme(exports="s=2", multiversion=False), beta(symbols="a=7 s=2")],
+            [kernel(2, "a=2"), acme("2.0", "a=2", multiversion=False)],
+            locks=["beta-kmp-default"],
+        ),
+        "blocked 20.1 | acme fetch 2.0, beta blocked | newest-safe 10.1",
+    ),
     "a KMP that is built in goes where what it requires is replaced and user space does not ask for it": (
         made(
             [kernel(1), acme(exports="s=2", multiversion=False), beta(symbols="a=1 s=2")],

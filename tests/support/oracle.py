@@ -634,6 +634,8 @@ class Judgement:
             return "blocked"
         if self.is_refused or any(self.is_asked_for(b, best) for b in self.leaving_for_good(best)):
             return "blocked"
+        if any(self.system.is_locked(build) for build in self.leaving(best)):
+            return "blocked"  # zypper removes what a lock holds for nobody
         return "unverified" if best.count("unverified", self.counted) else "safe"
 
     def complete(self, choices: dict[str, Choice]) -> list[Outcome]:
