@@ -91,6 +91,11 @@ def _flavor(said: Mapping[str, Any], system: System, after: list[Package]) -> li
             if said["target"] and kernel.nevra == said["target"]["nevra"]:
                 decided = next(kmp for kmp in said["kmps"] if kmp["name"] == name)
                 expected = _by_decision(decided, kernel, system)
+                if expected == {(None, "none")}:  # what came for another KMP may serve this one, too
+                    came = [
+                        p for p in after if not p.installed and not p.verifiable and _stands_for(p, builds)
+                    ]
+                    expected |= {(p.nevra, "unknown") for p in came if p.flavor == kernel.flavor}
             else:
                 expected = _by_builds(builds, kernel, system, after)
             if (entry["build"], entry["via"]) not in expected:
