@@ -795,7 +795,7 @@ CASES: dict[str, tuple[World, str]] = {
         ),
         "safe 20.1 | acme fetch 4.0, beta reuse 1.0 or acme fetch 4.0, beta reuse 2.0 | newest-safe 20.1",
     ),
-    "a rename without symbol versions is unverified, though the target has the module": (
+    "a broken KMP that user space needs is lost with the kernel that takes it, whatever nobody can verify": (
         made(
             [kernel(2), acme(symbols="x=1"), Tool(name="tools", requires="acme-kmp-default >= 1.0")],
             [
@@ -810,7 +810,7 @@ CASES: dict[str, tuple[World, str]] = {
             ],
             kernel="6.4.0-30.1",
         ),
-        "safe 30.1 | acme unverified 0.9 | newest-safe 30.1",
+        "blocked 30.1 | acme blocked | newest-safe 20.1",
     ),
     "a build left behind without what it requires goes with what is replaced": (
         made(
