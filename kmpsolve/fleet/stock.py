@@ -9,12 +9,11 @@ from pathlib import Path
 
 from kmpsolve.config import Config
 from kmpsolve.metadata.content import Content
-from kmpsolve.metadata.inventory import decode_state, hosts_content
+from kmpsolve.metadata.inventory import decode_state, hosts_content, settings_of
 from kmpsolve.metadata.root import read_root
-from kmpsolve.metadata.vendors import VendorClasses
 from kmpsolve.model.plan import Inputs, SkippedInput
 from kmpsolve.request import Request
-from kmpsolve.session import Sources, load_repositories, new_universe, openers, prepare
+from kmpsolve.session import Sources, load_repositories, new_universe, openers, policy_of_host, prepare
 from kmpsolve.solver.joining import join_hosts, relevant_names
 from kmpsolve.solver.listing import dump
 from kmpsolve.solver.slim import slim
@@ -79,7 +78,8 @@ class Stock:
         """
         told = [decode_state(state) for state in states]
         hosts = hosts_content(told, "the inventory")
-        universe = new_universe(self.request.policy, self.request.kmp_rules)
+        policy = self.request.policy
+        universe = new_universe(policy, self.request.kmp_rules)
         universe.load(hosts.content)
         with tempfile.TemporaryDirectory(prefix="kmpsolve-audit-") as folder:
             for number, (content, packages) in enumerate(zip(self.contents, self.packages, strict=True)):
@@ -87,15 +87,13 @@ class Stock:
                 path.write_bytes(packages)
                 universe.load(replace(content, solv=path))
         handles = sorted(int(solvable.id) for solvable in universe.pool.installed.solvables)
-        classes = {one.vendors: VendorClasses.of(one.vendors).canonical for one in told}
-        here = self.request.policy.vendor_class
         found, unread = join_hosts(
             universe.pool,
             {handles[number]: digest for number, digest in hosts.listed.items()},
             [
                 (
                     [handles[number] for number in chosen],
-                    classes[one.vendors] if one.keep is not None else here,
+                    policy_of_host(policy, settings_of(one)).vendor_class,
                 )
                 for one, chosen in zip(told, hosts.chosen, strict=True)
             ],

@@ -40,6 +40,7 @@ __all__ = [
     "is_package",
     "schema",
     "seconds",
+    "settings_of",
     "system_content",
     "system_settings",
 ]
@@ -327,16 +328,21 @@ def system_settings(state: State, source: str) -> Content:
         triggers={_with_arch(p.nevra, state.arch): p.triggers for p in packages if p.triggers},
         module_files={_with_arch(p.nevra, state.arch): p.files for p in packages if p.files},
         partial_system=True,
-        settings=HostSettings(
-            running=state.running,
-            keep=state.keep,
-            multiversion=state.multiversion,
-            locks="\n\n".join(state.locks),
-            allow_vendor_change=state.allow_vendor_change,
-            vendors=state.vendors,
-            gaps=state.gaps,
-            unmanaged=tuple(ToldModule(**msgspec.structs.asdict(one)) for one in state.unmanaged),
-        ),
+        settings=settings_of(state),
+    )
+
+
+def settings_of(state: State) -> HostSettings:
+    """What a host says of itself besides its packages."""
+    return HostSettings(
+        running=state.running,
+        keep=state.keep,
+        multiversion=state.multiversion,
+        locks="\n\n".join(state.locks),
+        allow_vendor_change=state.allow_vendor_change,
+        vendors=state.vendors,
+        gaps=state.gaps,
+        unmanaged=tuple(ToldModule(**msgspec.structs.asdict(one)) for one in state.unmanaged),
     )
 
 
