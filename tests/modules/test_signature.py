@@ -57,7 +57,8 @@ def test_signed_by_sign_file(kind: str, algorithm: str, base: Path, tmp_path: Pa
     assert module.signature.form == "pkcs7"
     assert (module.signature.signer, module.signature.hash_algorithm) == ("Ours", algorithm)
     known = read_certificates(certificate)
-    assert module.signature.key_id == format(known[0].serial_number, "x").zfill(40)
+    # Not always 40 digits: a number whose first byte is 0 is a byte shorter.
+    assert int(module.signature.key_id, 16) == known[0].serial_number
     assert verify(module.signature, known) == "fine"
     assert verify(module.signature, read_certificates(tmp_path)) == "fine"
     assert verify(module.signature, read_certificates(stranger)) == "unknown-key"
