@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 __all__ = ["PREFIX", "PackedSymbols", "Symbols", "pack_symbols"]
 
@@ -25,13 +26,14 @@ class Symbols:
     Parameters
     ----------
     classes
-        For each class its capabilities' texts.
+        For each class its capabilities' texts, sorted.
     needs
-        For each build, by a number of its own, the texts that it requires; all of them in classes.
+        For each build, by a number of its own, which of these texts it requires, counted through all classes;
+        sorted.
     """
 
-    classes: Sequence[Iterable[str]]
-    needs: Mapping[int, Iterable[str]]
+    classes: Sequence[Sequence[str]]
+    needs: Mapping[int, Sequence[int]]
 
 
 def pack_symbols(symbols: Symbols) -> bytes:
@@ -39,18 +41,16 @@ def pack_symbols(symbols: Symbols) -> bytes:
     texts: list[str] = []
     starts = array("I", [0])
     for members in symbols.classes:
-        texts += sorted(members)
+        texts += members
         starts.append(len(texts))
-    ordinal = {text: number for number, text in enumerate(texts)}
     offsets = array("I", [0])
     encoded = [text.encode("utf-8", "surrogateescape") for text in texts]
-    for text in encoded:
-        offsets.append(offsets[-1] + len(text))
-    by_name = array("I", sorted(range(len(texts)), key=lambda number: encoded[number]))
+    offsets.extend(accumulate(map(len, encoded)))
+    by_name = array("I", sorted(range(len(texts)), key=encoded.__getitem__))
     builds, needed, slots = array("I"), array("I"), array("I", [0])
     for build in sorted(symbols.needs):
         builds.append(build)
-        needed.extend(sorted(ordinal[text] for text in symbols.needs[build]))
+        needed.extend(symbols.needs[build])
         slots.append(len(needed))
     sections = (starts, offsets, by_name, builds, slots, needed)
     head = array("I", map(len, sections))

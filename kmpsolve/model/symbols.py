@@ -224,18 +224,22 @@ class SymbolTable:
         symbols, others = self.sorted_out(capabilities)
         strange = {text.partition(" ")[0] for _, text in others if text.startswith(("ksym(", "kernel"))}
         wanted = names | self._unusual | strange
-        found = [capability for capability, key in symbols if key in wanted]
+        found = [capability for capability, key, _ in symbols if key in wanted]
         found += [capability for capability, text in others if text.partition(" ")[0] in wanted]
         return frozenset(found)
 
-    def sorted_out(self, capabilities: Set[int]) -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:
-        """Symbols with their name part, and the others, the ones that stand for classes too, with their text."""
+    def usual(self, name: str) -> bool:
+        """Whether nobody spells a version of this symbol in another way than usual (`of_names`)."""
+        return name not in self._unusual
+
+    def sorted_out(self, capabilities: Set[int]) -> tuple[list[tuple[int, str, str]], list[tuple[int, str]]]:
+        """Symbols with name part and value; the others, the ones that stand for classes too, with their text."""
         plain, classes = self._parted(capabilities)
         symbols, others = [], [(capability, self.spell(capability)) for capability in classes]
         for capability in plain:
             version = self._versions.get(capability)
             if version is not None:
-                symbols.append((capability, version[0]))
+                symbols.append((capability, *version))
             else:
                 others.append((capability, self._others[capability]))
         return symbols, others
@@ -258,14 +262,21 @@ class SymbolTable:
         """Read many at once: kernels have 28,000, and most of them in common."""
         self._known.update(capabilities)
         texts = list(map(self.spell, capabilities))
-        usual: list[tuple[str, str]] = _USUAL.findall("\n".join(texts))
-        if len(usual) != len(texts):
-            usual = [("", "")] * len(texts)
-        for capability, text, pair in zip(capabilities, texts, usual, strict=True):
-            version = pair if pair[0] else _version(text)
+        pairs: list[tuple[str, str]] = _USUAL.findall("\n".join(texts))
+        usual = {}
+        if len(pairs) == len(texts):
+            usual = {
+                capability: pair for capability, pair in zip(capabilities, pairs, strict=True) if pair[0]
+            }
+        self._versions.update(usual)
+        if len(usual) == len(texts):
+            return
+        for capability, text in zip(capabilities, texts, strict=True):
+            if capability in usual:
+                continue
+            version = _version(text)
             if version is not None:
-                if not pair[0]:
-                    self._unusual.add(version[0])
+                self._unusual.add(version[0])
                 self._versions[capability] = version
             else:
                 self._others[capability] = text

@@ -49,25 +49,27 @@ class Capabilities:
         new = set(capabilities) - self._known
         self._known |= new
         symbols, others = self._table.sorted_out(new)
-        for capability, key in symbols:
-            start, _, rest = key.partition("(")
-            if start == "ksym":
-                self._learn_need(capability, rest[:-1].rpartition(":")[0])
+        alike: dict[str, set[int]] = {}
+        for capability, key, _ in symbols:
+            start = key.rpartition(":")[0]
+            if start.startswith("ksym("):
+                alike.setdefault(start[5:], set()).add(capability)
+            elif key.startswith("ksym("):
+                alike.setdefault("", set()).add(capability)
             else:
                 self._learn_other(capability, key)
+        for flavor, those in alike.items():
+            self._learn_needs(flavor, those)
         for capability, text in others:
             if match := _CLASS.match(text):
-                self._learn_need(capability, match["flavor"])
+                self._learn_needs(match["flavor"], {capability})
             else:
                 self._learn_other(capability, text)
 
-    def _learn_need(self, capability: int, flavor: str) -> None:
-        self.symbols.add(capability)
-        self.needs.add(capability)
-        known = self.by_flavor.get(flavor)
-        if known is None:
-            known = self.by_flavor[flavor] = set()
-        known.add(capability)
+    def _learn_needs(self, flavor: str, capabilities: set[int]) -> None:
+        self.symbols |= capabilities
+        self.needs |= capabilities
+        self.by_flavor.setdefault(flavor, set()).update(capabilities)
 
     def _learn_other(self, capability: int, text: str) -> None:
         need = self._table.need(capability)

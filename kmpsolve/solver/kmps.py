@@ -92,6 +92,11 @@ class Kmps:
         sure = self._provided.keys() - doubtful
         return frozenset(sure).union(build.package.handle for build in self._read(doubtful))
 
+    def of_one_flavor(self, build: KmpBuild) -> bool:
+        """Whether all symbols that a build needs are of one flavor."""
+        flavors = (those for flavor, those in self._kinds.by_flavor.items() if flavor)
+        return sum(not build.needs.isdisjoint(those) for those in flavors) <= 1
+
     def near(self, names: Iterable[str] = ()) -> list[KmpBuild]:
         """The builds that may matter to what is installed and to KMPs of these names.
 

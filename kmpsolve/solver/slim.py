@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain, filterfalse
 from pathlib import Path
 
 import solv
@@ -26,7 +27,7 @@ __all__ = ["slim"]
 
 _FOLLOWED = (solv.SOLVABLE_REQUIRES, solv.SOLVABLE_RECOMMENDS)
 _OFFERED = (solv.SOLVABLE_SUPPLEMENTS, solv.SOLVABLE_ENHANCES)
-_SYMBOL = re.compile(r"(?P<name>ksym\((?P<flavor>[\w.+-]+):[^():\s]+\)) = (?P<crc>[1-9a-f][0-9a-f]{0,15}|0)")
+_FLAVOR = re.compile(r"ksym\(([\w.+-]+):")
 _ZEROS = re.compile(r"(?<=[a-f])0+(?=[0-9])")
 _WORDS = re.compile(r"[^\s()]+(?:\([^\s()]*\))*")
 _HARDWARE = "namespace:"
@@ -52,7 +53,6 @@ class _Slimming:
         self.kernels = [kernel.package.handle for kernel in universe.kernels]
         self.builds = {build.package.handle: build for build in universe.kmps}
         self.texts: dict[int, str] = {}
-        self.flavors: dict[int, str] = {}
 
     def spell(self, capability: int) -> str:
         text = self.texts.get(capability)
@@ -157,71 +157,64 @@ class _Slimming:
 
     def classes(self, handles: Iterable[int]) -> tuple[dict[int, int], list[list[int]], list[str]]:
         """Class of each capability that is in one; the members of the classes; their names."""
+        table = self.universe.table
         provided = (frozenset(self.list_of(handle, solv.SOLVABLE_PROVIDES)) for handle in self.kernels)
         masks = membership(provided)
-        flavors = {h: self._flavors(build.needs) for h, build in self.builds.items()}
-        for handle, build in self.builds.items():
-            if len(flavors[handle]) <= 1:
-                for capability in build.needs:
-                    masks.setdefault(capability, 0)
-        kept = self._mentioned_elsewhere(handles, flavors)
+        alike = {h: self.universe.of_one_flavor(build) for h, build in self.builds.items()}
+        needed = frozenset().union(*(build.needs for h, build in self.builds.items() if alike[h]))
+        masks |= dict.fromkeys(needed - masks.keys(), 0)
+        kept = self._mentioned_elsewhere(handles, alike)
         by_name: dict[str, list[tuple[str, int]]] = {}
         modules: list[int] = []
-        for capability in masks:
-            text = self.spell(capability)
-            if text.startswith("kmod("):
-                if text.partition(" ")[0] not in kept:
-                    modules.append(capability)
-            elif text.startswith("ksym("):
-                match = _SYMBOL.fullmatch(text)
-                if match is None:
-                    kept.add(text.partition(" ")[0])
-                else:
-                    by_name.setdefault(match["name"], []).append((match["crc"], capability))
+        symbols, others = table.sorted_out(masks.keys())
+        for capability, name, crc in symbols:
+            by_name.setdefault(name, []).append((crc, capability))
+        for capability, text in others:
+            if not text.startswith("kmod("):
+                kept.add(text.partition(" ")[0])
+            elif text.partition(" ")[0] not in kept:
+                modules.append(capability)
         groups: dict[tuple[str, int], list[int]] = {}
         for capability in modules:
             groups.setdefault(("kmod", masks[capability]), []).append(capability)
         for name, versions in by_name.items():
-            if name in kept or len({_ZEROS.sub("", crc) for crc, _ in versions}) < len(versions):
+            flavor = _FLAVOR.match(name)
+            if flavor is None or name in kept or not table.usual(name):
                 continue
-            flavor = name.partition(":")[0][5:]
-            for _, capability in versions:
-                groups.setdefault((flavor, masks[capability]), []).append(capability)
+            if len(versions) > 1 and _confused(crc for crc, _ in versions):
+                continue
+            for crc, capability in versions:
+                self.texts[capability] = f"{name} = {crc}"
+                groups.setdefault((flavor[1], masks[capability]), []).append(capability)
         members: list[list[int]] = []
         names: list[str] = []
         number: dict[int, int] = {}
         for (kind, _), capabilities in sorted(groups.items()):
-            for capability in capabilities:
-                number[capability] = len(members)
+            number |= dict.fromkeys(capabilities, len(members))
             names.append(
                 f"{PREFIX}{kind}:{len(members)}" if kind == "kmod" else f"{PREFIX}ksym({kind}):{len(members)}"
             )
-            members.append(capabilities)
+            members.append(sorted(capabilities, key=self.spell))
         return number, members, names
 
-    def _flavors(self, needs: Iterable[int]) -> set[str]:
-        return {flavor for c in needs if (flavor := self._flavor(c))}
+    def _mentioned_elsewhere(self, handles: Iterable[int], alike: Mapping[int, bool]) -> set[str]:
+        """Names of symbols and modules that are no business between kernels and KMPs alone.
 
-    def _flavor(self, capability: int) -> str:
-        known = self.flavors.get(capability)
-        if known is None:
-            match = _SYMBOL.fullmatch(self.spell(capability))
-            known = self.flavors[capability] = match["flavor"] if match else ""
-        return known
-
-    def _mentioned_elsewhere(self, handles: Iterable[int], flavors: dict[int, set[str]]) -> set[str]:
-        """Names of symbols and modules that are no business between kernels and KMPs alone."""
+        Parameters
+        ----------
+        alike
+            Of each build, whether all its symbols are of one flavor.
+        """
         kernels = set(self.kernels)
         seen: set[int] = set()
         for handle in handles:
             build = self.builds.get(handle)
-            alike = build is not None and len(flavors[handle]) <= 1
             for key in RELATIONS:
                 if key == solv.SOLVABLE_PROVIDES and handle in kernels:
                     continue
                 capabilities = self.list_of(handle, key)
-                if key == solv.SOLVABLE_REQUIRES and build is not None and alike:
-                    seen.update(c for c in capabilities if c not in build.needs)
+                if key == solv.SOLVABLE_REQUIRES and build is not None and alike[handle]:
+                    seen |= set(capabilities) - build.needs
                 elif key == solv.SOLVABLE_PROVIDES and build is not None:
                     # A KMP may bring a module that the kernel has too: nobody chooses by that.
                     seen.update(build.exports.capabilities)
@@ -243,7 +236,9 @@ class _Slimming:
         by_repository: dict[str, list[int]] = {}
         for handle in handles:
             by_repository.setdefault(self.pool.id2solvable(handle).repo.name, []).append(handle)
-        needs: dict[int, list[str]] = {}
+        members_in_order = list(chain.from_iterable(members))
+        place_of = {capability: place for place, capability in enumerate(members_in_order)}
+        needs: dict[int, list[int]] = {}
         found: dict[str, bytes] = {}
         # Before the first copy: who provides what is forgotten as soon as the pool grows.
         files = self._named_files(handles)
@@ -252,9 +247,9 @@ class _Slimming:
             found[f"{index}.solv"] = self._solv(mine, number, names, files)
             for place, handle in enumerate(mine):
                 build = self.builds.get(handle)
-                if build is not None and (own := [self.spell(c) for c in build.needs if c in number]):
-                    needs[index << 24 | place] = own
-        classes = [[self.spell(c) for c in capabilities] for capabilities in members]
+                if build is not None and (own := build.needs & place_of.keys()):
+                    needs[index << 24 | place] = sorted(map(place_of.__getitem__, own))
+        classes = [list(map(self.spell, capabilities)) for capabilities in members]
         found["symbols"] = pack_symbols(Symbols(classes=classes, needs=needs))
         return found, names
 
@@ -312,10 +307,16 @@ class _Slimming:
         number: dict[int, int],
         names: list[str],
     ) -> None:
-        classes: set[int] = set()
-        loose = [c for c in capabilities if c not in number] if number else capabilities
-        if len(loose) < len(capabilities):
-            classes.update(map(number.__getitem__, frozenset(capabilities).difference(loose)))
-        add_relation(copy, key, loose)
-        for klass in sorted(classes):
+        if not number:
+            add_relation(copy, key, capabilities)
+            return
+        add_relation(copy, key, filterfalse(number.__contains__, capabilities))
+        classes = set(map(number.get, capabilities))
+        for klass in sorted(klass for klass in classes if klass is not None):
             copy.add_deparray(key, self.pool.str2id(names[klass]), -1)
+
+
+def _confused(crcs: Iterable[str]) -> bool:
+    """Whether libsolv, to which a CRC is a version, takes some of these for equal."""
+    crcs = list(crcs)
+    return len({_ZEROS.sub("", crc) if "0" in crc else crc for crc in crcs}) < len(crcs)

@@ -235,6 +235,10 @@ class Universe:
         """The KMP build behind a handle; ``None`` if it is something else."""
         return self._kmps.build(handle)
 
+    def of_one_flavor(self, build: KmpBuild) -> bool:
+        """Whether all symbols that a build needs are of one flavor."""
+        return self._kmps.of_one_flavor(build)
+
     @property
     def installed_kmps(self) -> list[KmpBuild]:
         """The builds on the system."""

@@ -22,7 +22,10 @@ def test_round_trip(data: st.DataObject) -> None:
         build: set(data.draw(st.lists(st.sampled_from(texts), unique=True))) if texts else set()
         for build in data.draw(st.sets(st.integers(0, 1 << 25), max_size=4))
     }
-    packed = PackedSymbols(memoryview(pack_symbols(Symbols(classes=classes, needs=needs))))
+    ordered = [sorted(members) for members in classes]
+    place = {text: number for number, text in enumerate(text for members in ordered for text in members)}
+    places = {build: sorted(map(place.__getitem__, wanted)) for build, wanted in needs.items()}
+    packed = PackedSymbols(memoryview(pack_symbols(Symbols(classes=ordered, needs=places))))
     for number, members in enumerate(classes):
         assert set(packed.members(number)) == members
         for build, wanted in needs.items():
