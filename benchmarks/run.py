@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from benchmarks.data import CACHE, CHECKOUT, Shape, ready
 from benchmarks.fleet import inventory
@@ -252,7 +253,8 @@ def growth() -> Iterator[list[str]]:
         ("symbols", "symbols", (7_000, 14_000, 28_000, 56_000)),
     ):
         for size in sizes:
-            shape = replace(base, **{field: size})
+            change: dict[str, Any] = {field: size}
+            shape = replace(base, **change)
             with system(shape) as sandbox:
                 sandbox.zypper("refresh")
                 _install(sandbox)

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from benchmarks.data import CACHE, CHECKOUT, Shape, ready
 
@@ -46,12 +47,11 @@ def entering(sandbox: Sandbox) -> list[str]:
 
 
 def _install(sandbox: Sandbox, packages: Path) -> None:
+    entries: list[dict[str, Any]] = json.loads(packages.read_text())
+    for entry in entries:
+        entry |= {key: tuple(value) for key, value in entry.items() if isinstance(value, list)}
     specs = [
-        PackageSpec(
-            **{key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()},
-            files=("/bin/sh",) if entry["name"] == "package-0" else (),
-        )
-        for entry in json.loads(packages.read_text())
+        PackageSpec(**entry, files=("/bin/sh",) if entry["name"] == "package-0" else ()) for entry in entries
     ]
     rpms = [str(path) for path in rpmbuild.build(specs)]
     ended = sandbox.run(["xargs", "rpm", "-i", *_JUST_DATABASE], stdin="\n".join(rpms), timeout=1200)
