@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 from kmpsolve.errors import MetadataError
+from kmpsolve.metadata.database import find_database
 from kmpsolve.metadata.root import Repository, System
-from kmpsolve.metadata.rpmdb import database_files
 from kmpsolve.version import __version__
 
 __all__ = ["name_of"]
@@ -34,7 +34,7 @@ def name_of(system: System, *, solver: str) -> str | None:
         Tells versions of libsolv apart.
     """
     try:
-        files = [_file(path) for path in database_files(system.root)]
+        files = [_file(path) for path in find_database(system.root).witnesses]
         repositories = [_repository(one) for one in system.repositories if one.location is not None]
     except (OSError, MetadataError):
         return None

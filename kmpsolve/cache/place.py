@@ -10,9 +10,7 @@ from __future__ import annotations
 import json
 import mmap
 import os
-import shutil
 import stat
-import tempfile
 import time
 import zlib
 from collections.abc import Mapping
@@ -141,6 +139,10 @@ def write(name: str, files: Mapping[str, bytes]) -> bool:
     place = folder()
     if place is None:
         return False
+    # What only reads does not wait for these.
+    import shutil
+    import tempfile
+
     draft = None
     try:
         place.mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -170,6 +172,8 @@ def write(name: str, files: Mapping[str, bytes]) -> bool:
 
 
 def _forget_old(place: Path) -> None:
+    import shutil
+
     by_age = sorted(((path.stat().st_mtime, path) for path in place.iterdir()), reverse=True)
     views = [path for _, path in by_age if not path.name.startswith(".")]
     left = [path for age, path in by_age if path.name.startswith(".") and age < time.time() - _ABANDONED]

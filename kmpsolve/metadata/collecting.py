@@ -7,17 +7,17 @@ that no KMP has to do with.
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from kmpsolve.metadata.content import symbol_digest
+from kmpsolve.metadata.database import find_database
+from kmpsolve.metadata.headers import header_text, headers
 from kmpsolve.metadata.inventory import ListedPackage, State
 from kmpsolve.metadata.rootpath import Root
 from kmpsolve.metadata.rpmbinding import load_rpm
-from kmpsolve.metadata.rpmdb import _copy, _headers, _text, find_database
 from kmpsolve.model.evr import Evr
 from kmpsolve.model.nevra import Nevra
 
@@ -79,18 +79,16 @@ def installed_packages(root: Root) -> Iterator[Seen]:
     """
     database = find_database(root)
     rpm = load_rpm()
-    with tempfile.TemporaryDirectory(prefix="kmpsolve-rpmdb-") as folder:
-        _copy(database, Path(folder))
-        yield from (
-            _seen(rpm, h)
-            for h in _headers(rpm, database, folder)
-            if _text(h[rpm.RPMTAG_NAME]) != "gpg-pubkey"
-        )
+    yield from (
+        _seen(rpm, header)
+        for header in headers(rpm, database)
+        if header_text(header[rpm.RPMTAG_NAME]) != "gpg-pubkey"
+    )
 
 
 def _seen(rpm: Any, header: Any) -> Seen:
     name, version, release, arch, vendor = (
-        _text(header[tag])
+        header_text(header[tag])
         for tag in (
             rpm.RPMTAG_NAME,
             rpm.RPMTAG_VERSION,
@@ -110,12 +108,12 @@ def _seen(rpm: Any, header: Any) -> Seen:
             header[getattr(rpm, f"RPMTAG_{kind}VERSION")],
         )
         return tuple(
-            f"{text} {sign} {_text(value)}" if value and (sign := _SIGNS.get(flag & 15)) else text
-            for text, flag, value in zip(map(_text, names), flags, versions, strict=False)
+            f"{text} {sign} {header_text(value)}" if value and (sign := _SIGNS.get(flag & 15)) else text
+            for text, flag, value in zip(map(header_text, names), flags, versions, strict=False)
             if not (text.startswith("rpmlib(") or (kind == "REQUIRE" and flag & _MISSING_OK))
         )
 
-    folders = [_text(folder) for folder in header[rpm.RPMTAG_DIRNAMES] or ()]
+    folders = [header_text(folder) for folder in header[rpm.RPMTAG_DIRNAMES] or ()]
 
     def owns(path: str) -> bool:
         folder, slash, base = path.rpartition("/")
@@ -123,7 +121,7 @@ def _seen(rpm: Any, header: Any) -> Seen:
             return False
         at = folders.index(folder + slash)
         entries = zip(header[rpm.RPMTAG_BASENAMES], header[rpm.RPMTAG_DIRINDEXES], strict=False)
-        return any(index == at and _text(one) == base for one, index in entries)
+        return any(index == at and header_text(one) == base for one, index in entries)
 
     module_files: tuple[str, ...] = ()
     if any(_MODULES.match(folder) for folder in folders):
@@ -136,9 +134,9 @@ def _seen(rpm: Any, header: Any) -> Seen:
             entries = zip(header[rpm.RPMTAG_BASENAMES], header[rpm.RPMTAG_DIRINDEXES], strict=False)
             module_files = tuple(
                 sorted(
-                    folders[i] + _text(one)
+                    folders[i] + header_text(one)
                     for one, i in entries
-                    if i in outside and _MODULE_FILE.fullmatch(_text(one))
+                    if i in outside and _MODULE_FILE.fullmatch(header_text(one))
                 )
             )
     return Seen(
@@ -149,7 +147,7 @@ def _seen(rpm: Any, header: Any) -> Seen:
         conflicts=capabilities("CONFLICT"),
         obsoletes=capabilities("OBSOLETE"),
         module_files=module_files,
-        triggers=tuple(sorted({_text(one) for one in header[rpm.RPMTAG_TRIGGERNAME] or ()})),
+        triggers=tuple(sorted({header_text(one) for one in header[rpm.RPMTAG_TRIGGERNAME] or ()})),
         owns=owns,
     )
 

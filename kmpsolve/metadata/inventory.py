@@ -17,9 +17,9 @@ from typing import Any, BinaryIO
 import msgspec
 
 from kmpsolve.metadata.content import UNKNOWN_ARCH, Content, HostSettings, ToldModule
+from kmpsolve.metadata.database import SYSTEM
 from kmpsolve.metadata.origin import Origin
 from kmpsolve.metadata.primaryxml import FOOT, HEAD, package_xml
-from kmpsolve.metadata.rpmdb import SYSTEM
 from kmpsolve.metadata.spool import spooled
 from kmpsolve.model.nevra import Nevra
 

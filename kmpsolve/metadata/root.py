@@ -8,26 +8,24 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from kmpsolve.errors import MetadataError, NoRepositoryError
 from kmpsolve.metadata.belief import asked_of, believed
 from kmpsolve.metadata.content import Content, Skipped
+from kmpsolve.metadata.database import find_database
 from kmpsolve.metadata.files import out_of_reach, read_small
 from kmpsolve.metadata.locks import Lock, Locks, parse_locks
 from kmpsolve.metadata.repofiles import RepoFiles, RepositoryDefinition, list_services, read_repo_files
 from kmpsolve.metadata.rootpath import Root
-from kmpsolve.metadata.rpmdb import (
-    Installed,
-    find_database,
-    main_architecture,
-    public_keys,
-    read_installed,
-)
 from kmpsolve.metadata.trust import Trust, joined, told_if_older
 from kmpsolve.metadata.variables import read_variables, without_password
 from kmpsolve.metadata.vendors import VendorClasses, read_vendor_classes
 from kmpsolve.metadata.zyppconf import ZyppConf, read_zypp_conf
+
+if TYPE_CHECKING:
+    from kmpsolve.metadata.rpmdb import Installed
 
 __all__ = ["Repository", "System", "read_root"]
 
@@ -188,6 +186,8 @@ class System:
         MetadataError
             If neither can be read.
         """
+        from kmpsolve.metadata.rpmdb import read_installed
+
         return read_installed(self.root, f"{self.conf.solv_folder}/@System/solv")
 
     def read_installed(self) -> Content:
@@ -224,6 +224,12 @@ class System:
         return readable
 
 
+def _trusted_keys(root: Root) -> bytes:
+    from kmpsolve.metadata.rpmdb import public_keys
+
+    return joined(key.armored for key in public_keys(root))
+
+
 def read_root(root: Path, *, releasever: str | None = None, arch: str | None = None) -> System:
     """Read the zypp configuration of a system, and find its repositories' metadata.
 
@@ -256,11 +262,13 @@ def read_root(root: Path, *, releasever: str | None = None, arch: str | None = N
         for one in definitions.repositories
         for text in (one.name, *one.urls, one.mirrorlist or "", one.metalink or "")
     ):
+        from kmpsolve.metadata.rpmdb import main_architecture
+
         arch = main_architecture(find_database(below))
         variables = read_variables(below, conf.vars_folder, releasever=releasever, arch=arch)
         definitions = read_repo_files(below, conf.repos_folder, variables)
     elsewhere = _moved(definitions, below, conf, arch) if releasever is not None else frozenset()
-    keys = cache(lambda: joined(key.armored for key in public_keys(below)))
+    keys = cache(lambda: _trusted_keys(below))
     return System(
         root=below,
         conf=conf,

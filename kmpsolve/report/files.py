@@ -6,7 +6,6 @@ import contextlib
 import os
 import re
 import stat
-import tempfile
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -68,6 +67,8 @@ def write_whole(path: Path, text: str | Iterable[str], *, mode: int = 0o644) -> 
 
 def begin_beside(path: Path) -> tuple[int, str]:
     """Begin a draft that is to become `path` in one step; a descriptor and a name, which tells who writes it."""
+    import tempfile  # half of what it imports is of no use to whoever writes nothing
+
     return tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.kmpsolve-{os.getpid()}-")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -25,6 +24,12 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _columns() -> int:
+    import shutil
+
+    return shutil.get_terminal_size((100, 24)).columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +62,7 @@ class Terminal:
         colour = choice == "always" or (
             choice == "auto" and tty and not os.environ.get("NO_COLOR") and term not in ("", "dumb")
         )
-        width = shutil.get_terminal_size((100, 24)).columns if tty else 100
+        width = _columns() if tty else 100
         return cls(max(40, min(width, 200)), colour, "256color" in term or "COLORTERM" in os.environ)
 
     def tone(self, text: str, tone: Tone) -> str:

@@ -15,9 +15,10 @@ import pytest
 
 from kmpsolve.errors import MetadataError
 from kmpsolve.metadata.content import Content
+from kmpsolve.metadata.database import find_database
 from kmpsolve.metadata.rootpath import Root
 from kmpsolve.metadata.rpmbinding import load_rpm
-from kmpsolve.metadata.rpmdb import find_database, main_architecture, read_installed
+from kmpsolve.metadata.rpmdb import main_architecture, read_installed
 from tests.sandbox import Sandbox
 from tests.support import rpmbuild
 from tests.support.packages import PackageSpec

@@ -1,0 +1,176 @@
+"""Headers of installed packages as primary.xml has packages, so that the solver meets one kind of source only."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
+
+from kmpsolve.metadata.headers import header_text
+
+__all__ = ["HeaderWriter"]
+
+_PREREQUISITE = 1 << 6 | 1 << 7 | 1 << 9 | 1 << 10 | 1 << 5
+_MISSING_OK = 1 << 19
+_STRONG = 1 << 27
+_EQUAL = 8
+_COMPARISONS = {2: "LT", 4: "GT", 8: "EQ", 10: "LE", 12: "GE"}
+_KINDS = (
+    "provides",
+    "requires",
+    "conflicts",
+    "obsoletes",
+    "recommends",
+    "suggests",
+    "supplements",
+    "enhances",
+)
+_MODULE = re.compile(r".+\.ko(?:\.(?:gz|xz|zst))?")
+_ESCAPED = re.compile('[&<>"\t\n\r]')
+_ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\t": "&#9;", "\n": "&#10;", "\r": "&#13;"}
+
+
+class HeaderWriter:
+    """Writes headers as ``<package>`` elements.
+
+    Parameters
+    ----------
+    rpm
+        rpm's binding.
+    """
+
+    def __init__(self, rpm: ModuleType) -> None:
+        self._tags = {
+            name: getattr(rpm, f"RPMTAG_{name}")
+            for name in ("NAME", "VERSION", "RELEASE", "ARCH", "EPOCH", "VENDOR", "BASENAMES", "DIRNAMES")
+        }
+        self._tags |= {name: getattr(rpm, f"RPMTAG_{name}") for name in ("DIRINDEXES", "TRIGGERNAME")}
+        self._dependencies = {
+            name: [getattr(rpm, f"RPMTAG_{name}{part}") for part in ("NAME", "FLAGS", "VERSION")]
+            for name in [*(kind[:-1].upper() for kind in _KINDS), "OLDSUGGESTS", "OLDENHANCES"]
+        }
+
+    def package(self, header: Any) -> tuple[str, str, list[str], list[str]] | None:
+        """Return NEVRA, XML, names in triggers and module files; None for a public key."""
+        name, version, release, arch, vendor = (
+            header_text(header[self._tags[tag]]) for tag in ("NAME", "VERSION", "RELEASE", "ARCH", "VENDOR")
+        )
+        if name == "gpg-pubkey":
+            return None
+        epoch = int(header[self._tags["EPOCH"]] or 0)
+        listed, modules = self._files(header)
+        lines = [
+            '<package type="rpm">\n'
+            f"<name>{_xml(name)}</name>\n<arch>{_xml(arch)}</arch>\n"
+            f'<version epoch="{epoch}" ver="{_xml(version)}" rel="{_xml(release)}"/>\n'
+            f"<format>\n<rpm:vendor>{_xml(vendor)}</rpm:vendor>\n"
+        ]
+        for kind, found in self._relations(header).items():
+            if found:
+                lines += [f"<rpm:{kind}>\n", *found, f"</rpm:{kind}>\n"]
+        lines += [f"<file>{_xml(file)}</file>\n" for file in listed]
+        lines.append("</format>\n</package>\n")
+        nevra = f"{name}-{f'{epoch}:' if epoch else ''}{version}-{release}.{arch}"
+        names = [header_text(one) for one in header[self._tags["TRIGGERNAME"]] or ()]
+        return nevra, "".join(lines), names, modules
+
+    def _relations(self, header: Any) -> dict[str, list[str]]:
+        found = {kind: self._entries(header, kind[:-1].upper()) for kind in _KINDS}
+        requires = found.pop("requires")
+        result = {kind: [line for _, line in lines] for kind, lines in found.items()}
+        # What the package provides itself is not in metadata either (createrepo_c leaves it out).
+        own = set(result["provides"]) if requires else set()
+        requires = [(sense, line) for sense, line in requires if line not in own]
+        # rpm before 4.12 had no weak dependencies but these spellings of them.
+        result["requires"] = [line for sense, line in requires if not sense & _MISSING_OK]
+        result["recommends"] += [line for sense, line in requires if sense & _MISSING_OK]
+        for old, weak, strong in (
+            ("OLDSUGGESTS", "suggests", "recommends"),
+            ("OLDENHANCES", "enhances", "supplements"),
+        ):
+            for sense, line in self._entries(header, old):
+                result[strong if sense & _STRONG else weak].append(line)
+        return result
+
+    def _entries(self, header: Any, name: str) -> list[tuple[int, str]]:
+        tags = self._dependencies[name]
+        if not header[tags[0]]:
+            return []
+        names, plain = _texts(header[tags[0]])
+        evrs, _ = _texts(header[tags[2]])
+        return [
+            (
+                sense,
+                # What a kernel has 28,000 of.
+                f'<rpm:entry name="{capability}" flags="EQ" epoch="0" ver="{evr}"/>\n'
+                if plain and sense & 0xF == _EQUAL and evr.isalnum()
+                else _entry(capability, sense, evr),
+            )
+            for capability, sense, evr in zip(names, header[tags[1]], evrs, strict=False)
+            # Promises of rpm itself, which no package makes.
+            if not capability.startswith("rpmlib(")
+        ]
+
+    def _files(self, header: Any) -> tuple[list[str], list[str]]:
+        """List the files that primary.xml would name, and the kernel modules."""
+        listed: dict[int, str] = {}
+        modules: dict[int, str] = {}
+        single: dict[int, str] = {}
+        for index, folder in enumerate(header[self._tags["DIRNAMES"]] or ()):
+            path = header_text(folder)
+            if "bin/" in path or path.startswith("/etc/"):
+                listed[index] = path
+            elif path.startswith(("/lib/modules/", "/usr/lib/modules/")):
+                modules[index] = path
+            elif path in ("/", "/usr/lib/"):
+                single[index] = path
+        if not (listed or modules or single):
+            return [], []
+        names: Sequence[str] = header[self._tags["BASENAMES"]]
+        in_primary: list[str] = []
+        kernel_modules: list[str] = []
+        for name, index in zip(names, header[self._tags["DIRINDEXES"]], strict=False):
+            if index in listed:
+                in_primary.append(listed[index] + header_text(name))
+            elif index in modules and _MODULE.fullmatch(header_text(name)):
+                kernel_modules.append(modules[index] + header_text(name))
+            elif index in single and single[index] + header_text(name) in (
+                "/usr/lib/sendmail",
+                "/etc",
+                "/bin",
+                "/sbin",
+            ):
+                in_primary.append(single[index] + header_text(name))
+        return in_primary, kernel_modules
+
+
+def _texts(values: Sequence[str | bytes]) -> tuple[Sequence[str], bool]:
+    """As `header_text`, for many at once; and whether XML holds all of them as they are."""
+    try:
+        joined = "".join(values)  # type: ignore[arg-type]
+    except TypeError:
+        return list(map(header_text, values)), False
+    if joined.isascii() and joined.isprintable():
+        return values, _ESCAPED.search(joined) is None  # type: ignore[return-value]
+    return list(map(header_text, values)), False
+
+
+def _xml(text: str) -> str:
+    return _ESCAPED.sub(lambda match: _ESCAPES[match[0]], text) if _ESCAPED.search(text) else text
+
+
+def _entry(name: str, sense: int, evr: str) -> str:
+    comparison = _COMPARISONS.get(sense & 0xF)
+    mark = ' pre="1"' if sense & _PREREQUISITE else ""
+    if comparison is None or not evr:
+        return f'<rpm:entry name="{_xml(name)}"{mark}/>\n'
+    if evr.isalnum():  # a CRC
+        return f'<rpm:entry name="{_xml(name)}" flags="{comparison}" epoch="0" ver="{evr}"/>\n'
+    epoch, colon, rest = evr.partition(":")
+    if not (colon and epoch.isdecimal()):
+        epoch, rest = "0", evr
+    version, dash, release = rest.partition("-")
+    rel = f' rel="{_xml(release)}"' if dash else ""
+    evr = f'epoch="{epoch}" ver="{_xml(version)}"{rel}'
+    return f'<rpm:entry name="{_xml(name)}" flags="{comparison}" {evr}{mark}/>\n'
