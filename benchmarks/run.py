@@ -23,7 +23,7 @@ from typing import Any
 from benchmarks.data import CACHE, CHECKOUT, Shape, ready
 from benchmarks.fleet import inventory
 from benchmarks.measure import Run, in_turns, once
-from benchmarks.system import Sandbox, entering, system
+from benchmarks.system import ALIASES, Sandbox, entering, system
 
 _HERE = Path(__file__).parent
 _BASELINE = _HERE / "baseline.json"
@@ -51,7 +51,7 @@ class Row:
     peer
         Seconds of CPU that the peer took, None where there is none.
     target
-        At most this ratio to the peer, or this many seconds.
+        At most this ratio to the peer, or this many seconds; ``None`` for what is only there to compare with.
     memory
         At most this many MiB.
     """
@@ -61,7 +61,7 @@ class Row:
     peak: float | None = None
     wall: float | None = None
     peer: float | None = None
-    target: float
+    target: float | None
     memory: float | None = None
 
     @property
@@ -69,21 +69,25 @@ class Row:
         return self.seconds / self.peer if self.peer else self.seconds
 
     @property
-    def met(self) -> bool:
+    def met(self) -> bool | None:
+        if self.target is None:
+            return None
         return self.value <= self.target and (self.memory is None or (self.peak or 0) <= self.memory)
 
     def cells(self) -> list[str]:
         shown = f"{self.value:.3f}" if self.peer else _time(self.value)
-        wanted = f"{self.target:.3f}" if self.peer else _time(self.target)
+        wanted = ""
+        if self.target is not None:
+            wanted = f"<= {self.target:.3f}" if self.peer else f"<= {_time(self.target)}"
         return [
             self.name,
             _time(self.seconds),
             _time(self.wall) if self.wall else "",
             _time(self.peer) if self.peer else "",
             shown,
-            f"<= {wanted}",
+            wanted,
             f"{self.peak:.0f} MiB" if self.peak else "",
-            "yes" if self.met else "NO",
+            {True: "yes", False: "NO", None: ""}[self.met],
         ]
 
 
@@ -130,9 +134,13 @@ _NO_CACHE = {"KMPSOLVE_CACHE": ""}
 def plans(sandbox: Sandbox, rounds: int) -> Iterator[Row]:
     """`plan` beside ``zypper up --dry-run``, with our cache and without."""
     _part(sandbox, "keep")
+    theirs = ["/var/cache/zypp/solv/@System/solv", *(f"/var/cache/zypp/solv/{a}/solv" for a in ALIASES)]
+    ours = [f"/var/cache/kmpsolve/views/*/{number}.solv" for number in range(3)]
     found = in_turns(
         {
             "zypper": _inside(sandbox, *_ZYPPER),
+            "floor, cold": _alone(sandbox, theirs),
+            "floor, warm": _alone(sandbox, ours),
             "warm": _inside(sandbox, *_KMPSOLVE, "plan", "-q", "--root", "/"),
             "cold": _inside(sandbox, *_KMPSOLVE, "plan", "-q", "--root", "/", env=_NO_CACHE),
         },
@@ -148,6 +156,17 @@ def plans(sandbox: Sandbox, rounds: int) -> Iterator[Row]:
         name="`plan --root`, zypper's caches only : the same",
         seconds=cold.cpu, wall=cold.wall, peak=cold.peak, peer=peer, target=1 / 4,
     )  # fmt: skip
+    for kind, caches in (("warm", "our cache"), ("cold", "zypper's caches")):
+        floor = found[f"floor, {kind}"]
+        yield Row(
+            name=f"libsolv alone reads {caches} and solves once : the same",
+            seconds=floor.cpu, wall=floor.wall, peak=floor.peak, peer=peer, target=None,
+        )  # fmt: skip
+
+
+def _alone(sandbox: Sandbox, files: Sequence[str]) -> list[str]:
+    words = f"{_PYTHON} -I {CHECKOUT / 'benchmarks' / 'floor.py'} {' '.join(files)}"
+    return _inside(sandbox, "sh", "-c", f"exec {words}")
 
 
 def refreshed(sandbox: Sandbox, rounds: int) -> Iterator[Row]:

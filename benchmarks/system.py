@@ -19,7 +19,9 @@ from tests.sandbox import Sandbox
 from tests.support import rpmbuild
 from tests.support.packages import PackageSpec
 
-__all__ = ["Sandbox", "entering", "system"]
+__all__ = ["ALIASES", "Sandbox", "entering", "system"]
+
+ALIASES = ("sle", "vendor")
 
 _JUST_DATABASE = ("--justdb", "--nodeps", "--force", "--noorder", "--nosignature", "--noscripts", "--quiet")
 
@@ -36,7 +38,7 @@ def system(shape: Shape) -> Iterator[Sandbox]:
             (world / "rpmdb.draft").rename(saved)
         else:
             shutil.copytree(saved, sandbox.path("/var/lib/rpm"), dirs_exist_ok=True)
-        for alias in ("sle", "vendor"):
+        for alias in ALIASES:
             sandbox.add_repository(alias, f"dir:{world / alias}", refresh=False)
         yield sandbox
 
