@@ -29,11 +29,11 @@ _NO_FLAVOR = frozenset(
 _KMP = re.compile(r".+-kmp-(?P<flavor>[A-Za-z0-9_]+)")
 _SYMBOL = ("ksym(", "kernel(")
 _WORDS = re.compile(r"[^\s()]+(?:\([^\s()]*\))?")
+_PROVIDES, _REQUIRES = solv.SOLVABLE_PROVIDES, solv.SOLVABLE_REQUIRES
+_ASKING = (_REQUIRES, solv.SOLVABLE_CONFLICTS, solv.SOLVABLE_OBSOLETES)
 _KEYS = (
-    solv.SOLVABLE_PROVIDES,
-    solv.SOLVABLE_REQUIRES,
-    solv.SOLVABLE_CONFLICTS,
-    solv.SOLVABLE_OBSOLETES,
+    _PROVIDES,
+    *_ASKING,
     solv.SOLVABLE_SUPPLEMENTS,
     solv.SOLVABLE_ENHANCES,
 )
@@ -197,57 +197,47 @@ def relevant_names(pool: solv.Pool) -> frozenset[str]:
     Kernels, KMPs, what KMPs require, what requires them and what conflicts with them; in an inventory of all
     packages of a host the others only make equal hosts look different. Needs no index of the pool.
     """
-    spell = pool.dep2str
-    kmps: set[int] = set()
     names: set[str] = set()
-    wanted: set[str] = set()
-    offered: set[str] = set()
-    heads: dict[int, tuple[str, ...]] = {}
-
-    def words(capability: int) -> tuple[str, ...]:
-        known = heads.get(capability)
-        if known is None:
-            text = spell(capability)
-            known = heads[capability] = (
-                tuple(_WORDS.findall(text)) if text.startswith("(") else (text.partition(" ")[0],)
-            )
-        return known
-
-    everyone = [s for s in pool.solvables if s.repo.name != "@System"]
-    for solvable in everyone:
+    others: list[tuple[str, dict[int, list[int]]]] = []
+    for solvable in pool.solvables:
         name = solvable.name
+        if solvable.repo.name == "@System":
+            continue
         if _KERNEL.fullmatch(name):
             names.add(name)
-            continue
-        required = solvable.lookup_idarray(solv.SOLVABLE_REQUIRES)
-        provided = solvable.lookup_idarray(solv.SOLVABLE_PROVIDES)
-        if not (_KMP.fullmatch(name) or _symbolic(words, required) or _symbolic(words, provided)):
-            continue
-        names.add(name)
-        kmps.add(solvable.id)
-        offered.add(name)
-        offered.update(w for c in provided for w in words(c) if not w.startswith((*_SYMBOL, "kmod(")))
-        for key in (solv.SOLVABLE_REQUIRES, solv.SOLVABLE_CONFLICTS, solv.SOLVABLE_OBSOLETES):
-            wanted.update(
-                w for c in solvable.lookup_idarray(key) for w in words(c) if not w.startswith(_SYMBOL)
-            )
-    offered.discard("multiversion(kernel)")
-    for solvable in everyone:
-        if solvable.id in kmps or solvable.name in names:
-            continue
-        meets = any(w in wanted for c in solvable.lookup_idarray(solv.SOLVABLE_PROVIDES) for w in words(c))
-        if meets or any(
-            w in offered
-            for key in (solv.SOLVABLE_REQUIRES, solv.SOLVABLE_CONFLICTS, solv.SOLVABLE_OBSOLETES)
-            for c in solvable.lookup_idarray(key)
-            for w in words(c)
-        ):
-            names.add(solvable.name)
+        else:
+            others.append((name, {key: solvable.lookup_idarray(key) for key in (_PROVIDES, *_ASKING)}))
+    words = _words(pool, set[int]().union(*(those for _, lists in others for those in lists.values())))
+    marks = (*_SYMBOL, "kmod(", "kernel-uname-r")
+    symbolic = {c for c, those in words.items() if any(w.startswith(marks) for w in those)}
+    kmps = [
+        (name, lists)
+        for name, lists in others
+        if _KMP.fullmatch(name)
+        or not (symbolic.isdisjoint(lists[_REQUIRES]) and symbolic.isdisjoint(lists[_PROVIDES]))
+    ]
+    names.update(name for name, _ in kmps)
+    provided = set[int]().union(*(lists[_PROVIDES] for _, lists in kmps))
+    offered = {w for c in provided for w in words[c] if not w.startswith((*_SYMBOL, "kmod("))}
+    offered = offered.union(name for name, _ in kmps) - {"multiversion(kernel)"}
+    asking = set[int]().union(*(lists[key] for _, lists in kmps for key in _ASKING))
+    wanted = {w for c in asking for w in words[c] if not w.startswith(_SYMBOL)}
+    meeting = {c for c, those in words.items() if not wanted.isdisjoint(those)}
+    naming = {c for c, those in words.items() if not offered.isdisjoint(those)}
+    for name, lists in others:
+        if not meeting.isdisjoint(lists[_PROVIDES]) or any(not naming.isdisjoint(lists[k]) for k in _ASKING):
+            names.add(name)
     return frozenset(names)
 
 
-def _symbolic(words: Callable[[int], tuple[str, ...]], capabilities: Iterable[int]) -> bool:
-    return any(w.startswith((*_SYMBOL, "kmod(", "kernel-uname-r")) for c in capabilities for w in words(c))
+def _words(pool: solv.Pool, capabilities: Iterable[int]) -> dict[int, tuple[str, ...]]:
+    """The name in each capability; of a rich one, every word that can name something."""
+    found = {}
+    for capability in capabilities:
+        text = pool.dep2str(capability)
+        rich = text.startswith("(")
+        found[capability] = tuple(_WORDS.findall(text)) if rich else (text.partition(" ")[0],)
+    return found
 
 
 def _nevra(solvable: solv.XSolvable) -> str:
