@@ -10,7 +10,8 @@ from pathlib import Path
 
 from kmpsolve.errors import MetadataError
 from kmpsolve.metadata.database import find_database
-from kmpsolve.metadata.root import Repository, System
+from kmpsolve.metadata.repository import Repository
+from kmpsolve.metadata.root import System
 from kmpsolve.version import __version__
 
 __all__ = ["name_of"]

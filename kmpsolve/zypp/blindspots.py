@@ -16,7 +16,8 @@ from kmpsolve.errors import ConfigError, KmpsolveError
 from kmpsolve.metadata.belief import signatures_asked
 from kmpsolve.metadata.files import safe_place
 from kmpsolve.metadata.locks import parse_locks
-from kmpsolve.metadata.root import Repository, System, read_root
+from kmpsolve.metadata.repository import Repository
+from kmpsolve.metadata.root import System, read_root
 from kmpsolve.metadata.rootpath import Root
 from kmpsolve.metadata.rpmdb import PublicKey, public_keys
 from kmpsolve.session import now

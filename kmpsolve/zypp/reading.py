@@ -14,7 +14,8 @@ from kmpsolve.config import Config
 from kmpsolve.errors import KmpsolveError, MetadataError, RequestError
 from kmpsolve.metadata.belief import believed
 from kmpsolve.metadata.content import Content, Patch
-from kmpsolve.metadata.root import Repository, System, read_root
+from kmpsolve.metadata.repository import Repository
+from kmpsolve.metadata.root import System, read_root
 from kmpsolve.model.nevra import Nevra
 from kmpsolve.model.plan import Inputs, RepositoryInput, SkippedInput
 from kmpsolve.request import Request

@@ -13,7 +13,8 @@ import pytest
 from kmpsolve.config import Config
 from kmpsolve.errors import KmpsolveError
 from kmpsolve.metadata.content import Content
-from kmpsolve.metadata.root import Repository, read_root
+from kmpsolve.metadata.repository import Repository
+from kmpsolve.metadata.root import read_root
 from kmpsolve.metadata.trust import dearmored
 from kmpsolve.request import Request
 from kmpsolve.session import Sources, load

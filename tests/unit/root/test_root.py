@@ -13,7 +13,8 @@ import pytest
 
 from kmpsolve.errors import MetadataError, NoRepositoryError
 from kmpsolve.metadata.content import Content
-from kmpsolve.metadata.root import Repository, System, read_root
+from kmpsolve.metadata.repository import Repository
+from kmpsolve.metadata.root import System, read_root
 from tests.sandbox import Sandbox
 from tests.support import repository, rpmbuild
 from tests.support.coverage import unmeasured
