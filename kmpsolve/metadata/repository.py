@@ -87,7 +87,7 @@ class Repository:
                 hint=f"Refresh it: zypper refresh {self.alias}",
             )
         # What reads metadata takes imports that a plan from a cache does not need.
-        from kmpsolve.metadata.repomd import newest_timestamp, with_patches
+        from kmpsolve.metadata.rpmmd import newest_timestamp, with_patches
         from kmpsolve.metadata.source import open_source
 
         content = open_source(self.location, alias=self.alias, priority=self.priority, trust=self.trust)

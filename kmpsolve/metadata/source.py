@@ -9,8 +9,9 @@ from urllib.parse import unquote, urlsplit
 from kmpsolve.errors import RequestError
 from kmpsolve.metadata.content import Content
 from kmpsolve.metadata.origin import Origin
-from kmpsolve.metadata.repomd import REPOMD, open_rpmmd
+from kmpsolve.metadata.repomd import REPOMD
 from kmpsolve.metadata.rpmfolder import open_rpm_folder
+from kmpsolve.metadata.rpmmd import open_rpmmd
 from kmpsolve.metadata.solvfile import MAGIC, open_solv
 from kmpsolve.metadata.trust import Trust
 

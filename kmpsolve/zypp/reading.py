@@ -153,7 +153,7 @@ def _patches(system: System) -> Iterator[Patch]:
 
     What cannot be read is left out: patches are told, never judged by.
     """
-    from kmpsolve.metadata.repomd import with_patches
+    from kmpsolve.metadata.rpmmd import with_patches
 
     for repository in system.repositories:
         if repository.metadata is not None:

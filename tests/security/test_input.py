@@ -21,7 +21,7 @@ import pytest
 import zstandard
 
 from kmpsolve.errors import KmpsolveError
-from kmpsolve.metadata.repomd import open_rpmmd
+from kmpsolve.metadata.rpmmd import open_rpmmd
 from kmpsolve.metadata.vendors import VendorClasses
 from kmpsolve.model.modalias import pattern_to_regex
 from kmpsolve.request import Policy

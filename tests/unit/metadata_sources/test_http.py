@@ -21,7 +21,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from kmpsolve.errors import KmpsolveError, MetadataError
-from kmpsolve.metadata.http import Patience, cache_folder, open_http
+from kmpsolve.metadata.http import cache_folder, open_http
+from kmpsolve.metadata.server import Patience
 from kmpsolve.metadata.source import open_source
 from tests.support import repository
 from tests.unit.metadata_sources import samples

@@ -17,9 +17,9 @@ import pytest
 import zstandard
 
 from kmpsolve.errors import MetadataError
-from kmpsolve.metadata import repomd
+from kmpsolve.metadata import rpmmd
 from kmpsolve.metadata.content import Content, Patch
-from kmpsolve.metadata.repomd import open_rpmmd, with_patches
+from kmpsolve.metadata.rpmmd import open_rpmmd, with_patches
 from tests.support import repository
 from tests.unit.metadata_sources import samples
 from tests.unit.metadata_sources.samples import ACME, KERNEL, TOOLS
@@ -300,7 +300,7 @@ def test_only_regular_files_inside_are_read(kind: str, tmp_path: Path) -> None:
 
 
 def test_a_bomb_stops_at_the_cap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(repomd, "UNPACKED_LIMIT", 4 << 20)
+    monkeypatch.setattr(rpmmd, "UNPACKED_LIMIT", 4 << 20)
     bomb = Entry(content=PRIMARY + b" " * (64 << 20), replace={"open-size": None, "open-checksum": None})
     error = refused(write(tmp_path / "repo", bomb))
     assert (error.reference, error.message) == (
