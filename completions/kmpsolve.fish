@@ -153,6 +153,7 @@ complete -c kmpsolve -n '__fish_seen_subcommand_from apply' -l strict -d 'exit 4
 complete -c kmpsolve -n '__fish_seen_subcommand_from apply' -s v -l verbose -d 'tell the chain behind an error'
 complete -c kmpsolve -n '__fish_seen_subcommand_from apply' -s q -l quiet -d 'nothing but results and errors'
 complete -c kmpsolve -n '__fish_seen_subcommand_from apply' -s h -l help -d 'show all options and an example'
+complete -c kmpsolve -n '__fish_seen_subcommand_from guard' -l root -r -F -d 'the system to guard (default /)'
 complete -c kmpsolve -n '__fish_seen_subcommand_from guard' -l config -r -F -d 'a configuration file to read after the system\'s'
 complete -c kmpsolve -n '__fish_seen_subcommand_from guard' -l format -r -a 'text json' -d 'default: text'
 complete -c kmpsolve -n '__fish_seen_subcommand_from guard' -s o -l output -r -F -d 'write the result there instead of to stdout'

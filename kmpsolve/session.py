@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -21,6 +20,7 @@ from kmpsolve.metadata.content import Content, HostSettings
 from kmpsolve.metadata.locks import parse_locks
 from kmpsolve.metadata.root import System, read_root
 from kmpsolve.metadata.vendors import VendorClasses
+from kmpsolve.model.clock import now, today
 from kmpsolve.model.plan import Inputs, Plan, RepositoryInput, SkippedInput, Warned
 from kmpsolve.planner import plan as plan_universe
 from kmpsolve.request import KmpRule, MachineView, Policy, Request
@@ -33,13 +33,11 @@ __all__ = [
     "load",
     "load_repositories",
     "new_universe",
-    "now",
     "of_host",
     "openers",
     "plan",
     "policy_of_host",
     "prepare",
-    "today",
 ]
 
 
@@ -70,17 +68,6 @@ class Sources:
     installed: str | None = None
     repositories: tuple[tuple[str, str], ...] | None = None
     extra: tuple[tuple[str, str], ...] = ()
-
-
-def now() -> int:
-    """Seconds since the epoch: the clock's, or SOURCE_DATE_EPOCH."""
-    epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
-    return int(epoch) if epoch.isdigit() else int(time.time())
-
-
-def today() -> str:
-    """The ISO date that waivers are held against."""
-    return time.strftime("%Y-%m-%d", time.gmtime(now()))
 
 
 @dataclass(frozen=True, slots=True)

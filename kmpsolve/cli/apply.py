@@ -67,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
     if os.geteuid() != 0:
         raise PrivilegeError("only root may do this", reference="not-root", hint="Run it as root")
     root = Path(options.root)
-    with zypp_lock():
+    with zypp_lock(root):
         # What is planned on must not be changed by somebody else while it is read.
         where = Sources(root=root)
         options.installed = None

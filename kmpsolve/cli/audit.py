@@ -191,7 +191,7 @@ def _write(audit: Audit, options: argparse.Namespace, code: int) -> None:
 
         write_result(render_html(audit), options)
     elif options.format == "prometheus":
-        from kmpsolve.session import now
+        from kmpsolve.model.clock import now
 
         write_result(formats.as_prometheus(audit, now()), options)
     else:

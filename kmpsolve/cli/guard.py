@@ -16,6 +16,7 @@ __all__ = ["add_arguments", "run"]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of ``guard``."""
     parser.add_argument("action", choices=("on", "off", "sync", "status"))
+    parser.add_argument("--root", metavar="DIR", default="/", help="the system to guard (default /)")
     parser.add_argument("--config", metavar="FILE", help="a configuration file to read after the system's")
     group = parser.add_argument_group("output")
     group.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
@@ -29,11 +30,11 @@ def run(options: argparse.Namespace) -> int:
     from kmpsolve.zypp import guard
     from kmpsolve.zypp.lockfile import zypp_lock
 
-    root = Path("/")
+    root = Path(options.root)
     if options.action != "status":
         if os.geteuid() != 0:
             raise PrivilegeError("only root may do this", reference="not-root", hint="Run it as root")
-        with zypp_lock():
+        with zypp_lock(root):
             if options.action != "sync":
                 guard.switch(root, _library(), on=options.action == "on")
             if options.action != "off":
@@ -49,7 +50,7 @@ def _sync(options: argparse.Namespace, root: Path) -> int:
     from kmpsolve.zypp.reading import read_caches
 
     config = read_config(root, Path(options.config) if options.config else None)
-    request = Request(running=os.uname().release)
+    request = Request(running=os.uname().release if root == Path("/") else None)
     loaded = read_caches(root, request, config, without_holds=True, patches=True).loaded
     guarded = guard.survey(loaded, doubtful=config.unverified == "abort")
     guard.write(guarded, root, keep=config.keep_last_good)

@@ -20,7 +20,8 @@ from kmpsolve.metadata.inventory import SCHEMA_VERSION, LooseModule, check_host,
 from kmpsolve.metadata.root import System, read_root
 from kmpsolve.metadata.rootpath import Root
 from kmpsolve.metadata.vendors import VendorClasses
-from kmpsolve.session import Sources, now
+from kmpsolve.model.clock import now
+from kmpsolve.session import Sources
 
 __all__ = ["collect"]
 

@@ -18,8 +18,9 @@ from kmpsolve.fleet.gathering import gather
 from kmpsolve.fleet.progress import Bar
 from kmpsolve.fleet.reading import Batch, Piece, Reader, pieces
 from kmpsolve.fleet.stock import Shipment, Stock, load_stock
+from kmpsolve.model.clock import now
 from kmpsolve.request import Request
-from kmpsolve.session import Sources, now
+from kmpsolve.session import Sources
 
 __all__ = ["Engine", "machine"]
 

@@ -20,7 +20,7 @@ from kmpsolve.metadata.repository import Repository
 from kmpsolve.metadata.root import System, read_root
 from kmpsolve.metadata.rootpath import Root
 from kmpsolve.metadata.rpmdb import PublicKey, public_keys
-from kmpsolve.session import now
+from kmpsolve.model.clock import now
 
 __all__ = ["Finding", "Sight", "look"]
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kmpsolve.errors import ConfigError, PrivilegeError
+from kmpsolve.metadata.rootpath import Root
 from kmpsolve.model.evr import Evr
 from kmpsolve.model.nevra import Nevra
 from kmpsolve.model.package import KernelUnit, Package
@@ -235,7 +236,6 @@ def keep(plan: Plan, root: Path) -> None:
 
 def locks_path(root: Path) -> Path:
     """The locks file of a system."""
-    from kmpsolve.metadata.rootpath import Root
     from kmpsolve.metadata.zyppconf import read_zypp_conf
 
     below = Root.at(root)
@@ -243,7 +243,6 @@ def locks_path(root: Path) -> Path:
 
 
 def _text(root: Path) -> str:
-    from kmpsolve.metadata.rootpath import Root
     from kmpsolve.metadata.zyppconf import read_zypp_conf
 
     below = Root.at(root)
@@ -257,26 +256,39 @@ def standing(root: Path) -> tuple[OwnLock, ...]:
 
 def installed_service(root: Path) -> bool:
     """Whether the guard is on: zypper finds its service plugin."""
-    service = root / SERVICE.lstrip("/")
+    service = _service(root)
     return service.is_symlink() or service.exists()
+
+
+def _service(root: Path) -> Path:
+    folder, _, name = SERVICE.rpartition("/")
+    return Root.at(root).path(folder) / name
 
 
 def switch(root: Path, library: Path, *, on: bool) -> None:
     """Put the service plugin where zypper looks for it, or take it and every lock of ours away.
+
+    Parameters
+    ----------
+    root
+        The system.
+    library
+        The folder that kmpsolve is installed in there.
 
     Raises
     ------
     PrivilegeError, ConfigError
         If this user may not.
     """
-    service = root / SERVICE.lstrip("/")
+    service = _service(root)
     try:
         if on:
-            if not (library / "guard-service").is_file():
+            plugin = Root.at(root).path(f"{library}/guard-service")
+            if not plugin.is_file():
                 raise ConfigError(
                     "the guard's service plugin is not installed",
                     reference="not-installed",
-                    where=str(library / "guard-service"),
+                    where=str(plugin),
                     hint="Install kmpsolve: make install, or the package kmpsolve-zypper-plugin",
                 )
             if not (service.is_symlink() and service.readlink() == library / "guard-service"):

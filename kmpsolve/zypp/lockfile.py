@@ -20,6 +20,7 @@ from pathlib import Path
 
 from kmpsolve.errors import ConfigError, PrivilegeError, ZyppLockedError
 from kmpsolve.metadata.locks import parse_locks
+from kmpsolve.metadata.rootpath import Root
 from kmpsolve.report.files import begin_beside, forget_drafts
 
 __all__ = ["HOLD", "KEEP", "OwnLock", "own_locks", "rewrite", "zypp_lock"]
@@ -222,11 +223,16 @@ def _swap(draft: Path, path: Path) -> bytes | None:
 
 
 @contextlib.contextmanager
-def zypp_lock(folder: Path = Path("/run")) -> Iterator[None]:
-    """Hold zypp's own lock, so that no zypper rewrites the file meanwhile.
+def zypp_lock(root: Path) -> Iterator[None]:
+    """Hold zypp's own lock on a system, so that no zypper changes it meanwhile.
 
     The lock is a file with the process id of its holder; whoever finds the id of a living process in it keeps
     out (libzypp's ZYppFactory). Where that is the program that this one runs for, it holds for both.
+
+    Parameters
+    ----------
+    root
+        The system; zypper, told of another one with ``--root``, takes the lock there.
 
     Raises
     ------
@@ -237,11 +243,12 @@ def zypp_lock(folder: Path = Path("/run")) -> Iterator[None]:
     ConfigError
         ``zypp-lock-unwritable``, if it cannot be written.
     """
-    path = folder / "zypp.pid"
+    path = Root.at(root).path("/run/zypp.pid")
     if _holder(path) in _ancestors():
         yield  # a scriptlet or a subcommand of the very zypper that holds it
         return
     try:
+        path.parent.mkdir(exist_ok=True)
         with path.open("a+") as file:
             fcntl.lockf(file, fcntl.LOCK_EX)
             holder = _holder(path)

@@ -254,8 +254,8 @@ def test_the_lock_is_zypps_own() -> None:
     with Host(OLD, DRIVER) as host:
         holding = (
             f"import sys; sys.path.insert(0, '{host.library}')\n"
-            "from kmpsolve.zypp.lockfile import zypp_lock\nimport subprocess\n"
-            "with zypp_lock(): print(subprocess.run(['zypper', '-n', 'rm', 'x']).returncode)\n"
+            "from kmpsolve.zypp.lockfile import zypp_lock\nimport subprocess\nfrom pathlib import Path\n"
+            "with zypp_lock(Path('/')): print(subprocess.run(['zypper', '-n', 'rm', 'x']).returncode)\n"
             "print(subprocess.run(['zypper', '-n', 'rm', 'x']).returncode)\n"
         )
         import sys
@@ -263,6 +263,41 @@ def test_the_lock_is_zypps_own() -> None:
         ended = host.run([sys.executable, "-I", "-c", holding])
         codes = [line for line in ended.stdout.splitlines() if line.isdigit()]
         assert codes == ["7", "104"], str(ended)
+
+
+def test_another_root() -> None:
+    """Its locks, its service and its zypp lock, which is where the real zypper takes it; nothing of this system's."""
+    with Host(OLD, DRIVER) as host:
+        host.add("updates", specs(NEW))
+        host.zypper("ref")
+        copied = host.run(
+            [
+                "sh",
+                "-c",
+                "mkdir /srv/other && cp -a --parents /etc/zypp /var/lib/rpm /var/cache/zypp /srv/other",
+            ]
+        )
+        assert copied.code == 0, str(copied)
+        on = host.kmpsolve("guard", "on", "--root", "/srv/other")
+        assert (on.code, "the guard's service plugin is not installed" in on.stderr) == (3, True), str(on)
+        there = f"/srv/other{host.library}"
+        host.run(["sh", "-c", f"mkdir -p {there}; cp {host.library}/guard-service {there}"])
+        on = host.kmpsolve("guard", "on", "--root", "/srv/other")
+        assert on.code == 0, str(on)
+        assert on.stdout.startswith("guard: on\n")
+        assert host.path("/srv/other/etc/zypp/locks").read_text() == HOLD
+        assert f"kernel-default {NEW_EVR}" in host.kmpsolve("guard", "status", "--root", "/srv/other").stdout
+        assert host.locks() == ""
+        assert host.kmpsolve("guard", "status").stdout == "guard: off\n"
+        locked = (
+            "sleep 9 & echo $! > {}/run/zypp.pid; kmpsolve guard off --root /srv/other; echo code $?; kill $!"
+        )
+        assert "code 7" in host.run(["sh", "-c", locked.format("/srv/other")]).stdout
+        assert host.path("/srv/other/etc/zypp/locks").read_text() == HOLD
+        ended = host.run(["sh", "-c", locked.format("")])
+        assert "code 0" in ended.stdout, str(ended)
+        assert not host.path("/srv/other/etc/zypp/locks").exists()
+        assert host.zypper("--root", "/srv/other", "locks").code == 0
 
 
 def test_only_root() -> None:

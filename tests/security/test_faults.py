@@ -110,9 +110,9 @@ def test_writers_let_each_other_s_drafts_be(tmp_path: Path) -> None:
 
 def test_a_guard_that_is_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Never off for a moment while it stays on; never off with locks that nobody would take away again."""
-    library, root = tmp_path / "lib", tmp_path / "root"
-    library.mkdir()
-    (library / "guard-service").touch()
+    library, root = Path("/usr/lib/kmpsolve"), tmp_path / "root"
+    (root / "usr/lib/kmpsolve").mkdir(parents=True)
+    (root / "usr/lib/kmpsolve/guard-service").touch()
     (root / "etc/zypp").mkdir(parents=True)
     guard.switch(root, library, on=True)
     (service,) = (root / "usr/lib/zypp/plugins/services").iterdir()

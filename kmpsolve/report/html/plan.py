@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -11,6 +9,7 @@ from markupsafe import Markup
 
 from kmpsolve.explain.graph import Explanation, Root, explain
 from kmpsolve.explain.story import Stories, Story
+from kmpsolve.model.clock import now
 from kmpsolve.model.plan import FlavorPlan, Plan, Verdict, WayOut
 from kmpsolve.report.html.charts import heatmap, timeline
 from kmpsolve.report.html.page import Badge, Section, render_page, render_part
@@ -234,7 +233,5 @@ def _inputs(plan: Plan) -> Markup:
 def _age(timestamp: int | None) -> str:
     if timestamp is None:
         return "unknown"
-    epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
-    now = int(epoch) if epoch.isdigit() else int(time.time())
-    days = max(0, now - timestamp) // 86400
+    days = max(0, now() - timestamp) // 86400
     return plural(days, "day") if days else "less than a day"

@@ -150,18 +150,23 @@ def test_replaced_between_reading_and_writing(tmp_path: Path, monkeypatch: pytes
 
 
 def test_the_lock_of_a_living_process(tmp_path: Path) -> None:
+    lock = tmp_path / "run/zypp.pid"
+    with zypp_lock(tmp_path):
+        assert lock.read_text() == f"{os.getpid()}\n"
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
-        (tmp_path / "zypp.pid").write_text(f"{other.pid}\n")
+        lock.write_text(f"{other.pid}\n")
         with pytest.raises(ZyppLockedError, match=f"process {other.pid}"), zypp_lock(tmp_path):
             pass
-        assert (tmp_path / "zypp.pid").read_text() == f"{other.pid}\n"
+        assert lock.read_text() == f"{other.pid}\n"
         other.communicate(b"\n")
     with zypp_lock(tmp_path):
-        assert (tmp_path / "zypp.pid").read_text() == f"{os.getpid()}\n"
-    assert (tmp_path / "zypp.pid").read_text() == ""
+        assert lock.read_text() == f"{os.getpid()}\n"
+    assert lock.read_text() == ""
 
 
 def test_inside_the_program_that_holds_it(tmp_path: Path) -> None:
-    (tmp_path / "zypp.pid").write_text(f"{os.getppid()}\n")
+    lock = tmp_path / "run/zypp.pid"
+    lock.parent.mkdir()
+    lock.write_text(f"{os.getppid()}\n")
     with zypp_lock(tmp_path):
-        assert (tmp_path / "zypp.pid").read_text() == f"{os.getppid()}\n"
+        assert lock.read_text() == f"{os.getppid()}\n"
