@@ -96,6 +96,8 @@ def _flavor(said: Mapping[str, Any], system: System, after: list[Package]) -> li
                         p for p in after if not p.installed and not p.verifiable and _stands_for(p, builds)
                     ]
                     expected |= {(p.nevra, "unknown") for p in came if p.flavor == kernel.flavor}
+                    if came and system.modules(builds) <= system.unit(kernel).modules:
+                        expected.add((None, "builtin"))
             else:
                 expected = _by_builds(builds, kernel, system, after)
             if (entry["build"], entry["via"]) not in expected:

@@ -793,7 +793,7 @@ CASES: dict[str, tuple[World, str]] = {
             ],
             [acme("4.0", "a=2", name="acme-ng", krel="6.4.0-20", obsoletes="acme-kmp-default")],
         ),
-        "safe 20.1 | acme fetch 4.0, beta reuse 1.0 or acme fetch 4.0, beta reuse 2.0 | newest-safe 20.1",
+        "safe 20.1 | acme fetch 4.0, beta reuse 1.0 | newest-safe 20.1",
     ),
     "a broken KMP that user space needs is lost with the kernel that takes it, whatever nobody can verify": (
         made(
@@ -978,6 +978,64 @@ CASES: dict[str, tuple[World, str]] = {
             kernel="6.4.0-10.2",
         ),
         "blocked 10.2 | acme reuse 1.0 | newest-safe 10.1",
+    ),
+    "a broken KMP does not keep a rename from one that counts, though nobody can verify it": (
+        made(
+            [
+                kernel(1),
+                acme(symbols="a=7"),
+                beta(),
+                beta(symbols="a=7", name="corp", modules="corp.ko"),
+                Tool(name="tools", requires="acme-kmp-default >= 1.0"),
+            ],
+            [
+                kernel(2, "a=2", modules="acme.ko"),
+                beta(
+                    "4.0",
+                    "",
+                    name="acme-ng",
+                    modules="acme.ko beta.ko corp.ko",
+                    provides="acme-kmp-default = 9",
+                    obsoletes="acme-kmp-default; beta-kmp-default; corp-kmp-default",
+                ),
+            ],
+        ),
+        "unverified 20.1 | acme blocked, beta unverified 4.0, corp blocked | newest-safe 10.1",
+    ),
+    "unless user space needs what it gives": (
+        made(
+            [
+                kernel(1),
+                acme(symbols="a=7"),
+                beta(),
+                Tool(name="tools", requires="acme-kmp-default >= 1.0"),
+            ],
+            [
+                kernel(2, "a=2"),
+                beta(
+                    "4.0",
+                    "",
+                    name="acme-ng",
+                    modules="acme.ko beta.ko",
+                    obsoletes="acme-kmp-default; beta-kmp-default",
+                ),
+            ],
+        ),
+        "blocked 20.1 | acme blocked, beta unverified 4.0 | newest-safe 10.1",
+    ),
+    "of the installed builds that work, the one made for the kernel stays": (
+        made(
+            [
+                kernel(1, "a=1 b=1"),
+                kernel(2),
+                acme(krel="6.4.0-20"),
+                acme("2.0"),
+                beta(symbols="b=1"),
+            ],
+            [kernel(3, "a=3")],
+            locks=["acme-kmp-default"],
+        ),
+        "blocked 30.1 | acme blocked, beta blocked | newest-safe 10.1",
     ),
     "a broken KMP takes no decision from one that counts": (
         made(

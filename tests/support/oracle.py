@@ -676,9 +676,12 @@ class Judgement:
         }
 
     def is_asked_for(self, build: Package, outcome: Outcome) -> bool:
-        """Whether user space requires something of `build`."""
+        """Whether user space requires something of `build` that nothing else gives when it is gone."""
+        leaving = self.leaving(outcome)
+        there = [p for p in (*self.staying(outcome), *self.unit.packages) if p not in leaving]
+        there += self.arriving(outcome)
         return any(
-            build.provides_capability(wanted)
+            build.provides_capability(wanted) and not _meets(there, wanted)
             for tool in (*self.system.tools, *outcome.moved)
             for wanted in tool.requires
         )
@@ -802,8 +805,17 @@ class Judgement:
         kept = self.staying(outcome)
         if not self.reading.blocked_kmps_stay:
             kept = [p for p in kept if outcome.choices.get(p.name, ("", None))[0] != "blocked"]
+
+        def gives_way(old: Package, new: Package) -> bool:
+            """A rename that nobody can verify replaces a broken KMP as well, though that is not used through it."""
+            decision, _ = outcome.choices.get(old.name, ("", None))
+            return decision == "blocked" and old.name in self.broken and not new.verifiable
+
         return not any(
-            new.obsoletes_package(old) for new in arriving for old in kept + arriving if new is not old
+            new.obsoletes_package(old) and not gives_way(old, new)
+            for new in arriving
+            for old in kept + arriving
+            if new is not old
         )
 
     def is_free_of_conflicts(self, outcome: Outcome) -> bool:
@@ -892,8 +904,9 @@ class Judgement:
             return one.installed
         if one.installed:
             # The build made for this very kernel stands in updates/ and wins, whatever its version.
-            if any(is_native(build, self.unit.kernel) for build in (one, other)):
-                return False
+            native = is_native(one, self.unit.kernel)
+            if native != is_native(other, self.unit.kernel):
+                return native
             return one.evr > other.evr
         one_priority, other_priority = one.priority, other.priority
         if one_priority != other_priority:
