@@ -978,13 +978,12 @@ def _flavor_answers(system: System, flavor: str) -> list[Answer]:
     asked = system.world.kernel
     relax = {"lock"} if asked == "latest" else set()
     newer = [kernel for kernel in system.candidate_kernels(flavor, relax) if kernel.evr > newest.evr]
-    if asked in (None, "latest"):
+    if asked in (None, "latest") or (asked == "newest-safe" and safe is None):
+        # Where no kernel is safe, the question is what becomes of the one that would come anyway.
         picked = _pick(system, flavor, newer, asked)
         return [_for_target(system, picked, {safe}) if picked else _without_news(system, flavor, safe)]
     if asked == "newest-safe":
-        target = next((k for k in _nameable(system, flavor) if k.nevra == safe), None)
-        if target is None:
-            raise UndeterminedError("no kernel is safe")
+        target = next(kernel for kernel in _nameable(system, flavor) if kernel.nevra == safe)
     else:
         named = [
             k for k in _nameable(system, flavor) if asked in (k.uname_r, f"{k.evr.version}-{k.evr.release}")
