@@ -1201,5 +1201,6 @@ class Blocked:
                 lent = any(
                     missing(build, unit, []) for build in builds
                 )  # by another KMP, which is kept from it
-                freeing.append(kinds | ({"conflict"} if renamed else set()) | ({"kmp"} if lent else set()))
+                others = {"conflict", "kmp"} if renamed else {"kmp"} if lent else set()
+                freeing.append(kinds | others)
         return must + (freeing if len(freeing) == 1 and sure else [])
