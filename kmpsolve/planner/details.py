@@ -340,10 +340,18 @@ class Details:
     def sentence(self, reasons: Iterable[Reason]) -> str:
         """The reasons in words, without what only the solver knows of."""
         universe = self.system.universe
+        # By name: in which order packages were read means nothing.
+        told = sorted(
+            (r for r in reasons if r.package and "kmpsolve" not in r.capability),
+            key=lambda r: (
+                r.kind,
+                universe.name_of(r.package),
+                universe.name_of(r.other) if r.other else "",
+                r.capability,
+            ),
+        )
         parts = []
-        for reason in reasons:
-            if "kmpsolve" in reason.capability or not reason.package:
-                continue
+        for reason in told:
             who = universe.name_of(reason.package)
             if reason.kind == "missing":
                 parts.append(f"nothing provides {reason.capability} needed by {who}")

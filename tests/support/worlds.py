@@ -277,12 +277,13 @@ def _text(value: Any, indent: str = "") -> str:
 def lay_out(of: World, folder: Path, *, shuffle: int = 0) -> dict[str, Any]:
     """Write `of` as rpm-md below `folder` and return the arguments of ``kmpsolve.plan``.
 
-    `shuffle` reverses what has no order (1: packages, 2: dependencies, 4: repositories of equal priority).
+    `shuffle` reverses what has no order (1: packages on offer, 2: dependencies, 4: repositories of equal priority,
+    8: installed packages).
     """
 
-    def write(place: Path, nouns: Iterable[Noun], retracted: Iterable[str] = ()) -> Path:
+    def write(place: Path, nouns: Iterable[Noun], turned: int, retracted: Iterable[str] = ()) -> Path:
         specs = [noun.spec() for noun in nouns]
-        if shuffle & 1:
+        if shuffle & turned:
             specs.reverse()
         if shuffle & 2:
             specs = [_reversed(spec) for spec in specs]
@@ -290,12 +291,12 @@ def lay_out(of: World, folder: Path, *, shuffle: int = 0) -> dict[str, Any]:
         return rpmmd.write(place, specs, retracted=[spec for spec in specs if spec.nevra in withdrawn])
 
     asked: dict[str, Any] = {
-        "installed": str(write(folder / "installed", of.installed)),
+        "installed": str(write(folder / "installed", of.installed, 8)),
         "kernel": of.kernel,
         "running": of.running,
     }
     repositories = {
-        repository.alias: write(folder / repository.alias, repository.packages, repository.retracted)
+        repository.alias: write(folder / repository.alias, repository.packages, 1, repository.retracted)
         for repository in (reversed(of.repositories) if shuffle & 4 else of.repositories)
     }
     if not of.needs_root:

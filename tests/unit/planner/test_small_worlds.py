@@ -307,6 +307,16 @@ def test_what_zypper_would_do_with_a_locked_kmp(locks: list[str], version: str) 
     assert would == f"acme-kmp-default-{version}-1.x86_64"
 
 
+def test_what_packages_say_is_told_by_their_names() -> None:
+    """Not in the order in which they were read."""
+    tools = [
+        Tool(name="acme-tools", version=version, requires="acme-kmp = 9.0") for version in ("3.0", "2.0")
+    ]
+    answer = plan([OLD, ACME, Tool(name="acme-tools", requires="acme-kmp = 1.0")], [NEW, REBUILD, *tools])
+    message = answer["flavors"][0]["kmps"][0]["causes"][0]["message"]
+    assert message.index("acme-tools-2.0") < message.index("acme-tools-3.0")
+
+
 @pytest.mark.parametrize("flavor", ["default", "rt"])
 def test_what_is_bound_to_an_installed_kernel_keeps_it(flavor: str) -> None:
     """The kernel stays, beside the new one; neither that nor what was unmet before is in the way."""
