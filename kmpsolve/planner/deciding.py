@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from kmpsolve.errors import MetadataError, RequestError
@@ -13,6 +14,7 @@ from kmpsolve.planner.evaluation import Evaluation, evaluate, hopeless
 from kmpsolve.planner.system import FlavorSystem, obsoleted_by
 from kmpsolve.planner.target import Aim
 from kmpsolve.request import Request
+from kmpsolve.solver.reasons import Reason
 from kmpsolve.solver.universe import Universe
 
 __all__ = ["Decision", "decide", "flavor_systems", "refused", "safe_on"]
@@ -163,19 +165,34 @@ def _loses_fallback(system: FlavorSystem, evaluation: Evaluation) -> bool:
     return any(loss.reference == "fallback-loses" for loss in losses)
 
 
-def refused(universe: Universe, flavor: Decision) -> Decision:
-    """A plan whose kernel and KMPs fit, but which the package manager refuses as a whole, is blocked."""
-    if flavor.target is None:
-        return flavor
-    alone = carry_out(universe, [(flavor.system, flavor.evaluation)])
-    reasons = alone.reasons
-    if not reasons:
-        return flavor
+def refused(universe: Universe, flavors: Iterable[Decision]) -> list[Decision]:
+    """Flavors whose kernels and KMPs fit, but which the package manager refuses as a whole, are blocked.
+
+    So is one that it refuses beside those before it only: what one flavor needs may exclude what another one does.
+    """
+    decided: list[Decision] = []
+    accepted: list[tuple[FlavorSystem, Evaluation]] = []
+    for flavor in flavors:
+        if flavor.target is None:
+            decided.append(flavor)
+            continue
+        own = (flavor.system, flavor.evaluation)
+        reasons = carry_out(universe, [own]).reasons
+        alone = bool(reasons)
+        if not alone and flavor.verdict != "blocked":
+            reasons = carry_out(universe, [*accepted, own]).reasons
+            if not reasons:
+                accepted.append(own)
+        decided.append(_refused(universe, flavor, reasons, alone=alone) if reasons else flavor)
+    return decided
+
+
+def _refused(universe: Universe, flavor: Decision, reasons: Iterable[Reason], *, alone: bool) -> Decision:
+    assert flavor.target is not None
     touched = sorted({universe.name_of(h) for r in reasons for h in (r.package, r.other) if h})
-    warning = Warned(
-        reference="conflict", message=f"zypper would refuse this combination: {', '.join(touched)}"
-    )
+    what = "this combination" if alone else f"flavor {flavor.system.flavor} beside the others"
+    warning = Warned(reference="conflict", message=f"zypper would refuse {what}: {', '.join(touched)}")
     safe = flavor.safe
-    if safe is not None and safe.unit.main.handle == flavor.target.main.handle:
+    if alone and safe is not None and safe.unit.main.handle == flavor.target.main.handle:
         safe = _newest_safe(flavor.system, flavor.target)
     return replace(flavor, verdict="blocked", safe=safe, warnings=(*flavor.warnings, warning))

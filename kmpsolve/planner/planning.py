@@ -62,7 +62,7 @@ def plan(universe: Universe, request: Request, inputs: Inputs) -> Plan:
     would = update_everything(universe)
     transacted = carry_out(universe, [(f.system, f.evaluation) for f in flavors if f.target is not None])
     if transacted.reasons:
-        flavors = [refused(universe, flavor) for flavor in flavors]
+        flavors = refused(universe, flavors)
     plans = [_flavor_plan(universe, request, flavor, transacted, would, complete) for flavor in flavors]
     verdict = worst(p.verdict for p in plans)
     steps: tuple[Step, ...] = () if verdict == "blocked" else transacted.steps

@@ -961,8 +961,29 @@ def answers(world: World, reading: Reading | None = None) -> dict[str, list[Answ
         flavors = by_uname or flavors
     found = {flavor: _flavor_answers(system, flavor) for flavor in flavors}
     if any(found.values()):
-        return {flavor: known or [_without_kernel(system, flavor)] for flavor, known in found.items()}
+        known = {flavor: own or [_without_kernel(system, flavor)] for flavor, own in found.items()}
+        return {flavor: own + _kept_out(own, flavor, known) for flavor, own in known.items()}
     return {}
+
+
+def _kept_out(own: list[Answer], flavor: str, known: Mapping[str, list[Answer]]) -> list[Answer]:
+    """The flavor blocked, where what it needs excludes what another one needs: either may give way."""
+    others = [answer for name, answers in known.items() if name != flavor for answer in answers]
+    return [
+        replace(answer, verdict="blocked")
+        for answer in own
+        if answer.verdict != "blocked" and any(_exclude_each_other(answer, other) for other in others)
+    ]
+
+
+def _exclude_each_other(one: Answer, other: Answer) -> bool:
+    return any(
+        new.conflicts_with(package) or new.obsoletes_package(package) or package.obsoletes_package(new)
+        for mine in one.outcomes
+        for yours in other.outcomes
+        for new in one.judgement.arriving(mine)
+        for package in other.judgement.arriving(yours)
+    )
 
 
 def _nameable(system: System, flavor: str) -> list[Package]:

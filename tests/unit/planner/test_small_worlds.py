@@ -317,6 +317,22 @@ def test_what_packages_say_is_told_by_their_names() -> None:
     assert message.index("acme-tools-2.0") < message.index("acme-tools-3.0")
 
 
+def test_a_flavor_is_blocked_by_what_another_one_needs() -> None:
+    """Each could be updated by itself, but not both: that is not safe, with nothing to carry out."""
+    rt: dict[str, Any] = {"flavor": "rt", "multiversion": False}
+    installed: list[Noun] = [OLD, replace(OLD, flavor="rt"), ACME, replace(ACME, **rt), EDITOR]
+    excluding = replace(REBUILD, conflicts="acme-kmp-rt = 2.0_k6.4.0_20-1")
+    offered: list[Noun] = [NEW, replace(NEW, flavor="rt"), excluding, replace(REBUILD, **rt)]
+    answer = plan(installed, offered)
+    assert [flavor["verdict"] for flavor in answer["flavors"]] == ["safe", "blocked"]
+    assert (answer["verdict"], answer["transaction"], answer["command"]) == ("blocked", [], None)
+    (warning,) = [w for w in answer["flavors"][1]["warnings"] if w["reference"] == "conflict"]
+    assert "acme-kmp-default-2.0_k6.4.0_20-1.x86_64" in warning["message"]
+    for flavor in ("default", "rt"):
+        others = [noun for noun in installed if isinstance(noun, Tool) or noun.flavor == flavor]
+        assert plan(others, offered)["verdict"] == "safe"
+
+
 @pytest.mark.parametrize("flavor", ["default", "rt"])
 def test_what_is_bound_to_an_installed_kernel_keeps_it(flavor: str) -> None:
     """The kernel stays, beside the new one; neither that nor what was unmet before is in the way."""
