@@ -31,7 +31,8 @@ class Candidate:
     name, evr, arch
         The package's.
     own_provides
-        The EVRs with which it provides its own name, in the header's order.
+        The EVRs with which it provides its own name, sorted: rpmbuild sorts them, and no ``.solv`` file keeps
+        another order.
     is_kernel
         It provides ``kernel-uname-r``.
     multiversion

@@ -421,13 +421,14 @@ class Universe:
         return {kernel.package.handle: kernel for kernel in self.kernels}
 
     def own_provides(self, handle: int) -> tuple[Evr, ...]:
-        """The EVRs with which a package provides its own name."""
+        """The EVRs with which a package provides its own name, sorted as in an RPM's header."""
         solvable = self.pool.id2solvable(handle)
         lead = f"{solvable.name} = "
         exactly = solv.Dataiterator.SEARCH_STRING
         places = solvable.Dataiterator(solv.SOLVABLE_PROVIDES, solvable.name, exactly)
         texts = (self.pool.dep2str(place.id) for place in places)
-        return tuple(Evr.parse(text.removeprefix(lead)) for text in texts if text.startswith(lead))
+        found = {Evr.parse(text.removeprefix(lead)) for text in texts if text.startswith(lead)}
+        return tuple(sorted(found, key=lambda evr: (evr, str(evr))))
 
     def file_of(self, package: Package) -> Path | None:
         """The RPM of a package from a repository, if it lies on this machine."""

@@ -116,7 +116,13 @@ def _states(kernel: Package, kernels: list[Package], system: System) -> set[str]
         elif not kernel.installed:
             may.add("new")
         else:
-            may.add("installed" if kernel in kernels[-2:] else "purged-next")
+            # Where a release has more than a rebuild's counter behind the kernel's, as -base packages can have,
+            # libzypp does not find the running one among them, and takes none then.
+            found = kernel.uname_r.removesuffix(f"-{kernel.flavor}").rpartition("-")[2]
+            release = kernel.evr.release or ""
+            unfound = found not in (release, release.rpartition(".")[0])
+            kept = kernel in kernels[-2:] or unfound
+            may.add("installed" if kept else "purged-next")
             if system.world.locks:  # what is locked may need what would go with the kernel
                 may.add("installed")
     return may

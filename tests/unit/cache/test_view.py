@@ -17,6 +17,7 @@ from kmpsolve.errors import KmpsolveError
 from kmpsolve.metadata.content import Content
 from kmpsolve.solver.universe import Universe
 from kmpsolve.solver.view import open_view, save_view
+from tests.executed.universes import universe
 from tests.property.strategies import FEATURES, worlds
 from tests.property.test_oracle import FAMILIES
 from tests.scenarios import runner
@@ -84,6 +85,18 @@ def answer(of: World, folder: Path) -> str:
         return kmpsolve.plan(**lay_out(of, folder)).to_json()
     except KmpsolveError as error:
         return str(error)
+
+
+@pytest.mark.parametrize(("family", "number"), [("kernels", 500_147), ("everything", 500_156)])
+def test_no_order_matters(family: str, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A ``.solv`` file lists what a package provides in another order: two kernels with several of their own name."""
+    monkeypatch.setenv("KMPSOLVE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(session, "Universe", Recording)
+    of = universe(family, number)
+    plain = answer(of, tmp_path / "a")
+    load = session.load
+    monkeypatch.setattr(session, "load", lambda *a, **k: through_a_cache(load(*a, **k)))
+    assert answer(of, tmp_path / "b").replace(str(tmp_path / "b"), str(tmp_path / "a")) == plain
 
 
 @pytest.mark.parametrize("family", [*FAMILIES, "all"])
