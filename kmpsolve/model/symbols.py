@@ -117,6 +117,10 @@ class SymbolClasses(Protocol):
         """How many symbols in these classes a package requires."""
         ...
 
+    def needed(self, handle: int) -> Iterable[int]:
+        """Those that a package requires something of; the solver is told only of the ones that imply the others."""
+        ...
+
     def required(self, handle: int, capability: int) -> Iterable[str]:
         """Those of its symbols that a package requires."""
         ...

@@ -145,14 +145,16 @@ class Kmps:
         """The builds among these packages, in order."""
         handles = sorted(handles)
         new = [handle for handle in handles if handle not in self._builds]
-        required = [
-            frozenset(self._pool.id2solvable(handle).lookup_idarray(solv.SOLVABLE_REQUIRES)) for handle in new
-        ]
+        required = [self._required(handle) for handle in new]
         self._kinds.learn(frozenset().union(*required))
         for handle, requires in zip(new, required, strict=True):
             solvable = self._pool.id2solvable(handle)
             self._builds[handle] = self._build(solvable, self._provided[handle], requires)
         return [build for build in map(self._builds.__getitem__, handles) if build is not None]
+
+    def _required(self, handle: int) -> frozenset[int]:
+        required = frozenset(self._pool.id2solvable(handle).lookup_idarray(solv.SOLVABLE_REQUIRES))
+        return required if self._table.classes is None else required.union(self._table.classes.needed(handle))
 
     def _build(
         self, solvable: solv.XSolvable, provides: list[int], requires: frozenset[int]

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, filterfalse
 from pathlib import Path
 
@@ -155,8 +155,8 @@ class _Slimming:
 
     # which symbols
 
-    def classes(self, handles: Iterable[int]) -> tuple[dict[int, int], list[list[int]], list[str]]:
-        """Class of each capability that is in one; the members of the classes; their names."""
+    def classes(self, handles: Iterable[int]) -> tuple[dict[int, int], list[list[int]], list[str], list[int]]:
+        """Class of each capability that is in one; of the classes the members, the names, the kernels as a mask."""
         table = self.universe.table
         provided = (frozenset(self.list_of(handle, solv.SOLVABLE_PROVIDES)) for handle in self.kernels)
         masks = membership(provided)
@@ -195,7 +195,7 @@ class _Slimming:
                 f"{PREFIX}{kind}:{len(members)}" if kind == "kmod" else f"{PREFIX}ksym({kind}):{len(members)}"
             )
             members.append(sorted(capabilities, key=self.spell))
-        return number, members, names
+        return number, members, names, [mask for _, mask in sorted(groups)]
 
     def _mentioned_elsewhere(self, handles: Iterable[int], alike: Mapping[int, bool]) -> set[str]:
         """Names of symbols and modules that are no business between kernels and KMPs alone.
@@ -232,7 +232,7 @@ class _Slimming:
     def files(self) -> tuple[dict[str, bytes], list[str]]:
         """Everything, by file name; the names of the classes."""
         handles = sorted(self.reachable())
-        number, members, names = self.classes(handles)
+        number, members, names, masks = self.classes(handles)
         by_repository: dict[str, list[int]] = {}
         for handle in handles:
             by_repository.setdefault(self.pool.id2solvable(handle).repo.name, []).append(handle)
@@ -244,7 +244,7 @@ class _Slimming:
         files = self._named_files(handles)
         for index, repo in enumerate(self.universe.repositories):
             mine = by_repository.get(repo, [])
-            found[f"{index}.solv"] = self._solv(mine, number, names, files)
+            found[f"{index}.solv"] = self._solv(mine, number, names, masks, files)
             for place, handle in enumerate(mine):
                 build = self.builds.get(handle)
                 if build is not None and (own := build.needs & place_of.keys()):
@@ -275,6 +275,7 @@ class _Slimming:
         handles: Iterable[int],
         number: dict[int, int],
         names: list[str],
+        masks: list[int],
         files: dict[int, list[int]],
     ) -> bytes:
         pool = self.pool
@@ -288,7 +289,16 @@ class _Slimming:
                 packed = (key == solv.SOLVABLE_PROVIDES and handle in kernels) or (
                     key == solv.SOLVABLE_REQUIRES and handle in self.builds
                 )
-                self._copy(copy, key, self.list_of(handle, key), number if packed else {}, names)
+                capabilities = self.list_of(handle, key)
+                if not packed:
+                    add_relation(copy, key, capabilities)
+                    continue
+                add_relation(copy, key, filterfalse(number.__contains__, capabilities))
+                classes = {number[capability] for capability in capabilities if capability in number}
+                if key == solv.SOLVABLE_REQUIRES:
+                    classes = _telling(classes, masks)
+                for klass in sorted(classes):
+                    copy.add_deparray(key, pool.str2id(names[klass]), -1)
             for capability in files.get(handle, ()):
                 copy.add_deparray(solv.SOLVABLE_PROVIDES, capability, -1)
         with tempfile.TemporaryDirectory(prefix="kmpsolve-slim-") as folder:
@@ -299,21 +309,18 @@ class _Slimming:
             repo.free(True)
             return path.read_bytes()
 
-    def _copy(
-        self,
-        copy: solv.XSolvable,
-        key: int,
-        capabilities: list[int],
-        number: dict[int, int],
-        names: list[str],
-    ) -> None:
-        if not number:
-            add_relation(copy, key, capabilities)
-            return
-        add_relation(copy, key, filterfalse(number.__contains__, capabilities))
-        classes = set(map(number.get, capabilities))
-        for klass in sorted(klass for klass in classes if klass is not None):
-            copy.add_deparray(key, self.pool.str2id(names[klass]), -1)
+
+def _telling(classes: Iterable[int], masks: Sequence[int]) -> set[int]:
+    """Those that imply all the others: whatever kernel provides one of these provides what it implies.
+
+    To the solver each requirement is a rule with every kernel that meets it; a build has dozens of classes, and
+    nearly always one or two that imply the rest.
+    """
+    return {
+        klass
+        for klass in classes
+        if not any(masks[other] & masks[klass] == masks[other] != masks[klass] for other in classes)
+    }
 
 
 def _confused(crcs: Iterable[str]) -> bool:

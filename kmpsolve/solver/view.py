@@ -101,11 +101,18 @@ class _Classes(SymbolClasses):
         return self._packed.members(number) if kind.startswith(start.rstrip("(")) else ()
 
     def count(self, handle: int, capabilities: Iterable[int]) -> int:
+        counts = self._sizes(handle)
+        return sum(counts[capability] for capability in capabilities)
+
+    def needed(self, handle: int) -> Iterable[int]:
+        return self._sizes(handle).keys()
+
+    def _sizes(self, handle: int) -> dict[int, int]:
         counts = self._counts.get(handle)
         if counts is None:
             sizes = self._packed.sizes(self._build(handle))
             counts = self._counts[handle] = {self._capability[number]: size for number, size in sizes.items()}
-        return sum(counts[capability] for capability in capabilities)
+        return counts
 
     def required(self, handle: int, capability: int) -> Iterator[str]:
         return self._packed.needs(self._build(handle), self._number[capability])

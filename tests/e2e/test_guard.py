@@ -294,6 +294,7 @@ def test_another_root() -> None:
         )
         assert "code 7" in host.run(["sh", "-c", locked.format("/srv/other")]).stdout
         assert host.path("/srv/other/etc/zypp/locks").read_text() == HOLD
+        host.run(["rm", "/srv/other/run/zypp.pid"])
         ended = host.run(["sh", "-c", locked.format("")])
         assert "code 0" in ended.stdout, str(ended)
         assert not host.path("/srv/other/etc/zypp/locks").exists()

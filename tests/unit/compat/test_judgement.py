@@ -228,6 +228,9 @@ class Classes:
     def members(self, capability: int, start: str) -> list[str]:
         return [f"ksym(default:{name}) = 1" for name in "xyz"]
 
+    def needed(self, handle: int) -> list[int]:
+        return [self._capability]
+
     def required(self, handle: int, capability: int) -> list[str]:
         return self.members(capability, "")[:2]
 
