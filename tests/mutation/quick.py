@@ -1,7 +1,7 @@
-"""The tests that a mutant has to survive: seconds in one process, no RPM built, no zypper.
+"""The tests that a mutant has to survive: seconds in one process, no zypper but for what only zypper can tell.
 
-Fixtures against the plans that were worked out by hand, small worlds and random universes against the oracle,
-whose answers are computed once, and unit tests.
+Checks are fixtures against the plans that were worked out by hand, and small worlds and random universes against
+the oracle, whose answers are computed once. Unit tests are chosen one by one.
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ from __future__ import annotations
 import contextlib
 import io
 import tempfile
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -30,40 +32,37 @@ from tests.unit.planner.test_competition import competition
 Check = Callable[[], bool]
 """Whether all is well; raising is not."""
 
-WORLDS = 6  # of each family
-COMPETITIONS = 100  # of the 300 in test_competition.py
+WORLDS = 4  # of each family
+COMPETITIONS = 40  # of the 300 in test_competition.py
 UNITS = (
-    "tests/unit/compat/test_judgement.py",
-    "tests/unit/planner/test_boot.py",
-    "tests/unit/planner/test_choice.py",
-    "tests/unit/planner/test_command.py",
-    "tests/unit/planner/test_loading.py",
-    "tests/unit/planner/test_small_worlds.py",
-    "tests/unit/planner/test_target.py",
+    "tests/unit/cache/test_matrix.py",
+    "tests/unit/cache/test_view.py",
+    "tests/unit/compat",
+    "tests/unit/explain",
+    "tests/unit/metadata_sources/test_large_primary.py",
+    "tests/unit/metadata_sources/test_trial.py",
+    "tests/unit/planner",
+    "tests/unit/purge",
+    "tests/unit/root",
+    "tests/unit/solver",
+    "tests/disk/test_plan_on_host.py",
+    "tests/disk/test_suggest.py",
+    "tests/scenarios/test_dup.py",
 )
-MORE = {
-    "kmpsolve/compat/kabi.py": ("tests/unit/explain/test_kabi.py",),
-    "kmpsolve/compat/matrix.py": ("tests/unit/explain/test_kabi.py",),
-    "kmpsolve/compat/severities.py": ("tests/unit/explain/test_kabi.py",),
-    "kmpsolve/planner/onhost.py": ("tests/disk/test_plan_on_host.py",),
-    "kmpsolve/planner/suggestion.py": ("tests/disk/test_suggest.py",),
-    "kmpsolve/solver/capabilities.py": ("tests/unit/solver/test_recognition.py",),
-    "kmpsolve/solver/finding.py": (
-        "tests/unit/solver/test_recognition.py",
-        "tests/unit/cache/test_view.py::test_fixture",
-    ),
-    "kmpsolve/solver/kernels.py": ("tests/unit/solver/test_recognition.py",),
-    "kmpsolve/solver/kmps.py": ("tests/unit/solver/test_recognition.py",),
-    "kmpsolve/solver/hardware.py": ("tests/disk/test_suggest.py",),
-    "kmpsolve/solver/confinement.py": ("tests/unit/metadata_sources/test_trial.py",),
-    "kmpsolve/solver/trial.py": ("tests/unit/metadata_sources/test_trial.py",),
-}
-"""Tests that only some modules have; they take longer."""
+_CHOSEN = ("-k", "not random_worlds and not nobody_steps_back")  # minutes, and much the same as the checks
 _WITHOUT = tuple(word for plugin in ("cacheprovider", "xdist", "cov") for word in ("-p", f"no:{plugin}"))
 
 
-def checks(path: str) -> dict[str, Check]:
-    """The checks for a module, by name, in the order in which they are cheapest."""
+@dataclass(slots=True)
+class Run:
+    """What a check or a unit test did without any mutant: how many seconds it took, and lines by file."""
+
+    seconds: float = 0.0
+    lines: dict[str, list[int]] = field(default_factory=dict)
+
+
+def checks() -> dict[str, Check]:
+    """The checks by name."""
     found: dict[str, Check] = {
         f"fixture {name}": partial(_fixture, fixture.load(name)) for name in fixture.names()
     }
@@ -72,8 +71,6 @@ def checks(path: str) -> dict[str, Check]:
         with contextlib.suppress(UndeterminedError):
             answers_of(of)
             found[name] = partial(_universe, of)
-    for file in (*UNITS, *MORE.get(path, ())):
-        found[file] = partial(_pytest, file)
     return found
 
 
@@ -120,30 +117,61 @@ def _universe(of: World) -> bool:
     )
 
 
-def _pytest(file: str) -> bool:
+class _Watch:
+    """A plugin that tells when a unit test begins, and which ones fail."""
+
+    def __init__(self, begins: Callable[[str], object]) -> None:
+        self._begins = begins
+        self.failed: list[str] = []
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        self._begins(nodeid)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            self.failed.append(report.nodeid)
+
+
+def units(names: Sequence[str], begins: Callable[[str], object], *words: str) -> list[str]:
+    """Run unit tests; returns those that fail."""
+    watch = _Watch(begins)
     silence = io.StringIO()
     with contextlib.redirect_stdout(silence), contextlib.redirect_stderr(silence):
-        code = pytest.main(["-q", "-x", "-W", "ignore", *_WITHOUT, file])
-    return code == pytest.ExitCode.OK
+        code = pytest.main(["-q", "-W", "ignore", *_WITHOUT, *words, *names], plugins=[watch])
+    broken = code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+    return watch.failed or ["no test can be collected"] * broken
 
 
-def baseline(run: dict[str, Check], path: Path) -> dict[str, set[int] | None]:
-    """The lines of `path` that each check executes; ``None`` if it fails although nothing is changed.
+def baseline(run: dict[str, Check], paths: Sequence[Path]) -> dict[str, Run]:
+    """What each check and each unit test does that passes.
 
     What only happens at the import shows with the check that comes first.
     """
     import coverage
 
-    measuring = coverage.Coverage(data_file=None, include=[str(path)], config_file=False)
-    fine = {}
-    measuring.start()
-    for name, check in run.items():
+    measuring = coverage.Coverage(data_file=None, include=[str(path) for path in paths], config_file=False)
+    begun: dict[str, float] = {}
+
+    def begins(name: str) -> None:
         measuring.switch_context(name)
-        fine[name] = check()
+        begun[name] = time.monotonic()
+
+    measuring.start()
+    failed = []
+    for name, check in run.items():
+        begins(name)
+        if not check():
+            failed.append(name)
+    failed += units(UNITS, begins, *_CHOSEN)
     measuring.stop()
-    lines: dict[str, set[int] | None] = {name: set() if fine[name] else None for name in run}
-    for line, names in measuring.get_data().contexts_by_lineno(str(path.resolve())).items():
-        for name in names:
-            if (reached := lines.get(name)) is not None:
-                reached.add(line)
-    return lines
+    ends = [*list(begun.values())[1:], time.monotonic()]
+    runs = {name: Run(end - begin) for (name, begin), end in zip(begun.items(), ends, strict=True)}
+    for path in paths:
+        for line, names in measuring.get_data().contexts_by_lineno(str(path.resolve())).items():
+            for name in names:
+                if name in runs:
+                    runs[name].lines.setdefault(str(path), []).append(line)
+    for name in failed:
+        print(f"left out, since it fails without any mutant: {name}", flush=True)
+        runs.pop(name, None)
+    return runs
