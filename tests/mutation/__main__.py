@@ -32,7 +32,7 @@ from tests.mutation.mutants import Mutant, mutants
 ROOMS = ("compat", "planner", "solver")
 ARGUED = Path(__file__).with_name("survivors.md")
 _ALIKE = 2  # checks that run the same lines of a module
-_UNITS = 3.0  # seconds for the unit tests of one mutant, the cheapest ones first
+_UNITS = 1.0  # seconds for the unit tests of one mutant, the cheapest ones first
 _SECONDS = 20  # of processor time; all checks take six
 _WAITING = 200  # seconds, for a mutant that waits for something
 
@@ -96,7 +96,7 @@ def _fork(mutant: Mutant, names: list[str], checks: dict[str, quick.Check], verd
 def _chosen(
     mutant: Mutant, order: list[str], runs: dict[str, quick.Run], checks: dict[str, quick.Check]
 ) -> list[str]:
-    """Return the tests for a mutant: they come past it, and hardly two checks take the same way there."""
+    """Return the tests for a mutant: they come past it, and few checks take the same way there."""
     chosen = []
     ways: Counter[tuple[int, ...]] = Counter()
     left = _UNITS

@@ -1,0 +1,163 @@
+"""Kernels for questions that need no system: ``check --kernel`` and ``matrix`` where nothing is installed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kmpsolve.errors import RequestError
+from kmpsolve.metadata.source import open_source
+from kmpsolve.model.package import KernelUnit
+from kmpsolve.planner.target import every_kernel, kernels_named
+from kmpsolve.request import Policy
+from kmpsolve.solver.universe import SYSTEM, Universe
+from tests.support import rpmmd
+from tests.support.packages import PackageSpec
+
+
+def kernel(
+    release: str, name: str = "kernel-default", uname_r: str | None = None, **more: Any
+) -> PackageSpec:
+    """uname -r drops the rebuild counter, and is the same for -base and the rest."""
+    uname = uname_r or f"6.4.0-{release.partition('.')[0]}-{name.split('-')[1]}"
+    provides = (f"kernel-uname-r = {uname}", "ksym(default:a) = 1")
+    return PackageSpec(name=name, version="6.4.0", release=release, provides=provides, **more)
+
+
+def universe(
+    folder: Path, repositories: Mapping[str, Sequence[PackageSpec]], installed: Sequence[PackageSpec] = ()
+) -> Universe:
+    of = Universe(Policy())
+    if installed:
+        of.load(open_source(str(rpmmd.write(folder / "system", installed)), alias=SYSTEM))
+    else:
+        of.load_no_system()
+    for alias, packages in repositories.items():
+        of.load(open_source(str(rpmmd.write(folder / alias, packages)), alias=alias))
+    of.seal()
+    return of
+
+
+def told(units: Sequence[KernelUnit]) -> list[str]:
+    return [f"{u.main.repository or 'installed'} {'+'.join(str(p) for p in u.packages)}" for u in units]
+
+
+def nevra(release: str, name: str = "kernel-default", arch: str = "x86_64") -> str:
+    return f"{name}-6.4.0-{release}.{arch}"
+
+
+OFFER = [
+    kernel("20.2"),
+    kernel("20.1"),
+    kernel("30.1"),
+    kernel("20.1", "kernel-rt"),
+    kernel("40.1", "kernel-default-extra"),
+]
+
+
+@pytest.mark.parametrize(
+    ("asked", "flavors", "found"),
+    [
+        (None, (), [nevra("30.1"), nevra("20.1", "kernel-rt")]),
+        ("latest", (), [nevra("30.1"), nevra("20.1", "kernel-rt")]),
+        (None, ("rt",), [nevra("20.1", "kernel-rt")]),
+        ("6.4.0-20", (), [nevra("20.2"), nevra("20.1", "kernel-rt")]),
+        ("6.4.0-20.1", (), [nevra("20.1"), nevra("20.1", "kernel-rt")]),
+        ("6.4.0-20-default", (), [nevra("20.2")]),
+        ("6.4.0-20-default", ("default", "azure"), [nevra("20.2")]),
+    ],
+)
+def test_the_newest_that_is_meant_of_each_flavor(
+    tmp_path: Path, asked: str | None, flavors: tuple[str, ...], found: list[str]
+) -> None:
+    of = universe(tmp_path, {"r": OFFER})
+    assert told(kernels_named(of, asked, flavors)) == [f"r {one}" for one in found]
+
+
+@pytest.mark.parametrize(
+    ("asked", "flavors", "message"),
+    [
+        ("6.4.0-40", (), "no kernel 6.4.0-40 is installed or in a repository"),
+        ("6.4.0-30-default", ("rt",), "no kernel 6.4.0-30-default is installed or in a repository"),
+        (None, ("azure",), "no kernel is installed or in a repository"),
+    ],
+)
+def test_there_is_none(tmp_path: Path, asked: str | None, flavors: tuple[str, ...], message: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        kernels_named(universe(tmp_path, {"r": OFFER}), asked, flavors)
+    assert message in str(caught.value)
+
+
+def test_kernel_default_goes_before_its_base_and_the_installed_one_before_that_of_a_repository(
+    tmp_path: Path,
+) -> None:
+    whole, base = kernel("30.1"), kernel("30.1", "kernel-default-base")
+    of = universe(tmp_path, {"r": [whole, base]}, [whole, base])
+    for asked in (None, "6.4.0-30.1"):
+        assert told(kernels_named(of, asked, ())) == [f"installed {whole.nevra}"]
+    of = universe(tmp_path / "offered", {"r": [base, whole]}, [kernel("10.1")])
+    assert told(kernels_named(of, None, ())) == [f"r {whole.nevra}"]
+    of = universe(tmp_path / "alone", {"r": [base]}, [kernel("10.1")])
+    assert told(kernels_named(of, None, ())) == [f"r {base.nevra}"]
+
+
+def test_a_kernel_of_another_architecture_is_not_meant(tmp_path: Path) -> None:
+    of = universe(tmp_path, {"r": [kernel("30.1", arch="aarch64"), kernel("20.1")]}, [kernel("10.1")])
+    assert told(kernels_named(of, None, ())) == [f"r {nevra('20.1')}"]
+
+
+def test_every_kernel_is_told_once(tmp_path: Path) -> None:
+    base = kernel("20.1", "kernel-default-base")
+    of = universe(
+        tmp_path,
+        {"a": [*OFFER, base], "b": [kernel("30.1"), kernel("30.1", arch="aarch64")]},
+        [kernel("10.1"), kernel("20.1", "kernel-rt")],
+    )
+    assert told(every_kernel(of, ())) == [
+        f"installed {nevra('10.1')}",
+        f"installed {nevra('20.1', 'kernel-rt')}",
+        f"a {nevra('20.2')}",
+        f"a {nevra('20.1')}",
+        f"a {nevra('30.1')}",
+        f"a {base.nevra}",
+        f"b {nevra('30.1', arch='aarch64')}",
+    ]
+    assert told(every_kernel(of, ("rt",))) == [f"installed {nevra('20.1', 'kernel-rt')}"]
+    with pytest.raises(RequestError):
+        every_kernel(of, ("azure",))
+
+
+def test_a_base_of_another_architecture_is_no_kernel(tmp_path: Path) -> None:
+    of = universe(tmp_path, {"r": [kernel("20.1", "kernel-default-base", arch="aarch64")]}, [kernel("10.1")])
+    assert told(every_kernel(of, ())) == [f"installed {nevra('10.1')}"]
+
+
+@pytest.mark.parametrize(
+    ("base", "belongs"),
+    [
+        (kernel("20.1", "kernel-default-base"), True),
+        (kernel("20.2", "kernel-default-base"), False),  # of another release than the kernel requires
+        (kernel("20.1", "kernel-default-base", "6.4.0-21-default"), False),
+        (kernel("20.1", "kernel-default-extra"), False),
+    ],
+)
+def test_what_belongs_to_a_kernel_for_certain(tmp_path: Path, base: PackageSpec, belongs: bool) -> None:
+    """On Code 11 a kernel requires its -base; the same one of two repositories is taken once."""
+    main = kernel("20.1", requires=(f"{base.name} = 6.4.0-20.1",))
+    of = universe(tmp_path, {"a": [main, base], "b": [base]})
+    unit = next(u for u in kernels_named(of, "6.4.0-20.1", ()) if u.main.name == main.name)
+    assert [str(p) for p in unit.packages] == [main.nevra, *([base.nevra] * belongs)]
+    assert told([u for u in every_kernel(of, ()) if u.main.name == main.name]) == told([unit])
+
+
+def test_a_base_that_the_kernel_does_not_require_or_of_another_flavor(tmp_path: Path) -> None:
+    main, base = kernel("20.1"), kernel("20.1", "kernel-default-base")
+    of = universe(tmp_path / "unrelated", {"r": [main, base]})
+    assert told(kernels_named(of, "6.4.0-20.1", ())) == [f"r {main.nevra}"]
+    strange = kernel("20.1", "kernel-rt-base", "6.4.0-20")
+    main = kernel("20.1", uname_r="6.4.0-20", requires=("kernel-rt-base",))
+    of = universe(tmp_path / "flavor", {"r": [main, strange]})
+    assert told(kernels_named(of, None, ("default",))) == [f"r {main.nevra}"]
