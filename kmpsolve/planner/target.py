@@ -116,9 +116,7 @@ def _named(system: FlavorSystem, kernel: str) -> tuple[KernelUnit | None, bool]:
     by_uname = [unit for unit in units if unit.uname_r == kernel]
     matching = by_uname or [unit for unit in units if _spelled(kernel, unit.nevra.evr)]
     exact = [unit for unit in matching if Evr.parse(kernel).release == unit.nevra.evr.release]
-    if not matching:
-        return None, False
-    return max(exact or matching, key=lambda unit: unit.nevra.evr), bool(by_uname)
+    return max(exact or matching, key=lambda unit: unit.nevra.evr, default=None), bool(by_uname)
 
 
 def kernels_named(universe: Universe, kernel: str | None, flavors: tuple[str, ...]) -> list[KernelUnit]:
@@ -146,9 +144,9 @@ def kernels_named(universe: Universe, kernel: str | None, flavors: tuple[str, ..
     found: dict[tuple[str, str], KernelPackage] = {}
     for main in sorted(mains, key=lambda k: (k.package.nevra.evr, k.part == "", k.package.installed)):
         evr = main.package.nevra.evr
-        if kernel in (None, "latest"):
+        if kernel is None or kernel == "latest":
             found[main.flavor, ""] = main
-        elif kernel == main.uname_r or _spelled(kernel or "", evr):
+        elif kernel == main.uname_r or _spelled(kernel, evr):
             found[main.flavor, main.uname_r] = main
     if not found:
         raise RequestError(

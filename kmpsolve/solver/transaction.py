@@ -81,9 +81,8 @@ def _transact(
         nothing = solv.Job.SOLVER_ERASE | solv.Job.SOLVER_SOLVABLE_ONE_OF
         jobs.append(pool.Job(nothing, pool.towhatprovides(barred)))
     solver = pool.Solver()
-    solver.set_flag(solv.Solver.SOLVER_FLAG_IGNORE_RECOMMENDED, 1)
-    if universe.policy.allow_vendor_change:
-        solver.set_flag(solv.Solver.SOLVER_FLAG_ALLOW_VENDORCHANGE, 1)
+    solver.set_flag(solv.Solver.SOLVER_FLAG_IGNORE_RECOMMENDED, True)
+    solver.set_flag(solv.Solver.SOLVER_FLAG_ALLOW_VENDORCHANGE, universe.policy.allow_vendor_change)
     problems = solver.solve(jobs)
     if problems:
         return Transacted((), (), (), read_problems(problems, lambda handle: handle))
@@ -110,27 +109,15 @@ def _for_all(universe: Universe, action: int, losing: Iterable[Package] = ()) ->
     pool = universe.pool
     jobs = _policy_jobs(universe)
     # On an installed package a lock keeps it, on any other it keeps it out.
-    offered = universe.kmp_handles.union(kernel.package.handle for kernel in universe.kernels)
-    hidden = (universe.package(pool.id2solvable(handle)) for handle in sorted(universe.hidden & offered))
-    kept_out = [package.handle for package in hidden if package.barred in ("lock", "retracted", "ptf")]
-    for handle in (*universe.locked_kernels_and_kmps, *kept_out):
+    for handle in (*universe.locked_kernels_and_kmps, *sorted(universe.hidden)):
         jobs.append(pool.Job(solv.Job.SOLVER_LOCK | solv.Job.SOLVER_SOLVABLE, handle))
     for package in losing:
         jobs.append(pool.Job(solv.Job.SOLVER_ALLOWUNINSTALL | solv.Job.SOLVER_SOLVABLE, package.handle))
     jobs.append(pool.Job(action | solv.Job.SOLVER_SOLVABLE_ALL, 0))
     solver = pool.Solver()
-    if action == solv.Job.SOLVER_DISTUPGRADE:
-        # libzypp's defaults for a dist-upgrade, but for the vendor, which zypp.conf's own setting decides.
-        for flag in (
-            solv.Solver.SOLVER_FLAG_DUP_ALLOW_DOWNGRADE,
-            solv.Solver.SOLVER_FLAG_DUP_ALLOW_NAMECHANGE,
-            solv.Solver.SOLVER_FLAG_DUP_ALLOW_ARCHCHANGE,
-        ):
-            solver.set_flag(flag, 1)
-        change = universe.policy.dup_allow_vendor_change
-        solver.set_flag(solv.Solver.SOLVER_FLAG_DUP_ALLOW_VENDORCHANGE, int(change))
-    if universe.policy.allow_vendor_change:
-        solver.set_flag(solv.Solver.SOLVER_FLAG_ALLOW_VENDORCHANGE, 1)
+    # Of libzypp's defaults for a dist-upgrade only this one is not libsolv's; zypp.conf decides it.
+    solver.set_flag(solv.Solver.SOLVER_FLAG_DUP_ALLOW_VENDORCHANGE, universe.policy.dup_allow_vendor_change)
+    solver.set_flag(solv.Solver.SOLVER_FLAG_ALLOW_VENDORCHANGE, universe.policy.allow_vendor_change)
     problems = solver.solve(jobs)
     if problems:
         return Transacted((), (), (), read_problems(problems, lambda handle: handle))

@@ -21,7 +21,8 @@ from tests.executed.universes import universe
 from tests.property.strategies import FEATURES, worlds
 from tests.property.test_oracle import FAMILIES
 from tests.scenarios import runner
-from tests.support import fixture
+from tests.support import fixture, repository, rpmmd
+from tests.support.packages import PackageSpec
 from tests.support.worlds import World, lay_out
 
 FIXTURES = [name for name in fixture.names() if "rpm-md" in fixture.load(name).sources]
@@ -78,6 +79,23 @@ def test_fixture(name: str, form: str, tmp_path: Path, cached: pytest.MonkeyPatc
     (tmp_path / "a").rename(tmp_path / "b")
     (tmp_path / "a").mkdir()
     assert with_cache == runner.ask(scenario, "rpm-md", tmp_path / "a", "plan", "--format", form)
+
+
+def test_a_driver_that_only_its_requirements_give_away(tmp_path: Path, cached: pytest.MonkeyPatch) -> None:
+    """Its symbols are packed in the cache, its name and what it provides say nothing."""
+
+    def kernel(number: int) -> PackageSpec:
+        provides = (f"kernel-uname-r = 6.4.0-{number}-default", "ksym(default:a) = 1")
+        return PackageSpec(name="kernel-default", version="6.4.0", release=f"{number}.1", provides=provides)
+
+    module = "/usr/lib/modules/6.4.0-20-default/kernel/a.ko"
+    driver = PackageSpec(
+        name="acme", version="1", release="1", requires=("ksym(default:a) = 1",), files=(module,)
+    )
+    system = repository.rpm_folder([kernel(20), driver])  # only RPMs tell of files
+    offered = rpmmd.write(tmp_path / "r", [kernel(30)])
+    plan = kmpsolve.plan(installed=str(system), repositories={"r": str(offered)})
+    assert [(kmp.name, kmp.decision) for kmp in plan.flavors[0].kmps] == [("acme", "reuse")]
 
 
 def answer(of: World, folder: Path) -> str:

@@ -55,19 +55,23 @@ OFFER = [
     kernel("30.1"),
     kernel("20.1", "kernel-rt"),
     kernel("40.1", "kernel-default-extra"),
+    kernel("25", "kernel-azure", epoch=1),
 ]
+AZURE = "kernel-azure-1:6.4.0-25.x86_64"
 
 
 @pytest.mark.parametrize(
     ("asked", "flavors", "found"),
     [
-        (None, (), [nevra("30.1"), nevra("20.1", "kernel-rt")]),
-        ("latest", (), [nevra("30.1"), nevra("20.1", "kernel-rt")]),
+        (None, (), [AZURE, nevra("30.1"), nevra("20.1", "kernel-rt")]),
+        ("latest", (), [AZURE, nevra("30.1"), nevra("20.1", "kernel-rt")]),
         (None, ("rt",), [nevra("20.1", "kernel-rt")]),
         ("6.4.0-20", (), [nevra("20.2"), nevra("20.1", "kernel-rt")]),
         ("6.4.0-20.1", (), [nevra("20.1"), nevra("20.1", "kernel-rt")]),
         ("6.4.0-20-default", (), [nevra("20.2")]),
         ("6.4.0-20-default", ("default", "azure"), [nevra("20.2")]),
+        ("6.4.0-25", (), [AZURE]),
+        ("1:6.4.0-25", (), [AZURE]),
     ],
 )
 def test_the_newest_that_is_meant_of_each_flavor(
@@ -82,7 +86,9 @@ def test_the_newest_that_is_meant_of_each_flavor(
     [
         ("6.4.0-40", (), "no kernel 6.4.0-40 is installed or in a repository"),
         ("6.4.0-30-default", ("rt",), "no kernel 6.4.0-30-default is installed or in a repository"),
-        (None, ("azure",), "no kernel is installed or in a repository"),
+        ("2:6.4.0-25", (), "no kernel 2:6.4.0-25 is"),
+        ("6.4.0", (), "no kernel 6.4.0 is"),
+        (None, ("vanilla",), "no kernel is installed or in a repository"),
     ],
 )
 def test_there_is_none(tmp_path: Path, asked: str | None, flavors: tuple[str, ...], message: str) -> None:
@@ -102,6 +108,8 @@ def test_kernel_default_goes_before_its_base_and_the_installed_one_before_that_o
     assert told(kernels_named(of, None, ())) == [f"r {whole.nevra}"]
     of = universe(tmp_path / "alone", {"r": [base]}, [kernel("10.1")])
     assert told(kernels_named(of, None, ())) == [f"r {base.nevra}"]
+    of = universe(tmp_path / "itself", {"r": [kernel("30.1", base.name, requires=(base.name,))]})
+    assert told(kernels_named(of, None, ())) == [f"r {base.nevra}"]
 
 
 def test_a_kernel_of_another_architecture_is_not_meant(tmp_path: Path) -> None:
@@ -113,7 +121,7 @@ def test_every_kernel_is_told_once(tmp_path: Path) -> None:
     base = kernel("20.1", "kernel-default-base")
     of = universe(
         tmp_path,
-        {"a": [*OFFER, base], "b": [kernel("30.1"), kernel("30.1", arch="aarch64")]},
+        {"a": [*OFFER[:-1], base], "b": [kernel("30.1"), kernel("30.1", arch="aarch64")]},
         [kernel("10.1"), kernel("20.1", "kernel-rt")],
     )
     assert told(every_kernel(of, ())) == [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from kmpsolve.errors import RequestError
 from tests.property.acceptance import plan_of
 from tests.support.packages import SUSE
-from tests.support.worlds import Kernel, Noun, Repository, World
+from tests.support.worlds import Kernel, Kmp, Noun, Repository, World
 
 OTHER = "Other GmbH"
 
@@ -106,7 +107,20 @@ def test_latest_looks_past_locks_and_priorities_and_says_so() -> None:
     plain = World(installed=[kernel("1")], repositories=[offers(kernel("2"), kernel("3"))], kernel="latest")
     assert target(plain) == named("3")
     assert "not-what-zypper-picks" not in warned(plain)
-    assert target(World(installed=[kernel("3")], repositories=[offers(kernel("2"))], kernel="latest")) is None
+    for newest in ("2", "3", "03"):  # the last one is spelled otherwise, and no newer
+        of = World(installed=[kernel("3")], repositories=[offers(kernel(newest))], kernel="latest")
+        assert target(of) is None
+
+
+def test_latest_where_zypper_would_pick_none() -> None:
+    of = World(
+        installed=[kernel("1")],
+        repositories=[offers(kernel("2"))],
+        locks=["kernel-default == 6.4.0-2"],
+        kernel="latest",
+    )
+    assert target(of) == named("2")
+    assert any("zypper up would pick none" in w["message"] for w in flavor(of)["warnings"])
 
 
 BUILDS = [kernel("10.1"), kernel("10.2"), kernel("20.1"), kernel("20.2"), kernel("30.1")]
@@ -154,6 +168,10 @@ def test_a_kernel_of_another_vendor_is_told() -> None:
         plan_of(of)
     assert caught.value.hint is not None
     assert OTHER in caught.value.hint
+    with pytest.raises(RequestError) as caught:
+        plan_of(replace(of, kernel="6.4.0-4"))
+    assert caught.value.hint is not None
+    assert OTHER not in caught.value.hint
 
 
 def test_an_installed_kernel_may_be_named() -> None:
@@ -189,3 +207,16 @@ def test_two_flavors() -> None:
     by_uname = World(installed=installed, repositories=both, kernel="6.4.0-2-rt")
     assert [entry["flavor"] for entry in plan_of(by_uname)["flavors"]] == ["rt"]
     assert target(by_uname, "rt") == named("2", "kernel-rt")
+
+
+def test_nothing_is_done_about_a_flavor_that_has_no_such_kernel() -> None:
+    """Not even where its newest kernel breaks a KMP already: nobody asked about that."""
+    breaking = Kernel(release="2", ksyms="a=2", vendor=SUSE)
+    driver = Kmp(name="acme", krel="6.4.0-1", symbols="a=1")
+    of = World(
+        installed=[kernel("1"), breaking, driver, kernel("1", flavor="rt")],
+        repositories=[offers(kernel("3", flavor="rt"))],
+        kernel="6.4.0-3",
+    )
+    assert flavor(of)["verdict"] == "nothing-to-do"
+    assert flavor(replace(of, kernel=None))["verdict"] == "blocked"
