@@ -31,7 +31,7 @@ from tests.mutation.mutants import Mutant, mutants
 
 ROOMS = ("compat", "planner", "solver")
 ARGUED = Path(__file__).with_name("survivors.md")
-_ALIKE = 2  # random worlds that run the same lines of a module
+_ALIKE = 5  # checks that run the same lines of a module
 _UNITS = 1.0  # seconds for the unit tests of one mutant, the cheapest ones first
 _SECONDS = 20  # of processor time; all checks take six
 _WAITING = 200  # seconds, for a mutant that waits for something
@@ -96,8 +96,7 @@ def _fork(mutant: Mutant, names: list[str], checks: dict[str, quick.Check], verd
 def _chosen(
     mutant: Mutant, order: list[str], runs: dict[str, quick.Run], checks: dict[str, quick.Check]
 ) -> list[str]:
-    """Return the tests for a mutant: they come past it, and few random worlds take the same way there."""
-    worlds = {name for name in checks if name.startswith(quick.RANDOM)}
+    """Return the tests for a mutant: they come past it, and few checks take the same way there."""
     chosen = []
     ways: Counter[tuple[int, ...]] = Counter()
     left = _UNITS
@@ -106,13 +105,12 @@ def _chosen(
         # What is not in a function happens once, at the import, whichever check comes first.
         if not way or (mutant.place != "module" and mutant.line not in way):
             continue
-        fits = True
-        if name not in checks:
-            left -= runs[name].seconds
-            fits = left >= 0
-        elif name in worlds:
+        if name in checks:
             ways[way] += 1
             fits = ways[way] <= _ALIKE
+        else:
+            left -= runs[name].seconds
+            fits = left >= 0
         if fits:
             chosen.append(name)
     return chosen
@@ -122,7 +120,8 @@ def _run(
     found: list[Mutant], checks: dict[str, quick.Check], runs: dict[str, quick.Run], at_once: int
 ) -> dict[int, str]:
     """Run the mutants; returns for each what killed it, ``""`` if nothing did."""
-    order = sorted(runs, key=lambda name: runs[name].seconds)
+    # A fixture's whole plan says more than what the oracle has to say of a world.
+    order = sorted(runs, key=lambda name: (not name.startswith("fixture "), runs[name].seconds))
     killed: dict[int, str] = {}
     running: dict[int, int] = {}
     with tempfile.TemporaryDirectory(prefix="kmpsolve-mutation-") as name:

@@ -34,8 +34,6 @@ Check = Callable[[], bool]
 
 WORLDS = 4  # of each family
 COMPETITIONS = 40  # of the 300 in test_competition.py
-RANDOM = ("competition ", "universe ")
-"""How the names of random worlds begin."""
 UNITS = (
     "tests/unit/cache/test_matrix.py",
     "tests/unit/cache/test_view.py",

@@ -905,6 +905,40 @@ CASES: dict[str, tuple[World, str]] = {
         ),
         "blocked 20.1 | acme blocked | newest-safe 10.1",
     ),
+    # -- which kernel, and what stays around it
+    "a flavor that only a repository has, or only an -extra, is none of the system's": (
+        made(
+            [kernel(1), KernelExtra(release="10.1", flavor="rt")],
+            [kernel(2), kernel(2, flavor="rt")],
+        ),
+        "safe 20.1 |  | newest-safe 20.1",
+    ),
+    "the newest safe kernel is an older installed one": (
+        made([kernel(1), kernel(2, "a=2"), acme()], [], kernel="newest-safe"),
+        "safe 10.1 | acme reuse 1.0 | newest-safe 10.1",
+    ),
+    "the newest safe kernel stands already, but its KMP has to be fetched": (
+        made(
+            [kernel(1), kernel(2, "a=2"), acme()],
+            [acme("2.0", "a=2", krel="6.4.0-20")],
+            kernel="newest-safe",
+        ),
+        "safe 20.1 | acme fetch 2.0 | newest-safe 20.1",
+    ),
+    "a kernel of another flavor does not come in for a KMP": (
+        made(
+            [kernel(1), acme()],
+            [kernel(2, "a=2"), acme("2.0", "a=2", requires="kernel-rt"), kernel(2, flavor="rt")],
+        ),
+        "blocked 20.1 | acme blocked | newest-safe 10.1",
+    ),
+    "the kernel that a build requires is not there any more when the target has booted": (
+        made(
+            [kernel(1), acme()],
+            [kernel(2, "a=2"), acme("2.0", "a=2", requires="kernel-default = 6.4.0-10.1")],
+        ),
+        "blocked 20.1 | acme blocked | newest-safe 10.1",
+    ),
     # -- what a kernel loads
     "a build in the kernel's own folder goes where it does not load there and another one is linked": (
         made(
