@@ -19,7 +19,7 @@ import solv
 from kmpsolve.model.package import KernelUnit, KmpBuild, Package
 from kmpsolve.model.symbols import Need
 from kmpsolve.solver.reasons import Reason, read_problems
-from kmpsolve.solver.universe import SYSTEM, Universe
+from kmpsolve.solver.universe import Universe
 
 __all__ = ["GIVEN_UP", "Outcome", "Projection", "Role", "Stand"]
 
@@ -146,12 +146,8 @@ class Projection:
         for capability in sorted(unmet):
             self._floor.add_deparray(solv.SOLVABLE_PROVIDES, capability)
         target = {package.handle for package in self._unit.packages}
-        hidden = {
-            kernel.package.handle
-            for kernel in universe.kernels
-            if not (kernel.package.installed and kernel.flavor != self._unit.flavor)
-        }
-        # No KMP comes but as a copy; those of other flavors stay as they are.
+        # No kernel comes but the target, and no KMP but as a copy; what stays installed is never hidden.
+        hidden = {kernel.package.handle for kernel in universe.kernels}
         hidden |= set(self._builds) | (universe.kmp_handles - universe.installed_handles) | universe.hidden
         universe.leave_out(hidden - target)
         return self
@@ -202,8 +198,8 @@ class Projection:
                 continue
             if capability in build.needs and capability not in self._unobtainable:
                 continue
-            need = table.need(capability)
-            if need is not None and need.kind == "damaged" and build.package.installed:
+            # What looks like a symbol and is none of its needs is damaged.
+            if build.package.installed and table.need(capability) is not None:
                 continue
             copy.add_deparray(solv.SOLVABLE_REQUIRES, capability)
         for keyname in (solv.SOLVABLE_CONFLICTS, solv.SOLVABLE_OBSOLETES):
@@ -245,7 +241,6 @@ class Projection:
         pool = self._pool
         job, install = pool.Job, solv.Job.SOLVER_INSTALL
         jobs = [job(install | solv.Job.SOLVER_SOLVABLE, p.handle) for p in self._unit.packages]
-        jobs.append(job(install | solv.Job.SOLVER_SOLVABLE, self._floor.id))
         for clause in clauses:
             ids = sorted({self._copies[stand] for stand in clause})
             jobs.append(job(install | solv.Job.SOLVER_SOLVABLE_ONE_OF, pool.towhatprovides(ids)))
@@ -265,9 +260,9 @@ class Projection:
                 )
             )
         solver = pool.Solver()
-        solver.set_flag(solv.Solver.SOLVER_FLAG_IGNORE_RECOMMENDED, 1)
-        if self._universe.policy.allow_vendor_change:
-            solver.set_flag(solv.Solver.SOLVER_FLAG_ALLOW_VENDORCHANGE, 1)
+        solver.set_flag(solv.Solver.SOLVER_FLAG_IGNORE_RECOMMENDED, True)
+        change = self._universe.policy.allow_vendor_change
+        solver.set_flag(solv.Solver.SOLVER_FLAG_ALLOW_VENDORCHANGE, change)
         problems = solver.solve(jobs)
         if problems:
             return Outcome(False, frozenset(), (), read_problems(problems, self._original))
@@ -277,6 +272,6 @@ class Projection:
             stand = self._stand_of.get(solvable.id)
             if stand is not None:
                 stands.add(stand)
-            elif solvable.id not in unit and solvable.id != self._floor.id and solvable.repo.name != SYSTEM:
+            elif solvable.id not in unit and solvable.id != self._floor.id:
                 companions.append(self._universe.package(solvable))
         return Outcome(True, frozenset(stands), tuple(sorted(companions, key=str)), ())

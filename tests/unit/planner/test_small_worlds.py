@@ -400,3 +400,37 @@ def test_an_added_kmp_comes_from_the_repository_of_the_best_priority() -> None:
     answer = plan_of(World(installed=[OLD, ACME], repositories=repositories))
     taken = {step["nevra"]: step["repository"] for step in answer["transaction"]}
     assert taken["acme-core-kmp-default-1.0_k6.4.0_20-1.x86_64"] == "r2"
+
+
+def test_a_build_with_a_damaged_requirement_serves_only_where_it_is_installed() -> None:
+    """What looks like a symbol and is none holds nothing up; but zypper installs nothing that lacks something."""
+    damaged = replace(ACME, requires="ksym(x")
+    assert decided(plan([OLD, damaged, EDITOR], [replace(NEW, ksyms=OLD.ksyms)])) == (
+        "reuse",
+        "acme-kmp-default-1.0_k6.4.0_10-1.x86_64",
+    )
+    answer = plan([OLD, ACME, EDITOR], [NEW, replace(REBUILD, requires="ksym(x")])
+    assert (answer["verdict"], decided(answer)) == ("blocked", ("blocked", None))
+
+
+def test_a_kmp_that_is_given_up_for_user_space_gives_no_other_one_its_symbols() -> None:
+    """Its new build does not keep the tool that is bound to the old one, and the other KMP needs the new one."""
+    core = Kmp(name="core", krel="6.4.0-10", symbols="a=1", exports="s=1", modules="core.ko")
+    user = Kmp(name="user", krel="6.4.0-10", symbols="a=1 s=1", modules="user.ko")
+    rebuilt = [
+        replace(core, krel="6.4.0-20", version="2.0", symbols="a=2", exports="s=2"),
+        replace(user, krel="6.4.0-20", version="2.0", symbols="a=2 s=2"),
+    ]
+    answer = plan([OLD, core, user, Tool(name="tool", requires="core-kmp = 1.0")], [NEW, *rebuilt])
+    assert answer["verdict"] == "blocked"
+    assert [kmp["decision"] for kmp in answer["flavors"][0]["kmps"]] == ["blocked", "blocked"]
+
+
+def test_user_space_that_may_stand_beside_itself_stays_so() -> None:
+    both: list[Noun] = [
+        Tool(name="tool", version=version, requires="acme-kmp", provides="multiversion(kernel)")
+        for version in ("1", "2")
+    ]
+    answer = plan([OLD, ACME, *both], [NEW, REBUILD])
+    assert decided(answer) == FETCHED
+    assert [step["action"] for step in answer["transaction"]] == ["install", "install"]
