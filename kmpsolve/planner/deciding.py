@@ -110,8 +110,8 @@ def decide(system: FlavorSystem, aim: Aim) -> Decision:
                 + ", ".join(kmp.name for kmp in lost),
             )
         )
-    decided = safe is not None and unit.main.handle == safe.unit.main.handle
-    evaluation = safe if safe is not None and decided else evaluate(system, unit)
+    known = safe is not None and unit.main.handle == safe.unit.main.handle
+    evaluation = (safe if known else None) or evaluate(system, unit)
     return Decision(
         system=system,
         evaluation=evaluation,

@@ -32,7 +32,6 @@ class Takeover:
             build
             for build in self.builds
             if self.fit.fits(build)
-            and build.versioned
             and kmp.modules.keys() <= build.modules.keys()
             and (kmp.modules or _base_name(build.name) == _base_name(kmp.name))
         ]

@@ -87,6 +87,7 @@ def _fork(mutant: Mutant, names: list[str], checks: dict[str, quick.Check], verd
     null = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(null, descriptor)
+    os.environ["PYTEST_DEBUG_TEMPROOT"] = str(verdict.parent)
     sys.meta_path.insert(0, _Changed(mutant))
     if killer := _killer(names, checks):
         verdict.write_text(killer)

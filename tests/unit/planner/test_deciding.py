@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 import kmpsolve
-from tests.property.cases import acme, kernel, made
-from tests.support.worlds import Tool, World, lay_out
+from tests.property.cases import acme, beta, kernel, made
+from tests.support.worlds import Noun, Tool, World, lay_out
 
 
 def decided(of: World, folder: Path, configuration: str = "") -> tuple[str, str | None, set[str]]:
@@ -65,6 +65,33 @@ def test_what_the_newest_installed_kernel_does_not_keep(
     of = made([kernel(1), kernel(2, "a=2"), acme(symbols=symbols)], [])
     verdict, target, warned = decided(of, tmp_path, configuration)
     assert (verdict, target, warned & {"newest-installed-breaks"}) == tuple(expected)
+
+
+@pytest.mark.parametrize("unsure", [False, True])
+def test_zypper_removes_nothing_that_is_locked(tmp_path: Path, unsure: bool) -> None:
+    """Not even a KMP that works nowhere, where the target's kernel replaces it."""
+    of = made(
+        [kernel(1), acme(symbols="a=7"), *([beta(symbols="")] if unsure else [])],
+        [kernel(2, obsoletes="acme-kmp-default")],
+        locks=["acme-kmp-default"],
+    )
+    assert decided(of, tmp_path) == ("blocked", "20.1.x86_64", {"conflict"})
+
+
+@pytest.mark.parametrize(
+    ("system", "obsoletes", "lock"),
+    [
+        ([acme(symbols="a=7")], "acme-kmp-default", "acme-kmp-default"),
+        ([acme(symbols="a=7"), beta()], "acme-kmp-default", "acme-kmp-default"),
+        ([], "kernel-default < 6.4.0-20", "kernel-default == 6.4.0-10.1"),
+        ([kernel(0)], "kernel-default = 6.4.0-10.1", "kernel-default == 6.4.0-10.1"),
+    ],
+)
+def test_a_kernel_that_replaces_what_is_locked_is_not_the_newest_safe_one(
+    tmp_path: Path, system: list[Noun], obsoletes: str, lock: str
+) -> None:
+    of = made([kernel(1), *system], [kernel(2, obsoletes=obsoletes)], locks=[lock], kernel="newest-safe")
+    assert decided(of, tmp_path)[:2] == ("nothing-to-do", None)
 
 
 def test_user_space_keeps_what_it_had_of_another_flavor_and_need_not_get_what_it_lacked(
