@@ -99,8 +99,6 @@ def evaluate(system: FlavorSystem, unit: KernelUnit, *, installed_only: bool = F
     if installed_only:
         at_rest = loaded({kmp.name: kmp.installed for kmp in system.kmps}, (), unit, universe.table)
     offered = _all_options(system, fit, headers is not None, at_rest)
-    builds = {build.package.handle: build for kmp in system.kmps for build in kmp.builds}
-    builds |= {build.package.handle: build for build in system.extras}
     stands = {option.stand for choices in offered.values() for option in choices if option.stand is not None}
     if not installed_only:
         stands |= {Stand(b.package.handle, "compatible") for b in system.extras if fit.fits(b)}

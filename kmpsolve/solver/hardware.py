@@ -31,7 +31,7 @@ def hardware_patterns(pool: solv.Pool) -> tuple[str, ...]:
 
 def _patterns(text: str) -> Iterator[str]:
     operands, _ = _split(text)
-    if len(operands) > 1 or operands[0] != text:
+    if operands != [text]:
         for operand in operands:
             yield from _patterns(operand)
     elif text.startswith(_START):

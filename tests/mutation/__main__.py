@@ -31,8 +31,8 @@ from tests.mutation.mutants import Mutant, mutants
 
 ROOMS = ("compat", "planner", "solver")
 ARGUED = Path(__file__).with_name("survivors.md")
-_ALIKE = 2  # checks that run the same lines of a module
-_UNITS = 0.8  # seconds for the unit tests of one mutant, the cheapest ones first
+_ALIKE = 20  # checks that run the same lines of a module
+_UNITS = 2.0  # seconds for the unit tests of one mutant, the cheapest ones first
 _SECONDS = 20  # of processor time; all checks take six
 _WAITING = 200  # seconds, for a mutant that waits for something
 

@@ -30,6 +30,7 @@ OTHER = "modalias(usb:v1d*)"
         (f"(tools if {ASKED})", False),
         (f"({ASKED} unless tools)", False),
         (f"((missing or tools) and {ASKED})", True),
+        (f"((missing or gone) and {ASKED})", False),
         (f"((missing and tools) or {ASKED})", True),
         (f"({ASKED} and (missing or tools))", True),
         (f"({ASKED} and (missing and tools))", False),
