@@ -434,3 +434,24 @@ def test_user_space_that_may_stand_beside_itself_stays_so() -> None:
     answer = plan([OLD, ACME, *both], [NEW, REBUILD])
     assert decided(answer) == FETCHED
     assert [step["action"] for step in answer["transaction"]] == ["install", "install"]
+
+
+def test_what_an_installed_build_requires_of_user_space_holds_on_the_target() -> None:
+    old, new = replace(OLD, ksyms="a=1 b=1"), replace(NEW, ksyms="a=1 b=2")
+    bound = replace(ACME, requires="tool = 1.0-1")
+    other = Kmp(name="other", krel="6.4.0-10", symbols="b=1", modules="other.ko")
+    rebuilt = replace(other, krel="6.4.0-20", version="2.0", symbols="b=2", requires="tool = 2.0-1")
+    tool = Tool(name="tool")
+    offered: list[Noun] = [new, rebuilt, replace(tool, version="2.0")]
+    answer = plan([old, bound, other, tool], offered)
+    assert answer["verdict"] == "blocked"
+    assert "blocked" in {kmp["decision"] for kmp in answer["flavors"][0]["kmps"]}
+    assert plan([old, ACME, other, tool], offered)["verdict"] == "safe"
+
+
+def test_a_kernel_that_replaces_locked_user_space_cannot_be_installed() -> None:
+    """Which the kernel's own solve finds out, before the transaction is asked."""
+    answer = plan([OLD, EDITOR], [replace(NEW, obsoletes="editor")], locks=["editor"])
+    told = [w["message"] for w in answer["flavors"][0]["warnings"] if w["reference"] == "conflict"]
+    assert answer["verdict"] == "blocked"
+    assert not all("would refuse this combination" in message for message in told)
