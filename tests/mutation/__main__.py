@@ -177,7 +177,7 @@ def main() -> None:
         "--baseline",
         type=Path,
         metavar="JSON",
-        help="keep here, and find here, which lines a test comes past",
+        help="keep here, and find here, which lines a test comes past; good until a line changes",
     )
     parser.add_argument("files", nargs="*", type=Path, metavar="FILE")
     asked = parser.parse_args()

@@ -283,3 +283,8 @@ def test_matrix_csv_and_filter(tmp_path: Path) -> None:
     assert ["acme-storage-kmp-default-2.1_k6.4.0_150600.23.25-1.x86_64", "3", "0", "0"] in rows
     (tmp_path / "b").mkdir()
     assert _ask("demo-blocked", tmp_path / "b", "matrix", "nothing-*").exit == 3
+
+
+def test_vmlinux_is_a_module_without_a_slash() -> None:
+    rules = parse_severities("vmlinux PASS\nextra/a PASS\nvmalloc PASS\nVFS PASS\n", "rules").rules
+    assert [rule.subject for rule in rules] == ["module", "module", "symbol", "namespace"]

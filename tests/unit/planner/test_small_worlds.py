@@ -454,4 +454,4 @@ def test_a_kernel_that_replaces_locked_user_space_cannot_be_installed() -> None:
     answer = plan([OLD, EDITOR], [replace(NEW, obsoletes="editor")], locks=["editor"])
     told = [w["message"] for w in answer["flavors"][0]["warnings"] if w["reference"] == "conflict"]
     assert answer["verdict"] == "blocked"
-    assert not all("would refuse this combination" in message for message in told)
+    assert any("editor" in message and "would refuse" not in message for message in told)
