@@ -10,7 +10,7 @@ from typing import Any
 
 from kmpsolve.errors import RequestError
 from tests.property.acceptance import plan_of
-from tests.property.strategies import _Dice, _Maker
+from tests.property.strategies import FEATURES, _Dice, _Maker
 from tests.property.test_oracle import FAMILIES
 from tests.support.worlds import Repository, World
 
@@ -25,10 +25,14 @@ class _Random(_Dice):
         return self._random.randint(0, most)
 
 
+ANY = "any"
+"""A family beside the others: what each of its worlds has is at random."""
+
+
 def universe(family: str, number: int) -> World:
     """One world of a family."""
-    features = FAMILIES[family]
     dice = _Random(f"{family} {number}")
+    features = [f for f in FEATURES if dice.one_in(3)] if family == ANY else FAMILIES[family]
     maker = _Maker(dice, frozenset(features))
     for flavor in ("default", "rt") if maker.has("flavors", 2) else ("default",):
         maker.make_kernels(flavor)

@@ -2,6 +2,7 @@
 
 Unlike the deep test it goes on past a disagreement: it prints the family and the number of each, and at the end
 of a family how many worlds were judged. ``tests.executed.universes.universe(FAMILY, NUMBER)`` makes one again.
+The family ``any``, whose worlds have features of all others at random, is only swept if named.
 """
 
 from __future__ import annotations
