@@ -3,9 +3,10 @@
 Two things go. Packages that no solve can reach: whatever libsolv may install or update it finds by following
 requirements, recommendations, supplements, names and obsoletes from what is installed, from the kernels and from
 the KMPs. And symbols as such: all that the same kernels provide become one capability (`kmpsolve.cache.symbols`).
-A requirement is to libsolv the set of packages that meet it, and these sets stay as they are; a build's that
-another one of its own implies are left out, and only known to who compares symbols. Where that is not certain (a symbol that a KMP provides, that somebody else mentions, or whose CRCs libsolv would take for equal),
-the symbol stays as it is.
+A requirement is to libsolv the set of packages that meet it, and these sets stay as they are; of a build's, those
+that another one of its own implies are left out, and known only to who compares symbols. Where that is not certain
+(a symbol that a KMP provides, that somebody else mentions, or whose CRCs libsolv would take for equal), the symbol
+stays as it is.
 """
 
 from __future__ import annotations
