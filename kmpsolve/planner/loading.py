@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from kmpsolve.compat.judgement import judge
+from kmpsolve.compat.judgement import judge, open_needs
 from kmpsolve.model.package import KernelUnit, KmpBuild
 from kmpsolve.model.symbols import SymbolTable
 from kmpsolve.planner.system import is_native
@@ -75,21 +75,27 @@ def loaded_before(
 ) -> list[KmpBuild]:
     """Those of a KMP's `installed` builds that `unit` would load instead of the chosen one if they stayed.
 
+    Of two KMPs that need each other's symbols it is not known which is looked at first: a newer build counts as
+    linked if it works beside what is chosen of the others, also where that works only through the chosen build.
+
     Parameters
     ----------
     others
-        The builds that are chosen for other KMPs.
+        The builds that are chosen for other KMPs, and work with the chosen one.
     """
     if is_native(chosen, unit):
         return []
     others = list(others)
 
-    def is_linked(build: KmpBuild) -> bool:
-        newer = build.nevra.evr > chosen.nevra.evr
-        return newer and judge([*others, build], unit, table).fits(build)
+    def works(build: KmpBuild) -> bool:
+        return build.versioned and all(
+            need.kind != "exact-kernel" and any(other.exports.meets(need) for other in others)
+            for need in open_needs(build, unit, table)
+        )
 
     return [
         build
         for build in installed
-        if _share_a_name(build, chosen) and (is_native(build, unit) or is_linked(build))
+        if (is_native(build, unit) and _share_a_name(build, chosen))
+        or (build.nevra.evr > chosen.nevra.evr and works(build))
     ]

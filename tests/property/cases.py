@@ -1127,4 +1127,17 @@ CASES: dict[str, tuple[World, str]] = {
         ),
         "blocked 20.1 | acme blocked | newest-safe 10.1",
     ),
+    "a newer build that works beside what is chosen has to go, though only the older one makes that work": (
+        made(
+            [
+                kernel(1),
+                kernel(2),
+                acme(symbols="a=1 s=2", exports="t=1"),
+                beta(krel="6.4.0-20", exports="s=2"),
+                beta("2.0", "a=1 t=1"),
+            ],
+            [kernel(3)],
+        ),
+        "safe 30.1 | acme reuse 1.0, beta reuse 1.0 | newest-safe 30.1",
+    ),
 }

@@ -38,7 +38,7 @@ def test_a_native_build_hides_what_has_a_module_of_its_names(
 
 
 @pytest.mark.parametrize(
-    ("needs", "modules", "first"), [("x=1", "a", True), ("x=2", "a", False), ("x=1", "b", False)]
+    ("needs", "modules", "first"), [("x=1", "a", True), ("x=2", "a", False), ("x=1", "b", True)]
 )
 def test_of_those_that_work_the_newest_is_linked(needs: str, modules: str, first: bool) -> None:
     newer, older = build("2", needs, modules), build("1")
@@ -53,6 +53,17 @@ def test_a_newer_build_works_with_what_is_chosen_of_others_or_not_at_all() -> No
     lender, other = kmp("lend", "x=1", "s=1"), kmp("lend", "x=1", "s=2")
     assert loaded_before(older, [newer, older], [lender], UNIT, TABLE) == [newer]
     assert loaded_before(older, [newer, older], [other], UNIT, TABLE) == []
+
+
+def test_a_newer_build_may_be_linked_before_the_one_that_it_needs_in_the_end() -> None:
+    """What lends it the symbol works through the older build only; which is looked at first is not known."""
+    newer, older = build("2", "x=1 s=1"), build("1", gives="t=1")
+    lender = kmp("lend", "x=1 t=1", "s=1")
+    assert loaded_before(older, [newer, older], [lender], UNIT, TABLE) == [newer]
+
+
+def test_a_newer_build_without_symbol_versions_is_not_linked() -> None:
+    assert loaded_before(build("1"), [build("2", "")], [], UNIT, TABLE) == []
 
 
 def test_what_is_not_loaded_lends_no_symbols() -> None:
