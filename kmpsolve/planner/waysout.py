@@ -27,7 +27,7 @@ def ways_out(
     command
         What brings `newest_safe` with its KMPs; ``None`` if it stands already.
     """
-    unit = evaluation.unit
+    unit, table = evaluation.unit, system.universe.table
     held = held_patches(system, unit, newest_safe)
     counted = {kmp.name for kmp in system.kmps if kmp.counts}
     blocked = [p for p in evaluation.kmps if p.decision == "blocked" and p.name in counted]
@@ -61,8 +61,10 @@ def ways_out(
                 )
             )
     for kmp, kmp_plan in zip(system.kmps, evaluation.kmps, strict=True):
+        fitting = {build.nevra for build in kmp.installed if not open_needs(build, unit, table)}
         for twin in kmp.twins:
-            if kmp_plan in blocked and twin.versioned and not open_needs(twin, unit, system.universe.table):
+            fits = twin.versioned and not open_needs(twin, unit, table)
+            if kmp_plan in blocked and fits and twin.nevra not in fitting:
                 ways.append(
                     WayOut(
                         kind="fetch-with",

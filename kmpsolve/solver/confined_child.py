@@ -79,7 +79,7 @@ def _look_at_everything(solv: Any, pool: Any, repo: Any) -> None:
         solvable.lookup_checksum(solv.SOLVABLE_CHECKSUM)
         solvable.lookup_location()
         for key in keys:
-            dependencies.update(solvable.lookup_idarray(key))
+            dependencies.update(solvable.lookup_idarray(key, 0))
     for dependency in dependencies:
         pool.dep2str(dependency).encode()
     # Texts lie in pages that are read when they are wanted: looking for what none contains wants all.

@@ -17,7 +17,7 @@ import solv
 from kmpsolve.metadata.content import UNKNOWN_ARCH, symbol_digest
 from kmpsolve.model.evr import Evr
 from kmpsolve.model.nevra import Nevra
-from kmpsolve.solver.relations import MARKERS, add_relation, copy_package
+from kmpsolve.solver.relations import add_relation, copy_package, related
 
 __all__ = ["join", "join_hosts", "relevant_names"]
 
@@ -129,8 +129,8 @@ def _complete(
         if not solvable.vendor:
             solvable.vendor = twin.vendor
         for key in _KEYS:
-            known = set(solvable.lookup_idarray(key)) - {MARKERS.get(key, 0)}
-            add_relation(solvable, key, (c for c in twin.lookup_idarray(key) if c not in known))
+            known = set(related(solvable, key))
+            add_relation(solvable, key, (c for c in related(twin, key) if c not in known))
     return bare
 
 
@@ -206,7 +206,7 @@ def relevant_names(pool: solv.Pool) -> frozenset[str]:
         if _KERNEL.fullmatch(name):
             names.add(name)
         else:
-            others.append((name, {key: solvable.lookup_idarray(key) for key in (_PROVIDES, *_ASKING)}))
+            others.append((name, {key: related(solvable, key) for key in (_PROVIDES, *_ASKING)}))
     words = _words(pool, set[int]().union(*(those for _, lists in others for those in lists.values())))
     marks = (*_SYMBOL, "kmod(", "kernel-uname-r")
     symbolic = {c for c, those in words.items() if any(w.startswith(marks) for w in those)}
@@ -277,7 +277,7 @@ def _same_symbols(pool: solv.Pool, twin: solv.XSolvable, digest: str | None) -> 
     if digest is None:
         return True
     key = solv.SOLVABLE_PROVIDES if _KERNEL.fullmatch(twin.name) else solv.SOLVABLE_REQUIRES
-    return digest == symbol_digest(map(pool.dep2str, twin.lookup_idarray(key)))
+    return digest == symbol_digest(map(pool.dep2str, related(twin, key)))
 
 
 def _usual_architecture(system: Iterable[solv.XSolvable]) -> str:
@@ -303,8 +303,8 @@ def _assumed_provides(
     found.append(pool.str2id("multiversion(kernel)"))
     for other in system:
         if not _KERNEL.fullmatch(other.name):
-            required = other.lookup_idarray(solv.SOLVABLE_REQUIRES)
+            wanted = related(other, _REQUIRES)
             provided = other.lookup_idarray(solv.SOLVABLE_PROVIDES)
-            found += [capability for capability in required if spell(capability).startswith(_SYMBOL)]
+            found += [capability for capability in wanted if spell(capability).startswith(_SYMBOL)]
             found += [capability for capability in provided if spell(capability).startswith("kmod(")]
     return tuple(dict.fromkeys(found))

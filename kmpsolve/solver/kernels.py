@@ -12,6 +12,7 @@ import solv
 from kmpsolve.model.modules import Modules
 from kmpsolve.model.package import KernelUnit, Package
 from kmpsolve.model.symbols import Exports, SymbolTable, flavor_of_uname
+from kmpsolve.solver.relations import related
 
 __all__ = ["KERNEL_NAME", "KernelPackage", "read_kernel", "unit_of"]
 
@@ -63,7 +64,7 @@ def read_kernel(pool: solv.Pool, package: Package, uname_r: str) -> KernelPackag
         release = package.nevra.evr.release
         krel = release.rpartition(".")[0] or release
         uname_r = f"{package.nevra.evr.version}-{krel}-{flavor}"
-    wanted = pool.id2solvable(package.handle).lookup_idarray(solv.SOLVABLE_REQUIRES)
+    wanted = related(pool.id2solvable(package.handle), solv.SOLVABLE_REQUIRES)
     return KernelPackage(
         package=package,
         flavor=flavor_of_uname(uname_r) or flavor,

@@ -17,6 +17,7 @@ from kmpsolve.model.modules import Modules
 from kmpsolve.model.package import KmpBuild, Package
 from kmpsolve.model.symbols import Exports, SymbolTable, flavor_of_uname
 from kmpsolve.solver.capabilities import Capabilities
+from kmpsolve.solver.relations import related, required
 
 __all__ = ["Kmps"]
 
@@ -153,8 +154,8 @@ class Kmps:
         return [build for build in map(self._builds.__getitem__, handles) if build is not None]
 
     def _required(self, handle: int) -> frozenset[int]:
-        required = frozenset(self._pool.id2solvable(handle).lookup_idarray(solv.SOLVABLE_REQUIRES))
-        return required if self._table.classes is None else required.union(self._table.classes.needed(handle))
+        found = required(self._pool.id2solvable(handle))
+        return found if self._table.classes is None else found.union(self._table.classes.needed(handle))
 
     def _build(
         self, solvable: solv.XSolvable, provides: list[int], requires: frozenset[int]
@@ -211,7 +212,7 @@ class Kmps:
     def _flavor_hint(self, solvable: solv.XSolvable) -> str:
         """The flavor that a package without symbols and without a telling name enhances."""
         for keyname in (solv.SOLVABLE_ENHANCES, solv.SOLVABLE_SUPPLEMENTS, solv.SOLVABLE_REQUIRES):
-            for capability in solvable.lookup_idarray(keyname):
+            for capability in related(solvable, keyname):
                 for flavor in sorted(self._flavors):
                     if re.search(rf"\bkernel-{re.escape(flavor)}\b", self._pool.dep2str(capability)):
                         return flavor

@@ -11,6 +11,7 @@ import solv
 
 from kmpsolve.model.evr import Evr
 from kmpsolve.model.nevra import Nevra
+from kmpsolve.solver.relations import related
 from kmpsolve.solver.universe import Universe
 
 __all__ = ["Entry", "dump", "every_package"]
@@ -21,8 +22,6 @@ _KEYS = {
     "conflicts": solv.SOLVABLE_CONFLICTS,
     "obsoletes": solv.SOLVABLE_OBSOLETES,
 }
-_MARKERS = (int(solv.SOLVABLE_FILEMARKER), int(solv.SOLVABLE_PREREQMARKER))
-"""They part a list of capabilities in two, and are none themselves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,10 +64,7 @@ def every_package(universe: Universe) -> Iterator[Entry]:
     for solvable in pool.solvables:
         if solvable.arch in ("src", "nosrc"):
             continue
-        relations = {
-            name: tuple(pool.dep2str(c) for c in solvable.lookup_idarray(key) if c not in _MARKERS)
-            for name, key in _KEYS.items()
-        }
+        relations = {name: tuple(map(pool.dep2str, related(solvable, key))) for name, key in _KEYS.items()}
         yield Entry(
             nevra=Nevra(solvable.name, Evr.parse(solvable.evr), solvable.arch),
             vendor=solvable.vendor or "",

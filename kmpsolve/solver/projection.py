@@ -19,6 +19,7 @@ import solv
 from kmpsolve.model.package import KernelUnit, KmpBuild, Package
 from kmpsolve.model.symbols import Need
 from kmpsolve.solver.reasons import Reason, read_problems
+from kmpsolve.solver.relations import related
 from kmpsolve.solver.universe import Universe
 
 __all__ = ["GIVEN_UP", "Outcome", "Projection", "Role", "Stand"]
@@ -143,6 +144,7 @@ class Projection:
                 pool.id2solvable(self._copies[stand]).add_deparray(keyname, token)
         self._floor = self._repo.add_solvable()
         self._floor.name, self._floor.evr, self._floor.arch = "kmpsolve-met-before", "0-0", "noarch"
+        unmet = unmet.union(*map(universe.met_before, self._unit.packages))
         for capability in sorted(unmet):
             self._floor.add_deparray(solv.SOLVABLE_PROVIDES, capability)
         target = {package.handle for package in self._unit.packages}
@@ -193,7 +195,7 @@ class Projection:
         if stand.role in ("shell", "given-up"):
             return int(copy.id)
         met_before = self._universe.met_before(build.package)
-        for capability in origin.lookup_idarray(solv.SOLVABLE_REQUIRES):
+        for capability in related(origin, solv.SOLVABLE_REQUIRES):
             if capability in met_before:
                 continue
             if capability in build.needs and capability not in self._unobtainable:

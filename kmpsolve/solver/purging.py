@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import solv
-
 from kmpsolve.model.package import Package
 from kmpsolve.purge import Candidate, purged
+from kmpsolve.solver.relations import required
 from kmpsolve.solver.universe import SYSTEM, Universe
 
 __all__ = ["purged_after"]
@@ -61,7 +60,7 @@ def _purged_after(
         build = builds.get(handle)
         symbols: frozenset[int] = build.needs if build else frozenset()
         needs = _providers(symbols, exports)
-        for capability in solvable.lookup_idarray(solv.SOLVABLE_REQUIRES):
+        for capability in required(solvable):
             if capability in symbols:
                 continue
             providers = {p.id for p in pool.whatprovides(capability)} & everyone

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import solv
 
-__all__ = ["MARKERS", "RELATIONS", "add_relation", "copy_package"]
+__all__ = ["RELATIONS", "add_relation", "copy_package", "related", "required"]
 
 RELATIONS = (
     solv.SOLVABLE_PROVIDES,
@@ -19,21 +19,28 @@ RELATIONS = (
     solv.SOLVABLE_ENHANCES,
 )
 
-MARKERS = {
-    solv.SOLVABLE_PROVIDES: int(solv.SOLVABLE_FILEMARKER),
-    solv.SOLVABLE_REQUIRES: int(solv.SOLVABLE_PREREQMARKER),
-}
-"""They part a list of capabilities in two, and are none themselves."""
+_SCRIPTS = int(solv.SOLVABLE_PREREQMARKER)
+_ALL = 0  # also what stands behind the marker
+
+
+def required(solvable: solv.XSolvable) -> frozenset[int]:
+    """All that a package requires: libsolv keeps what its scripts need apart, behind a marker."""
+    found: list[int] = solvable.lookup_idarray(solv.SOLVABLE_REQUIRES, _ALL)
+    return frozenset(found).difference((_SCRIPTS,))
+
+
+def related(solvable: solv.XSolvable, key: int) -> list[int]:
+    """One of a package's lists, in its order; of what it provides the part that it says itself, without files."""
+    if key != solv.SOLVABLE_REQUIRES:
+        found: list[int] = solvable.lookup_idarray(key)
+        return found
+    return [c for c in solvable.lookup_idarray(key, _ALL) if c != _SCRIPTS]
 
 
 def add_relation(solvable: solv.XSolvable, key: int, capabilities: Iterable[int]) -> None:
-    """Add capabilities to one of a package's lists; a marker says that the rest belongs behind it."""
-    marker, side = MARKERS.get(key, 0), -1
+    """Add capabilities to one of a package's lists."""
     for capability in capabilities:
-        if marker and capability == marker:
-            side = 1
-        else:
-            solvable.add_deparray(key, capability, side)
+        solvable.add_deparray(key, capability, -1)
 
 
 def copy_package(repo: solv.Repo, origin: solv.XSolvable) -> solv.XSolvable:
@@ -42,5 +49,5 @@ def copy_package(repo: solv.Repo, origin: solv.XSolvable) -> solv.XSolvable:
     copy.name, copy.evr, copy.arch = origin.name, origin.evr, origin.arch
     copy.vendor = origin.vendor or ""  # a new package's is not empty, but none
     for key in RELATIONS:
-        add_relation(copy, key, origin.lookup_idarray(key))
+        add_relation(copy, key, related(origin, key))
     return copy

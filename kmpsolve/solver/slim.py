@@ -21,7 +21,7 @@ import solv
 
 from kmpsolve.cache.symbols import PREFIX, Symbols, pack_symbols
 from kmpsolve.model.membership import membership
-from kmpsolve.solver.relations import RELATIONS, add_relation
+from kmpsolve.solver.relations import RELATIONS, add_relation, related
 from kmpsolve.solver.universe import Universe
 
 __all__ = ["slim"]
@@ -62,8 +62,7 @@ class _Slimming:
         return text
 
     def list_of(self, handle: int, key: int) -> list[int]:
-        found: list[int] = self.pool.id2solvable(handle).lookup_idarray(key)
-        return found
+        return related(self.pool.id2solvable(handle), key)
 
     # which packages
 
@@ -131,12 +130,9 @@ class _Slimming:
             for capability in self.list_of(handle, key):
                 if capability not in asked and capability not in needs:
                     asked.add(capability)
-                    parts = list(self._parts(capability))
-                    if (
-                        build is not None
-                    ):  # whether anybody mentions it at all may matter, in whatever version
-                        parts.append(self.pool.str2id(self.spell(capability).partition(" ")[0]))
-                    for part in parts:
+                    # Whether anybody mentions it at all may matter, in whatever version.
+                    name = self.pool.str2id(self.spell(capability).partition(" ")[0])
+                    for part in (*self._parts(capability), name):
                         yield from (int(s.id) for s in self.pool.whatprovides(part))
 
     def _parts(self, capability: int) -> Iterator[int]:

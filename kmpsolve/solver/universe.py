@@ -155,7 +155,7 @@ class Universe:
         self._user_space = UserSpace(
             self.pool,
             self.table,
-            [kernel for kernel in self.kernels if kernel.package.installed],
+            self.kernels,
             self._kmps.installed,
             self._multiversion_solvables,
             partial=self.partial,
@@ -283,7 +283,7 @@ class Universe:
         return self._user_space.taken_as_met([*(build.package for build in self.near_kmps()), *packages])
 
     def met_before(self, package: Package) -> frozenset[int]:
-        """Requirements of a KMP that count as met (`UserSpace.met_before`)."""
+        """Requirements of a kernel or KMP that count as met (`UserSpace.met_before`)."""
         return self._user_space.met_before(package)
 
     def bystanders(self, flavor: str) -> Bystanders:

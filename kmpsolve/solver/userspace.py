@@ -10,6 +10,7 @@ import solv
 from kmpsolve.model.package import KmpBuild, Package
 from kmpsolve.model.symbols import SymbolTable
 from kmpsolve.solver.kernels import KernelPackage
+from kmpsolve.solver.relations import required
 
 __all__ = ["SYSTEM", "Bystanders", "UserSpace"]
 
@@ -24,7 +25,9 @@ class UserSpace:
 
     Parameters
     ----------
-    kernels, kmps
+    kernels
+        All there are.
+    kmps
         The installed ones.
     multiversion
         Reads the packages that may stand side by side.
@@ -45,12 +48,14 @@ class UserSpace:
         self._pool = pool
         self._table = table
         self._kernels = kernels
+        self._installed_kernels = [kernel for kernel in kernels if kernel.package.installed]
         self._kmps = kmps
         self._multiversion = multiversion
         self._partial = partial
         self._bystanders: dict[str, Bystanders] = {}
         self.kernels_and_kmps = frozenset(
-            [kernel.package.handle for kernel in kernels] + [build.package.handle for build in kmps]
+            [kernel.package.handle for kernel in self._installed_kernels]
+            + [build.package.handle for build in kmps]
         )
         self._met_before: dict[int, frozenset[int]] = {}
         self._read: set[int] = set()
@@ -81,7 +86,7 @@ class UserSpace:
         """Requirement -> installed packages that have it, kernels and KMPs left out."""
         asked: dict[int, list[int]] = {}
         for handle in sorted(self.installed - self.kernels_and_kmps):
-            for capability in self._pool.id2solvable(handle).lookup_idarray(solv.SOLVABLE_REQUIRES):
+            for capability in required(self._pool.id2solvable(handle)):
                 asked.setdefault(capability, []).append(handle)
         return asked
 
@@ -107,7 +112,7 @@ class UserSpace:
         known = self._bystanders.get(flavor)
         if known is not None:
             return known
-        kernels = frozenset(k.package.handle for k in self._kernels if k.flavor == flavor)
+        kernels = frozenset(k.package.handle for k in self._installed_kernels if k.flavor == flavor)
         kmps = self._kmps_of(flavor)
         moved = kernels | kmps
         verify: set[int] = set()
@@ -118,7 +123,7 @@ class UserSpace:
                 verify.update(self._requirements[capability])
         unmet: set[int] = set()
         for handle in verify:
-            for capability in self._pool.id2solvable(handle).lookup_idarray(solv.SOLVABLE_REQUIRES):
+            for capability in required(self._pool.id2solvable(handle)):
                 if not self._met(capability, kernels):
                     unmet.add(capability)
         multiple = self.installed.intersection(s.id for s in self._multiversion()) - moved
@@ -130,7 +135,7 @@ class UserSpace:
         """Installed packages that need what only KMPs of this flavor provide: who, what, providers."""
         kmps = self._kmps_of(flavor)
         for handle in self.bystanders(flavor)[0]:
-            for capability in self._pool.id2solvable(handle).lookup_idarray(solv.SOLVABLE_REQUIRES):
+            for capability in required(self._pool.id2solvable(handle)):
                 if self._met(capability) and not self._met(capability, kmps):
                     providers = frozenset(s.id for s in self._pool.whatprovides(capability))
                     yield handle, self._pool.dep2str(capability), providers
@@ -149,37 +154,44 @@ class UserSpace:
     # what was unmet before
 
     def met_before(self, package: Package) -> frozenset[int]:
-        """Requirements of a KMP that count as met, by handle-free capability integers.
+        """Requirements of a package that count as met, by handle-free capability integers.
 
-        For an installed one, what is unmet on the true system already; for an inventory of kernels and
-        KMPs only, also what neither it nor a repository mentions.
+        For an installed kernel or KMP, what is unmet on the true system already; for an inventory of kernels
+        and KMPs only, also what neither it nor a repository mentions.
         """
         return self._met_before.get(package.handle, frozenset())
 
     def read_met_before(self, builds: Iterable[KmpBuild]) -> None:
-        """Find out what counts as met for these builds, and for those that were asked for before.
+        """Find out what counts as met for these builds, and for the kernels.
 
-        Let an installed stand-in provide it for builds from repositories.
+        Let an installed stand-in provide it for packages from repositories.
         """
+        needs = {build.package.handle: build.needs for build in builds}
+        waiting = list(needs)
+        waiting += [k.package.handle for k in self._kernels if self.unlisted or k.package.installed]
         floor: set[int] = set()
-        for build in builds:
-            if build.package.handle in self._read:
+        while waiting:
+            handle = waiting.pop()
+            if handle in self._read:
                 continue
-            self._read.add(build.package.handle)
-            solvable = self._pool.id2solvable(build.package.handle)
+            self._read.add(handle)
             kept = set()
-            for capability in frozenset(solvable.lookup_idarray(solv.SOLVABLE_REQUIRES)) - build.needs:
+            asked = required(self._pool.id2solvable(handle))
+            for capability in asked - needs.get(handle, frozenset()):
+                # A symbol is never taken for granted, nor what looks like one.
+                if self._table.is_class(capability) or self._table.need(capability) is not None:
+                    continue
                 providers = self._pool.whatprovides(capability)
-                if build.package.installed:
+                if handle in self.installed:
                     # rpm's own promises (rpmlib(...)) are the system solvable's, which is in no repo.
                     if not any(p.repo is None or p.repo.name == SYSTEM for p in providers):
                         kept.add(capability)
                 elif not providers and not self._mentioned(capability):
                     kept.add(capability)
-            if not kept:
-                continue
-            self._met_before[build.package.handle] = frozenset(kept)
-            if not build.package.installed:
+                else:
+                    waiting += [int(p.id) for p in providers if p.repo is not None and p.id not in self._read]
+            self._met_before[handle] = frozenset(kept)
+            if handle not in self.installed:
                 floor |= kept
         if floor:
             self._lay(floor)
@@ -187,7 +199,7 @@ class UserSpace:
     def taken_as_met(self, packages: Iterable[Package]) -> set[str]:
         """What these require of a user space that nobody lists."""
         found = frozenset[int]().union(*map(self.met_before, packages))
-        return {self._pool.dep2str(c) for c in found if self._table.need(c) is None}
+        return set(map(self._pool.dep2str, found))
 
     def _lay(self, capabilities: set[int]) -> None:
         if self._pool.installed is not None:

@@ -598,6 +598,40 @@ CASES: dict[str, tuple[World, str]] = {
         ),
         "safe 20.1 | acme fetch 3.0 | newest-safe 20.1",
     ),
+    "nor is one whose scripts require it": (
+        made(
+            [kernel(1), acme(), Tool(name="editor")],
+            [kernel(2, "a=2"), acme("3.0", "a=2", post="nowhere"), acme("2.0", "a=2")],
+        ),
+        "safe 20.1 | acme fetch 2.0 | newest-safe 20.1",
+    ),
+    "a kernel that requires what nobody has cannot come": (
+        made([kernel(1), acme(), Tool(name="editor")], [kernel(2, post="nowhere")]),
+        "blocked 20.1 | acme blocked | newest-safe 10.1",
+    ),
+    "what a kernel requires counts as met as well in an inventory without user space": (
+        made([kernel(1, post="nowhere"), acme()], [kernel(2, post="nowhere")]),
+        "safe 20.1 | acme reuse 1.0 | newest-safe 20.1",
+    ),
+    "unless a repository mentions it": (
+        made([kernel(1), acme()], [kernel(2, post="firmware >= 2.0"), Tool(name="firmware")]),
+        "blocked 20.1 | acme blocked | newest-safe 10.1",
+    ),
+    "and so does what the packages require that it brings": (
+        made([kernel(1), acme()], [kernel(2, post="firmware"), Tool(name="firmware", post="nowhere")]),
+        "safe 20.1 | acme reuse 1.0, +firmware 1.0 | newest-safe 20.1",
+    ),
+    "what an installed kernel misses already does not count": (
+        made([kernel(1, post="nowhere"), acme(), Tool(name="editor")], [kernel(2, "a=2")]),
+        "blocked 20.1 | acme blocked | newest-safe 10.1",
+    ),
+    "a script of user space pins a build like anything else": (
+        made(
+            [kernel(1), acme(), Tool(name="tools", post="acme-kmp = 1.0")],
+            [kernel(2, "a=2"), acme("2.0", "a=2")],
+        ),
+        "blocked 20.1 | acme blocked | newest-safe 10.1",
+    ),
     "what a fetched build requires is installed": (
         made(
             [kernel(1), acme()],

@@ -27,6 +27,7 @@ FEATURES = (
     "rebuilds",
     "renames",
     "retracted",
+    "scripts",
     "symsets",
     "targets",
     "vendors",
@@ -391,6 +392,16 @@ class _Maker:
                     conflicts = f"{build.name}-kmp = {build.version}"
             self.keep(Tool(name="editor", conflicts=conflicts), self.installed)
 
+    def add_scripts(self) -> None:
+        """What is required for a script counts like any other requirement; libsolv lists it apart."""
+        dice = self.dice
+        for place in (self.installed, self.offered):
+            for number, noun in enumerate(place):
+                if isinstance(noun, Kernel) and self.has("scripts", 4):
+                    place[number] = replace(noun, post=dice.pick(("nowhere", "acme-firmware", "editor")))
+                elif isinstance(noun, Kmp | Tool) and noun.requires and self.has("scripts", 2):
+                    place[number] = replace(noun, requires="", post=noun.requires)
+
     # -- all of it ----------------------------------------------------------------------------------------
 
     def world(self) -> World:
@@ -459,4 +470,5 @@ def worlds(draw: st.DrawFn, *features: str) -> World:
     maker.add_tools()
     maker.add_conflicts()
     maker.add_obsoletes()
+    maker.add_scripts()
     return maker.world()

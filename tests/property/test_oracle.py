@@ -23,7 +23,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "modules": ("modules", "renames"),
     "chains and modules": ("chains", "modules", "renames"),
     "absorbed": ("modules", "obsoletes", "pins"),
-    "user space": ("pins", "conflicts"),
+    "user space": ("pins", "conflicts", "scripts"),
     "vendors": ("vendors", "retracted", "renames"),
     "other requirements": ("exact", "symsets", "versionless"),
     "requests": ("targets", "flavors", "extras", "retracted"),

@@ -225,7 +225,7 @@ def _package(noun: Noun) -> Package:
         arch=spec.arch,
         vendor=spec.vendor,
         provides=(Capability(spec.name, "=", evr), *capabilities(spec.provides)),
-        requires=capabilities(spec.requires),
+        requires=capabilities((*spec.requires, *spec.post)),
         conflicts=capabilities(spec.conflicts),
         obsoletes=capabilities(spec.obsoletes),
         flavor="" if isinstance(noun, Tool) else noun.flavor,
@@ -236,7 +236,7 @@ def _package(noun: Noun) -> Package:
         exports=crcs(ksyms),
         symsets=crcs(noun.symsets) if isinstance(noun, Kernel) else {},
         uname_r=noun.uname_r if isinstance(noun, Kernel) else "",
-        spelled=tuple(map(Capability.read, spec.requires)),
+        spelled=tuple(map(Capability.read, (*spec.requires, *spec.post))),
         given=tuple(map(Capability.read, spec.provides)),
     )
 
@@ -844,12 +844,15 @@ class Judgement:
 
         def judged(package: Package) -> bool:
             decision = outcome.choices.get(package.name, ("", None))[0]
-            return isinstance(package.noun, Kmp | Tool) and decision not in ("builtin", "blocked")
+            arrives = isinstance(package.noun, Kernel) and not package.installed
+            return arrives or (
+                isinstance(package.noun, Kmp | Tool) and decision not in ("builtin", "blocked")
+            )
 
         for package in [*arriving, *staying]:
             if not judged(package):
                 continue
-            rule = "missing" if isinstance(package.noun, Kmp) else "user-space"
+            rule = "user-space" if isinstance(package.noun, Tool) else "missing"
             for wanted in package.requires:
                 if is_met(wanted) or rule in self.relax:
                     continue

@@ -23,6 +23,8 @@ class PackageSpec:
     vendor: str = SUSE
     provides: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
+    post: tuple[str, ...] = ()
+    """What the scripts require (``Requires(post)``)."""
     conflicts: tuple[str, ...] = ()
     obsoletes: tuple[str, ...] = ()
     recommends: tuple[str, ...] = ()

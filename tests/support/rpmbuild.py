@@ -187,6 +187,7 @@ def _sub_package(spec: PackageSpec) -> Iterator[str]:
     yield "AutoReqProv: no"
     yield from tag("Provides", spec.provides)
     yield from tag("Requires", spec.requires)
+    yield from tag("Requires(post)", spec.post)
     yield from tag("Conflicts", spec.conflicts)
     yield from tag("Obsoletes", spec.obsoletes)
     yield from tag("Recommends", spec.recommends)

@@ -95,7 +95,7 @@ def _package(spec: PackageSpec) -> str:
         f'<time file="{TIMESTAMP}" build="{TIMESTAMP}"/><size package="1" installed="1" archive="1"/>'
         f"<location href={quoteattr(file_name)}/><format><rpm:license>GPL-2.0-or-later</rpm:license>"
         f"<rpm:vendor>{escape(spec.vendor)}</rpm:vendor><rpm:sourcerpm/>"
-        f"{_dependencies('provides', own + spec.provides)}{_dependencies('requires', spec.requires)}"
+        f"{_dependencies('provides', own + spec.provides)}{_requires(spec)}"
         f"{_dependencies('conflicts', spec.conflicts)}{_dependencies('obsoletes', spec.obsoletes)}"
         f"{_dependencies('enhances', spec.enhances)}{_dependencies('recommends', spec.recommends)}"
         f"{_dependencies('supplements', spec.supplements)}{files}</format></package>\n"
@@ -104,6 +104,12 @@ def _package(spec: PackageSpec) -> str:
 
 def _version(spec: PackageSpec) -> str:
     return f'<version epoch="{spec.epoch}" ver={quoteattr(spec.version)} rel={quoteattr(spec.release)}/>'
+
+
+def _requires(spec: PackageSpec) -> str:
+    for_scripts = (_entry(value).replace("/>", ' pre="1"/>') for value in spec.post)
+    entries = "".join((*map(_entry, spec.requires), *for_scripts))
+    return f"<rpm:requires>{entries}</rpm:requires>" if entries else ""
 
 
 def _dependencies(kind: str, values: tuple[str, ...]) -> str:

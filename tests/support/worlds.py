@@ -53,6 +53,8 @@ class Kernel:
     modules: str = ""
     obsoletes: str = ""
     provides: str = ""
+    post: str = ""
+    """What its scripts require."""
     vendor: str = SUSE
     arch: str = "x86_64"
 
@@ -84,6 +86,7 @@ class Kernel:
             arch=self.arch,
             vendor=self.vendor,
             provides=provides,
+            post=dependencies(self.post),
             obsoletes=dependencies(self.obsoletes),
         )
 
@@ -141,6 +144,8 @@ class Kmp:
     exports: str = ""
     modules: str = ""
     requires: str = ""
+    post: str = ""
+    """What its scripts require."""
     provides: str = ""
     conflicts: str = ""
     obsoletes: str = ""
@@ -175,6 +180,7 @@ class Kmp:
             vendor=self.vendor,
             provides=provides,
             requires=requires,
+            post=dependencies(self.post),
             conflicts=(native, *dependencies(self.conflicts)),
             obsoletes=dependencies(self.obsoletes),
             enhances=(f"kernel-{self.flavor}",),
@@ -189,6 +195,8 @@ class Tool:
     version: str = "1.0"
     release: str = "1"
     requires: str = ""
+    post: str = ""
+    """What its scripts require."""
     provides: str = ""
     conflicts: str = ""
     obsoletes: str = ""
@@ -203,6 +211,7 @@ class Tool:
             arch=self.arch,
             vendor=self.vendor,
             requires=dependencies(self.requires),
+            post=dependencies(self.post),
             provides=dependencies(self.provides),
             conflicts=dependencies(self.conflicts),
             obsoletes=dependencies(self.obsoletes),
