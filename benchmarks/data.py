@@ -17,14 +17,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 CACHE = Path(os.environ.get("KMPSOLVE_BENCH_CACHE") or CHECKOUT / ".cache" / "bench")
-FORMAT = 4
+FORMAT = 5
 """Raised whenever the same shape is to make another world."""
 
 SUSE = "SUSE LLC <https://www.suse.com/>"
@@ -35,6 +35,8 @@ _CHANGED, _CHANGED_AT_SERVICE_PACK = 0.005, 0.6
 _BUILDS = 5
 _NAMES = 0.4
 """Of the other packages this part are names; the rest are further versions of these."""
+_SOURCES = 6
+"""So many other packages come from one source, and their new versions with one patch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +106,8 @@ def make(shape: Shape) -> None:
     current = max(0, shape.kernels - 3)
     kmps = list(_kmps(rnd, shape, kernels, current))
     packages = [_kernel(number, crcs) for number, crcs in enumerate(kernels)]
-    _write_repository(draft / "sle", [*packages, *(package for package, _ in others)])
+    patches = _patches(packages, [package for package, _ in others])
+    _write_repository(draft / "sle", [*packages, *(package for package, _ in others)], patches)
     _write_repository(draft / "vendor", [build for builds in kmps for build in builds])
     installed = packages[max(0, current - 1) : current + 1]
     installed += [builds[1] for builds in _chosen(kmps, shape.installed_kmps)]
@@ -248,13 +251,26 @@ def _others(rnd: random.Random, count: int, installed: int) -> Iterator[tuple[Pa
             )
 
 
-def _write_repository(folder: Path, packages: Iterable[Package]) -> None:
+def _patches(kernels: list[Package], others: list[Package]) -> dict[str, list[Package]]:
+    """What came after the first release, by the patch that brought it: each kernel alone, others by source."""
+    patches = {f"SUSE-kernel-{number}": [kernel] for number, kernel in enumerate(kernels[1:], 2)}
+    for package in others:
+        number, turn = int(package.name.rpartition("-")[2]), int(package.version.rpartition(".")[2])
+        if turn > 1:
+            patches.setdefault(f"SUSE-source-{number // _SOURCES}-{turn}", []).append(package)
+    return patches
+
+
+def _write_repository(
+    folder: Path, packages: Iterable[Package], patches: Mapping[str, list[Package]] | None = None
+) -> None:
     repodata = folder / "repodata"
     repodata.mkdir(parents=True)
     packages = list(packages)
     texts = {
         "primary": _primary(packages),
         "filelists": _filelists(packages),
+        **({"updateinfo": _updateinfo(patches)} if patches else {}),
     }
     entries = []
     for kind, parts in texts.items():
@@ -339,6 +355,27 @@ def _filelists(packages: list[Package]) -> Iterator[str]:
             f'<version epoch="0" ver="{package.version}" rel="{package.release}"/></package>\n'
         )
     yield "</filelists>\n"
+
+
+def _updateinfo(patches: Mapping[str, list[Package]]) -> Iterator[str]:
+    yield '<?xml version="1.0" encoding="UTF-8"?>\n<updates>\n'
+    for name, packages in patches.items():
+        yield (
+            '<update from="maint-coord@suse.de" status="stable" type="recommended" version="1">'
+            f"<id>{name}</id><title>Recommended update</title><severity>moderate</severity>"
+            f'<release>SLE</release><issued date="{_STAMP}"/><references/>'
+            "<description>What this update mends, in one sentence or two.</description>"
+            "<pkglist><collection>\n"
+        )
+        for package in packages:
+            full = f"{package.name}-{package.version}-{package.release}"
+            yield (
+                f'<package name="{package.name}" epoch="0" version="{package.version}" release="{package.release}"'
+                f' arch="{package.arch}" src="{full}.src.rpm"><filename>{full}.{package.arch}.rpm</filename>'
+                "</package>\n"
+            )
+        yield "</collection></pkglist></update>\n"
+    yield "</updates>\n"
 
 
 def _pkgid(package: Package) -> str:

@@ -181,7 +181,7 @@ class FlavorSystem:
 
     def _unit_of_candidate(self, main: KernelPackage) -> KernelUnit:
         # What a lock holds goes along only where the lock holds the whole unit.
-        barred = (None, "lock") if main.package.barred == "lock" else (None,)
+        barred = (None, "lock") if self.universe.locked(main.package) else (None,)
         chosen: dict[str, KernelPackage] = {}
         for kernel in sorted(
             self._available,

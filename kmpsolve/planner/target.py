@@ -40,7 +40,7 @@ def aims(systems: dict[str, FlavorSystem], kernel: str | None) -> dict[str, Aim]
     found = {flavor: _named(system, kernel) for flavor, system in systems.items()}
     by_uname = {flavor: aim for flavor, (aim, uname) in found.items() if aim is not None and uname}
     if by_uname:
-        return {flavor: Aim(unit, _lock_warning(unit)) for flavor, unit in by_uname.items()}
+        return {flavor: _named_anyway(systems[flavor], unit) for flavor, unit in by_uname.items()}
     if not any(unit for unit, _ in found.values()):
         others = sorted(
             {
@@ -62,7 +62,7 @@ def aims(systems: dict[str, FlavorSystem], kernel: str | None) -> dict[str, Aim]
             hint=hint,
         )
     return {
-        flavor: Aim(unit, _lock_warning(unit))
+        flavor: _named_anyway(systems[flavor], unit)
         if unit
         else Aim(
             None,
@@ -73,14 +73,22 @@ def aims(systems: dict[str, FlavorSystem], kernel: str | None) -> dict[str, Aim]
     }
 
 
-def _lock_warning(unit: KernelUnit) -> tuple[Warned, ...]:
+def _named_anyway(system: FlavorSystem, unit: KernelUnit) -> Aim:
+    """A kernel that was named, though zypp would not choose it by itself."""
+    bars = {unit.main.barred, "lock" if not unit.installed and system.universe.locked(unit.main) else None}
     words = {
         "lock": "is locked; zypper will refuse it until the lock is removed",
-        "retracted": "was retracted by its maker",
         "ptf": "is a PTF",
+        "retracted": "was retracted by its maker",
     }
-    text = words.get(unit.main.barred or "")
-    return (Warned(reference=f"target-{unit.main.barred}", message=f"{unit.nevra} {text}"),) if text else ()
+    return Aim(
+        unit,
+        tuple(
+            Warned(reference=f"target-{bar}", message=f"{unit.nevra} {text}")
+            for bar, text in words.items()
+            if bar in bars
+        ),
+    )
 
 
 def _latest(system: FlavorSystem) -> Aim:

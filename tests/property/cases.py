@@ -1174,4 +1174,30 @@ CASES: dict[str, tuple[World, str]] = {
         ),
         "safe 30.1 | acme reuse 1.0, beta reuse 1.0 | newest-safe 30.1",
     ),
+    "who names a locked kernel names its locked -extra with it, also where the kernel was retracted": (
+        World(
+            installed=[
+                kernel(2),
+                KernelExtra(release="20.1", modules="x.ko"),
+                acme(krel="6.4.0-20"),
+            ],
+            repositories=[
+                Repository(
+                    alias="r1",
+                    packages=[
+                        Kernel(release="20.2", ksyms="a=1", obsoletes="kernel-default = 6.4.0-20.1"),
+                        KernelExtra(
+                            release="20.2",
+                            modules="x.ko",
+                            obsoletes="kernel-default-extra = 6.4.0-20.1",
+                        ),
+                    ],
+                    retracted=["kernel-default-6.4.0-20.2.x86_64"],
+                )
+            ],
+            kernel="6.4.0-20.2",
+            locks=["kernel-default == 6.4.0-20.2", "kernel-default-extra == 6.4.0-20.2"],
+        ),
+        "safe 20.2 | acme reuse 1.0 | newest-safe 20.1",
+    ),
 }

@@ -190,6 +190,11 @@ def test_a_retracted_or_locked_kernel_that_is_named_is_warned_of() -> None:
         locks=["kernel-default == 6.4.0-2"],
     )
     assert (target(of), "target-lock" in warned(of)) == (named("2"), True)
+    of = replace(of, repositories=[retracted])
+    assert (target(of), warned(of) & {"target-lock", "target-retracted"}) == (
+        named("2"),
+        {"target-lock", "target-retracted"},
+    )
     of = World(installed=[kernel("1")], repositories=[offers(kernel("2"))], kernel="6.4.0-2")
     assert not {"target-lock", "target-retracted"} & warned(of)
 
