@@ -17,7 +17,7 @@ import solv
 from kmpsolve.metadata.content import UNKNOWN_ARCH, symbol_digest
 from kmpsolve.model.evr import Evr
 from kmpsolve.model.nevra import Nevra
-from kmpsolve.solver.relations import add_relation, copy_package, related
+from kmpsolve.solver.relations import add_relation, copy_package, related, words
 
 __all__ = ["join", "join_hosts", "relevant_names"]
 
@@ -28,7 +28,6 @@ _NO_FLAVOR = frozenset(
 )
 _KMP = re.compile(r".+-kmp-(?P<flavor>[A-Za-z0-9_]+)")
 _SYMBOL = ("ksym(", "kernel(")
-_WORDS = re.compile(r"[^\s()]+(?:\([^\s()]*\))?")
 _PROVIDES, _REQUIRES = solv.SOLVABLE_PROVIDES, solv.SOLVABLE_REQUIRES
 _ASKING = (_REQUIRES, solv.SOLVABLE_CONFLICTS, solv.SOLVABLE_OBSOLETES)
 _KEYS = (
@@ -231,13 +230,8 @@ def relevant_names(pool: solv.Pool) -> frozenset[str]:
 
 
 def _words(pool: solv.Pool, capabilities: Iterable[int]) -> dict[int, tuple[str, ...]]:
-    """The name in each capability; of a rich one, every word that can name something."""
-    found = {}
-    for capability in capabilities:
-        text = pool.dep2str(capability)
-        rich = text.startswith("(")
-        found[capability] = tuple(_WORDS.findall(text)) if rich else (text.partition(" ")[0],)
-    return found
+    """The names in each capability."""
+    return {capability: tuple(words(pool.dep2str(capability))) for capability in capabilities}
 
 
 def _nevra(solvable: solv.XSolvable) -> str:

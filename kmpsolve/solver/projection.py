@@ -144,7 +144,6 @@ class Projection:
                 pool.id2solvable(self._copies[stand]).add_deparray(keyname, token)
         self._floor = self._repo.add_solvable()
         self._floor.name, self._floor.evr, self._floor.arch = "kmpsolve-met-before", "0-0", "noarch"
-        unmet = unmet.union(*map(universe.met_before, self._unit.packages))
         for capability in sorted(unmet):
             self._floor.add_deparray(solv.SOLVABLE_PROVIDES, capability)
         target = {package.handle for package in self._unit.packages}
@@ -194,10 +193,7 @@ class Projection:
                     copy.add_deparray(solv.SOLVABLE_PROVIDES, capability)
         if stand.role in ("shell", "given-up"):
             return int(copy.id)
-        met_before = self._universe.met_before(build.package)
         for capability in related(origin, solv.SOLVABLE_REQUIRES):
-            if capability in met_before:
-                continue
             if capability in build.needs and capability not in self._unobtainable:
                 continue
             # What looks like a symbol and is none of its needs is damaged.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 import solv
 
-__all__ = ["RELATIONS", "add_relation", "copy_package", "related", "required"]
+__all__ = ["RELATIONS", "add_relation", "copy_package", "related", "required", "words"]
 
 RELATIONS = (
     solv.SOLVABLE_PROVIDES,
@@ -19,6 +20,7 @@ RELATIONS = (
     solv.SOLVABLE_ENHANCES,
 )
 
+_WORDS = re.compile(r"[^\s()]+(?:\([^\s()]*\))*")
 _SCRIPTS = int(solv.SOLVABLE_PREREQMARKER)
 _ALL = 0  # also what stands behind the marker
 
@@ -41,6 +43,11 @@ def add_relation(solvable: solv.XSolvable, key: int, capabilities: Iterable[int]
     """Add capabilities to one of a package's lists."""
     for capability in capabilities:
         solvable.add_deparray(key, capability, -1)
+
+
+def words(text: str) -> list[str]:
+    """The name in a capability; of a rich one, every word that can name something."""
+    return _WORDS.findall(text) if text.startswith("(") else [text.partition(" ")[0]]
 
 
 def copy_package(repo: solv.Repo, origin: solv.XSolvable) -> solv.XSolvable:

@@ -21,7 +21,7 @@ import solv
 
 from kmpsolve.cache.symbols import PREFIX, Symbols, pack_symbols
 from kmpsolve.model.membership import membership
-from kmpsolve.solver.relations import RELATIONS, add_relation, related
+from kmpsolve.solver.relations import RELATIONS, add_relation, related, words
 from kmpsolve.solver.universe import Universe
 
 __all__ = ["slim"]
@@ -30,7 +30,6 @@ _FOLLOWED = (solv.SOLVABLE_REQUIRES, solv.SOLVABLE_RECOMMENDS)
 _OFFERED = (solv.SOLVABLE_SUPPLEMENTS, solv.SOLVABLE_ENHANCES)
 _FLAVOR = re.compile(r"ksym\(([\w.+-]+):")
 _ZEROS = re.compile(r"(?<=[a-f])0+(?=[0-9])")
-_WORDS = re.compile(r"[^\s()]+(?:\([^\s()]*\))*")
 _HARDWARE = "namespace:"
 
 
@@ -102,7 +101,7 @@ class _Slimming:
                     waiting.append(handle)
             waiting += self._helping(found)
         self.builds = {handle: build for handle, build in self.builds.items() if handle in found}
-        return found
+        return found - self.universe.stand_ins
 
     def _helping(self, found: set[int]) -> list[int]:
         """KMPs that may be added for a symbol that another one needs, or for a module."""
@@ -140,7 +139,7 @@ class _Slimming:
         yield capability
         text = self.spell(capability)
         if text.startswith("("):
-            for word in _WORDS.findall(text):
+            for word in words(text):
                 if number := self.pool.str2id(word, False):
                     yield number
 
@@ -221,7 +220,7 @@ class _Slimming:
         for capability in seen:
             text = self.spell(capability)
             if "ksym(" in text or "kmod(" in text:
-                found.update(_WORDS.findall(text) if text.startswith("(") else [text.partition(" ")[0]])
+                found.update(words(text))
         return found
 
     # what is written

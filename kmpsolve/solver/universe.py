@@ -136,6 +136,10 @@ class Universe:
         self.pool.createwhatprovides()
         self.hidden = self._packages.find_hidden()
         self._scan()
+        if one_system and self.installed_handles:
+            self._user_space.read_met_before(
+                self.near_kmps() if self._user_space.unlisted else self.installed_kmps
+            )
         self._match_hardware()
 
     def _scan(self) -> None:
@@ -159,9 +163,6 @@ class Universe:
             self._kmps.installed,
             self._multiversion_solvables,
             partial=self.partial,
-        )
-        self._user_space.read_met_before(
-            self.near_kmps() if self._user_space.unlisted else self.installed_kmps
         )
 
     # packages
@@ -277,14 +278,15 @@ class Universe:
         return self._user_space.leaning
 
     def taken_as_met(self, packages: Iterable[Package]) -> set[str]:
-        """What these, and the KMPs near the system, require of a user space that an inventory does not list."""
+        """What these, and the installed KMPs, require of a user space that an inventory does not list."""
         if not self._user_space.unlisted:
             return set()
-        return self._user_space.taken_as_met([*(build.package for build in self.near_kmps()), *packages])
+        return self._user_space.taken_as_met([*(build.package for build in self.installed_kmps), *packages])
 
-    def met_before(self, package: Package) -> frozenset[int]:
-        """Requirements of a kernel or KMP that count as met (`UserSpace.met_before`)."""
-        return self._user_space.met_before(package)
+    @property
+    def stand_ins(self) -> set[int]:
+        """Handles of installed packages that are not really there (`UserSpace.read_met_before`)."""
+        return self._user_space.stand_ins
 
     def bystanders(self, flavor: str) -> Bystanders:
         """What a projection of `flavor` has to keep whole."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 
 import solv
@@ -10,11 +10,13 @@ import solv
 from kmpsolve.model.package import KmpBuild, Package
 from kmpsolve.model.symbols import SymbolTable
 from kmpsolve.solver.kernels import KernelPackage
-from kmpsolve.solver.relations import required
+from kmpsolve.solver.relations import add_relation, related, required, words
 
 __all__ = ["SYSTEM", "Bystanders", "UserSpace"]
 
 SYSTEM = "@System"
+
+_MET = "kmpsolve:met:"
 
 Bystanders = tuple[tuple[int, ...], frozenset[int], frozenset[int]]
 """Whom to verify, what counts as met, which installed ones stand side by side."""
@@ -57,8 +59,10 @@ class UserSpace:
             [kernel.package.handle for kernel in self._installed_kernels]
             + [build.package.handle for build in kmps]
         )
-        self._met_before: dict[int, frozenset[int]] = {}
-        self._read: set[int] = set()
+        self._taken: dict[int, set[int]] = {}
+        self._granted: set[int] = set()
+        self.stand_ins: set[int] = set()
+        """Handles of packages that are not really there."""
 
     @cached_property
     def installed(self) -> frozenset[int]:
@@ -153,63 +157,71 @@ class UserSpace:
 
     # what was unmet before
 
-    def met_before(self, package: Package) -> frozenset[int]:
-        """Requirements of a package that count as met, by handle-free capability integers.
-
-        For an installed kernel or KMP, what is unmet on the true system already; for an inventory of kernels
-        and KMPs only, also what neither it nor a repository mentions.
-        """
-        return self._met_before.get(package.handle, frozenset())
-
     def read_met_before(self, builds: Iterable[KmpBuild]) -> None:
-        """Find out what counts as met for these builds, and for the kernels.
+        """Find out which requirements count as met, of these builds, the kernels and whatever comes with them.
 
-        Let an installed stand-in provide it for packages from repositories.
+        Of an installed one it is what is unmet on the true system already. In an inventory of kernels and KMPs
+        only, of others also what an installed one requires, since rpm would not have it otherwise, and what
+        neither the inventory nor a repository mentions. Instead of such a capability they require a token
+        then, which an installed stand-in provides: nothing conflicts with that.
         """
         needs = {build.package.handle: build.needs for build in builds}
-        waiting = list(needs)
-        waiting += [k.package.handle for k in self._kernels if self.unlisted or k.package.installed]
-        floor: set[int] = set()
+        concerned = {*needs, *(kernel.package.handle for kernel in self._kernels)} - self._taken.keys()
+        tokens: set[int] = set()
+        for handle in concerned & self.installed:
+            unmet = {capability for capability in self._asked(handle, needs) if not self._met(capability)}
+            tokens |= self._take_as_met(handle, unmet)
+            self._granted |= unmet
+        waiting = list(concerned - self.installed) if self.unlisted else []
         while waiting:
             handle = waiting.pop()
-            if handle in self._read:
+            if handle in self._taken or handle in self.installed:
                 continue
-            self._read.add(handle)
-            kept = set()
-            asked = required(self._pool.id2solvable(handle))
-            for capability in asked - needs.get(handle, frozenset()):
-                # A symbol is never taken for granted, nor what looks like one.
-                if self._table.is_class(capability) or self._table.need(capability) is not None:
-                    continue
+            unknown: set[int] = set()
+            for capability in self._asked(handle, needs):
                 providers = self._pool.whatprovides(capability)
-                if handle in self.installed:
-                    # rpm's own promises (rpmlib(...)) are the system solvable's, which is in no repo.
-                    if not any(p.repo is None or p.repo.name == SYSTEM for p in providers):
-                        kept.add(capability)
-                elif not providers and not self._mentioned(capability):
-                    kept.add(capability)
+                if capability in self._granted or not (providers or self._mentioned(capability)):
+                    unknown.add(capability)
                 else:
-                    waiting += [int(p.id) for p in providers if p.repo is not None and p.id not in self._read]
-            self._met_before[handle] = frozenset(kept)
-            if handle not in self.installed:
-                floor |= kept
-        if floor:
-            self._lay(floor)
+                    # rpm's own promises (rpmlib(...)) are the system solvable's, which is in no repo.
+                    waiting += [int(p.id) for p in providers if p.repo is not None]
+            tokens |= self._take_as_met(handle, unknown)
+        if tokens and self._pool.installed is not None:
+            stand_in = self._pool.installed.add_solvable()
+            stand_in.name, stand_in.evr, stand_in.arch = "kmpsolve-met-on-the-host", "0-0", "noarch"
+            add_relation(stand_in, solv.SOLVABLE_PROVIDES, sorted(tokens))
+            self.stand_ins.add(int(stand_in.id))
+            self._pool.createwhatprovides()
+
+    def _asked(self, handle: int, needs: Mapping[int, frozenset[int]]) -> frozenset[int]:
+        """What a package requires of others; a symbol is never taken for granted, nor what looks like one."""
+        return frozenset(
+            capability
+            for capability in required(self._pool.id2solvable(handle)) - needs.get(handle, frozenset())
+            if not self._table.is_class(capability) and self._table.need(capability) is None
+        )
 
     def taken_as_met(self, packages: Iterable[Package]) -> set[str]:
         """What these require of a user space that nobody lists."""
-        found = frozenset[int]().union(*map(self.met_before, packages))
-        return set(map(self._pool.dep2str, found))
+        found = set[int]().union(*(self._taken.get(package.handle, ()) for package in packages))
+        return {self._pool.dep2str(capability).removeprefix(_MET) for capability in found}
 
-    def _lay(self, capabilities: set[int]) -> None:
-        if self._pool.installed is not None:
-            floor = self._pool.installed.add_solvable()
-            floor.name, floor.evr, floor.arch = "kmpsolve-met-on-the-host", "0-0", "noarch"
-            for capability in sorted(capabilities):
-                floor.add_deparray(solv.SOLVABLE_PROVIDES, capability)
-            self._pool.createwhatprovides()
+    def _take_as_met(self, handle: int, capabilities: set[int]) -> set[int]:
+        """Let a package require tokens instead of these; returns the tokens."""
+        self._taken[handle] = capabilities
+        tokens = {capability: self._token(capability) for capability in capabilities}
+        if tokens:
+            solvable = self._pool.id2solvable(handle)
+            wanted = related(solvable, solv.SOLVABLE_REQUIRES)
+            solvable.unset(solv.SOLVABLE_REQUIRES)
+            add_relation(solvable, solv.SOLVABLE_REQUIRES, (tokens.get(c, c) for c in wanted))
+        return set(tokens.values())
+
+    def _token(self, capability: int) -> int:
+        text = self._pool.dep2str(capability)
+        return capability if text.startswith(_MET) else self._pool.str2id(f"{_MET}{text}")
 
     def _mentioned(self, capability: int) -> bool:
-        """Whether any package provides the name of a capability, in whatever version."""
-        name = self._pool.dep2str(capability).partition(" ")[0]
-        return bool(self._pool.whatprovides(self._pool.str2id(name)))
+        """Whether any package provides the name of a capability, in whatever version; of a rich one, any name."""
+        ids = map(self._pool.str2id, words(self._pool.dep2str(capability)))
+        return any(self._pool.whatprovides(number) for number in ids)

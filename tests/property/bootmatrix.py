@@ -49,7 +49,7 @@ def _unmet(system: System, after: list[Package]) -> list[str]:
         for package in after
         for wanted in package.spelled
         if not meets(after, wanted)
-        and (meets(system.installed, wanted) if package.installed else system.mentioned(wanted))
+        and (meets(system.installed, wanted) if package.installed else system.known_to_lack(wanted))
     ]
 
 

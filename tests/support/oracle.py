@@ -428,8 +428,13 @@ class System:
     def met_now(self, wanted: Capability) -> bool:
         return any(package.provides_capability(wanted) for package in self.installed)
 
-    def mentioned(self, wanted: Capability) -> bool:
-        """Whether an inventory without user space may still know that something is missing."""
+    def known_to_lack(self, wanted: Capability) -> bool:
+        """Whether an inventory without user space may still know that something is missing.
+
+        Not what an installed package requires: rpm would not have it otherwise.
+        """
+        if not self.tools and any(wanted in package.requires for package in self.installed):
+            return self.met_now(wanted)
         return bool(self.tools) or any(
             provided.name == wanted.name for package in self.packages for provided in package.provides
         )
@@ -858,7 +863,7 @@ class Judgement:
                     continue
                 if package.installed and not self.system.met_now(wanted):
                     continue  # it was unmet before
-                if not package.installed and not self.system.mentioned(wanted):
+                if not package.installed and not self.system.known_to_lack(wanted):
                     continue
                 return False
         return True
