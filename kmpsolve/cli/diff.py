@@ -105,9 +105,9 @@ def _kernels(loaded: Loaded) -> list[KernelUnit]:
     installed = {kernel.flavor for kernel in universe.kernels if kernel.package.installed}
     systems = flavor_systems(universe, request) if installed else {}
     units = [unit for system in systems.values() for unit in system.every_kernel()]
-    if not request.flavors:
-        others = [k for k in universe.kernels if not k.part and k.flavor not in systems]
-        units += {str(k.package.nevra): universe.unit(k, ()) for k in others}.values()
+    asked = set(request.flavors) or {kernel.flavor for kernel in universe.kernels}
+    others = [k for k in universe.kernels if not k.part and k.flavor in asked - systems.keys()]
+    units += {str(k.package.nevra): universe.unit(k, ()) for k in others}.values()
     return units
 
 
@@ -165,7 +165,16 @@ def _find(text: str, units: list[KernelUnit], side: str) -> KernelUnit:
                     where=side,
                     hint=f"say which: --flavor {min(flavors)}, or {text}-{min(flavors)}",
                 )
-            return max(found, key=lambda unit: unit.nevra.evr)
+            best = max(found, key=lambda unit: unit.nevra.evr)
+            arches = {unit.nevra.arch for unit in found if unit.nevra.evr == best.nevra.evr}
+            if len(arches) > 1:
+                raise RequestError(
+                    f"{text} is there for {' and '.join(sorted(arches))}",
+                    reference="ambiguous-kernel",
+                    where=side,
+                    hint=f"say which: {best.nevra}",
+                )
+            return best
     known = [_evr(unit) for unit in units]
     near = difflib.get_close_matches(text, known, n=2, cutoff=0.6)
     raise RequestError(

@@ -9,6 +9,7 @@ from itertools import groupby, takewhile
 from typing import Any
 
 from kmpsolve.compat.matrix import Cell, Matrix
+from kmpsolve.model.nevra import Nevra
 from kmpsolve.model.plan import SCHEMA_VERSION
 from kmpsolve.report.explain import cell_text
 from kmpsolve.report.table import TextCell, table
@@ -81,8 +82,10 @@ def _lines(matrix: Matrix, terminal: Terminal, marked: Collection[str]) -> Itera
         common, short = short_kernels([str(unit.nevra.evr) for unit in units])
         name = units[0].nevra.name
         yield terminal.tone(f"{name} {common}*" if common else name, "strong")
+        nevras = [*(unit.nevra for unit in units), *(build.nevra for build, _ in rows)]
+        several = len({nevra.arch for nevra in nevras} - {"noarch"}) > 1
         heads = [
-            f"{text}{'*' if str(unit.nevra) in marked else ''}"
+            f"{text}{_arch(unit.nevra, several)}{'*' if str(unit.nevra) in marked else ''}"
             for unit, text in zip(units, short, strict=True)
         ]
         cells = [[TextCell(""), *(TextCell(head, "strong", True) for head in heads)]]
@@ -91,7 +94,8 @@ def _lines(matrix: Matrix, terminal: Terminal, marked: Collection[str]) -> Itera
             for build, row in group:
                 where = "" if build.package.installed else f"  {build.package.repository}"
                 mark = "= " if build.package.installed else "  "
-                cells.append([TextCell(f"{mark}{build.nevra.evr}{where}"), *map(cell_text, row)])
+                label = f"{mark}{build.nevra.evr}{_arch(build.nevra, several)}{where}"
+                cells.append([TextCell(label), *map(cell_text, row)])
                 exact |= any(map(_exact, row))
         yield from table(cells, terminal)
         yield ""
@@ -99,6 +103,10 @@ def _lines(matrix: Matrix, terminal: Terminal, marked: Collection[str]) -> Itera
     legend += ["x built for another kernel only"] if exact else []
     legend += ["* newest safe kernel"] if marked else []
     yield from terminal.wrapped("", "; ".join(legend))
+
+
+def _arch(nevra: Nevra, told: bool) -> str:
+    return f".{nevra.arch}" if told else ""
 
 
 def _exact(cell: Cell | None) -> bool:

@@ -132,7 +132,8 @@ class _Slimming:
                     # Whether anybody mentions it at all may matter, in whatever version.
                     name = self.pool.str2id(self.spell(capability).partition(" ")[0])
                     for part in (*self._parts(capability), name):
-                        yield from (int(s.id) for s in self.pool.whatprovides(part))
+                        # rpm's own promises (rpmlib(...)) are the system solvable's, which is in no repo.
+                        yield from (int(s.id) for s in self.pool.whatprovides(part) if s.repo is not None)
 
     def _parts(self, capability: int) -> Iterator[int]:
         """The capability; of a rich one, every word in it that can name something."""

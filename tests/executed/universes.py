@@ -33,16 +33,7 @@ def universe(family: str, number: int) -> World:
     """One world of a family."""
     dice = _Random(f"{family} {number}")
     features = [f for f in FEATURES if dice.one_in(3)] if family == ANY else FAMILIES[family]
-    maker = _Maker(dice, frozenset(features))
-    for flavor in ("default", "rt") if maker.has("flavors", 2) else ("default",):
-        maker.make_kernels(flavor)
-        maker.make_kmps(flavor)
-    maker.add_modules()
-    maker.add_renames()
-    maker.add_tools()
-    maker.add_conflicts()
-    maker.add_obsoletes()
-    return maker.world()
+    return _Maker(dice, frozenset(features)).make()
 
 
 def planned(family: str) -> Iterator[World]:

@@ -404,6 +404,18 @@ class _Maker:
 
     # -- all of it ----------------------------------------------------------------------------------------
 
+    def make(self) -> World:
+        for flavor in ("default", "rt") if self.has("flavors", 2) else ("default",):
+            self.make_kernels(flavor)
+            self.make_kmps(flavor)
+        self.add_modules()
+        self.add_renames()
+        self.add_tools()
+        self.add_conflicts()
+        self.add_obsoletes()
+        self.add_scripts()
+        return self.world()
+
     def world(self) -> World:
         dice = self.dice
         aliases = ["r1", "r2", "r3"][: 1 + dice.upto(2)]
@@ -460,15 +472,4 @@ def worlds(draw: st.DrawFn, *features: str) -> World:
     """Small worlds with these `features`; each shows in some of them."""
     unknown = set(features) - set(FEATURES)
     assert not unknown, unknown
-    dice = _Dice(draw)
-    maker = _Maker(dice, frozenset(features))
-    for flavor in ("default", "rt") if maker.has("flavors", 2) else ("default",):
-        maker.make_kernels(flavor)
-        maker.make_kmps(flavor)
-    maker.add_modules()
-    maker.add_renames()
-    maker.add_tools()
-    maker.add_conflicts()
-    maker.add_obsoletes()
-    maker.add_scripts()
-    return maker.world()
+    return _Maker(_Dice(draw), frozenset(features)).make()

@@ -106,10 +106,14 @@ def _version(spec: PackageSpec) -> str:
     return f'<version epoch="{spec.epoch}" ver={quoteattr(spec.version)} rel={quoteattr(spec.release)}/>'
 
 
+_RPM = '<rpm:entry name="rpmlib(CompressedFileNames)" flags="LE" epoch="0" ver="3.0.4" rel="1" pre="1"/>'
+"""What old metadata says of every package: it is for rpm itself to promise."""
+
+
 def _requires(spec: PackageSpec) -> str:
     for_scripts = (_entry(value).replace("/>", ' pre="1"/>') for value in spec.post)
-    entries = "".join((*map(_entry, spec.requires), *for_scripts))
-    return f"<rpm:requires>{entries}</rpm:requires>" if entries else ""
+    entries = "".join((*map(_entry, spec.requires), *for_scripts, _RPM))
+    return f"<rpm:requires>{entries}</rpm:requires>"
 
 
 def _dependencies(kind: str, values: tuple[str, ...]) -> str:

@@ -22,7 +22,8 @@ from kmpsolve.errors import ConfigError
 from kmpsolve.model.evr import Evr
 from tests.modules.debian import DebianKernel, package_names
 from tests.scenarios import runner
-from tests.support import fixture
+from tests.support import fixture, rpmmd
+from tests.support.worlds import Kernel, Kmp
 
 OLD, MIDDLE, NEW = "6.4.0-150600.23.25.1", "6.4.0-150600.23.27.1", "6.4.0-150600.23.30.1"
 
@@ -90,6 +91,51 @@ def test_a_kmp_behind_a_kmp_is_hit_too(tmp_path: Path) -> None:
     answer = _ask("chain-lower-blocked", tmp_path, "diff", OLD, NEW, "--format", "json")
     hits = {entry["nevra"].split("-kmp-")[0]: entry["symbols"] for entry in json.loads(answer.stdout)["kmps"]}
     assert hits == {"bus": ["kmalloc"], "disk": ["bus_register"]}
+
+
+@pytest.fixture
+def several(tmp_path: Path) -> str:
+    """A repository with two kernels of two flavors, and those of one flavor for two architectures."""
+    kernels = [
+        Kernel(release=release, ksyms=ksyms, flavor=flavor, arch=arch)
+        for release, ksyms in (("1.1", "a=1"), ("2.1", "a=2"))
+        for flavor, arch in (("default", "x86_64"), ("default", "i586"), ("rt", "x86_64"))
+    ]
+    kmp = Kmp(name="acme", krel="6.4.0-1", symbols="a=1", flavor="rt")
+    rpmmd.write(tmp_path / "several", [noun.spec() for noun in (*kernels, kmp)])
+    return str(tmp_path / "several")
+
+
+def test_diff_in_one_flavor_of_a_repository(several: str, capsys: pytest.CaptureFixture[str]) -> None:
+    pair = ["6.4.0-1.1", "6.4.0-2.1"]
+    assert main(["diff", *pair, "--repo", several]) == 3
+    assert "6.4.0-1.1 is there for default and rt" in capsys.readouterr().err
+    code, document = _json(capsys, "diff", *pair, "--repo", several, "--flavor", "rt")
+    assert (code, document["a"]) == (4, "kernel-rt-6.4.0-1.1.x86_64")
+    assert [entry["nevra"] for entry in document["kmps"]] == ["acme-kmp-rt-1.0_k6.4.0_1-1.x86_64"]
+
+
+def test_diff_of_kernels_for_several_architectures(several: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["diff", "6.4.0-1.1", "6.4.0-2.1", "--repo", several, "--flavor", "default"]) == 3
+    told = capsys.readouterr().err
+    assert "6.4.0-1.1 is there for i586 and x86_64" in told
+    assert "say which: kernel-default-6.4.0-1.1." in told
+    named = [f"kernel-default-6.4.0-{number}.1.i586" for number in (1, 2)]
+    assert main(["diff", *named, "--repo", several]) == 0
+
+
+def test_the_matrix_tells_architectures_apart(several: str, capsys: pytest.CaptureFixture[str]) -> None:
+    rpmmd.write(
+        Path(several),
+        [
+            *(Kernel(release="1.1", ksyms="a=1", arch=arch).spec() for arch in ("x86_64", "i586")),
+            Kmp(name="acme", krel="6.4.0-1", symbols="a=1").spec(),
+        ],
+    )
+    assert main(["matrix", "--repo", several]) == 0
+    text = capsys.readouterr().out
+    assert " 1.i586" in text
+    assert "1.0_k6.4.0_1-1.x86_64" in text
 
 
 @pytest.mark.parametrize("kernel", ["6.4.0-1", "kernel-default-9-9.x86_64", "nonsense"])
