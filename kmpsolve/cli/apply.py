@@ -8,7 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -129,10 +129,11 @@ def _arguments(planned: Plan) -> list[str]:
         ``unsafe-name``, for a name or EVR that rpmbuild would not let anybody write.
     """
     verb, *words = shlex.split(planned.command or "")[1:]
-    erased = {f"-{_spec(step)}" for step in planned.transaction if step.action == "erase"}
-    known = {_spec(step) for step in planned.transaction if step.action != "erase"} | erased
-    for word in known:
-        if _PLAIN.fullmatch(word.removeprefix("-") if word in erased else word) is None:
+    erased = {f"-{_spec(step)}": _spec(step) for step in planned.transaction if step.action == "erase"}
+    named = {_word(step, words): _spec(step) for step in planned.transaction if step.action != "erase"}
+    known = named | erased
+    for word, spec in known.items():
+        if _PLAIN.fullmatch(spec) is None or (word in named and word[0] in "-+~!"):
             raise MetadataError(
                 f"{word} is nothing that zypper could be told safely",
                 reference="unsafe-name",
@@ -145,6 +146,14 @@ def _arguments(planned: Plan) -> list[str]:
 def _spec(step: Step) -> str:
     nevra = Nevra.parse(step.nevra)
     return f"{nevra.name}={nevra.evr}"
+
+
+def _word(step: Step, words: Collection[str]) -> str:
+    """What the command calls a package: by its repository and architecture too where others share name and EVR."""
+    nevra = Nevra.parse(step.nevra)
+    aliases, arches = ("", f"{step.repository}:"), ("", f".{nevra.arch}")
+    spellings = (f"{alias}{nevra.name}{arch}={nevra.evr}" for alias in aliases for arch in arches)
+    return next(spelled for spelled in spellings if spelled in words)
 
 
 def _only_signatures(loaded: Loaded) -> bool:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Collection
 
+from kmpsolve.model.package import Package
 from kmpsolve.solver.transaction import Transacted
 from kmpsolve.solver.universe import Universe
 
@@ -19,12 +21,13 @@ def zypper_install(universe: Universe, transacted: Transacted) -> str:
     ``--no-recommends`` keeps weak dependencies from adding to the steps; ``--oldpackage`` is needed as
     soon as one EVR is older than an installed build of its name, multiversion or not, else zypper says
     "Nothing to do" (measured); what only goes is named with a leading ``-``, and ``--`` must then stand
-    before the names.
+    before the names. Where a name and an EVR mean several packages, the repository and the architecture are
+    named too: zypper would take the one of the better repository, whatever its content (measured).
     """
     installed = universe.installed_evrs({p.name for p in transacted.arrived})
     older = any(p.nevra.evr < evr for p in transacted.arrived for evr in installed.get(p.name, ()))
     words = [
-        f"{p.name}={p.nevra.evr}"
+        _word(p, universe.namesakes(p))
         for p in sorted(transacted.arrived, key=lambda p: (not p.name.startswith("kernel-"), str(p)))
     ]
     erased = {step.nevra for step in transacted.steps if step.action == "erase"}
@@ -35,6 +38,13 @@ def zypper_install(universe: Universe, transacted: Transacted) -> str:
     if gone:
         flags.append("--")
     return " ".join(["zypper", "install", *flags, *map(quoted, [*words, *gone])])
+
+
+def _word(package: Package, namesakes: Collection[Package]) -> str:
+    nevra = package.nevra
+    alias = f"{package.repository}:" if any(o.repository != package.repository for o in namesakes) else ""
+    arch = f".{nevra.arch}" if any(o.nevra.arch != nevra.arch for o in namesakes) else ""
+    return f"{alias}{nevra.name}{arch}={nevra.evr}"
 
 
 def quoted(text: str) -> str:

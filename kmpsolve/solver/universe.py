@@ -21,7 +21,7 @@ from kmpsolve.solver.joining import join
 from kmpsolve.solver.kernels import KernelPackage, read_kernel, unit_of
 from kmpsolve.solver.kmps import Kmps
 from kmpsolve.solver.packages import Packages
-from kmpsolve.solver.relations import copy_package
+from kmpsolve.solver.relations import RELATIONS, copy_package
 from kmpsolve.solver.sources import kernel_architecture, load_into
 from kmpsolve.solver.userspace import SYSTEM, Bystanders, UserSpace
 
@@ -402,6 +402,27 @@ class Universe:
         """EVRs of the installed packages of these names."""
         found = {name: [p.nevra.evr for p in self.called(name) if p.installed] for name in names}
         return {name: evrs for name, evrs in found.items() if evrs}
+
+    def namesakes(self, package: Package) -> list[Package]:
+        """Other packages on offer that share name and EVR with a package, but not its content."""
+        alike = self._content(package)
+        return [
+            other
+            for other in self.called(package.name)
+            if other.nevra.evr == package.nevra.evr
+            and not (other.installed or other.barred == "architecture")
+            and self._content(other) != alike
+        ]
+
+    def _content(self, package: Package) -> tuple[object, ...]:
+        """What distinguishes a package from another one of its name and EVR."""
+        solvable, build = self.pool.id2solvable(package.handle), self.kmp(package.handle)
+        return (
+            package.nevra.arch,
+            package.vendor,
+            build and build.needs,
+            *(frozenset(solvable.lookup_idarray(keyname)) for keyname in RELATIONS),
+        )
 
     # what purging asks
 

@@ -106,7 +106,7 @@ def read_transition(
     MetadataError
         ``package-unread``, if a kernel or KMP among them is in no repository that could be read.
     """
-    found = _Finder(universe, first, {step.nevra.name for step in steps})
+    found = _Finder(universe, first, {step.nevra.name for step in steps}, frozenset(arguments))
     mentioned = [(step, found.candidate(step)) for step in steps]
     for step, package in mentioned:
         if package is None and step.type != "-" and relevant_name(step.nevra.name):
@@ -150,19 +150,29 @@ def read_transition(
 
 
 class _Finder:
-    """Finds kernels and KMPs by NEVRA; zypper says no more about them."""
+    """Finds kernels and KMPs by NEVRA; zypper says no more about them, but its command line may."""
 
-    def __init__(self, universe: Universe, first: frozenset[str], names: set[str]) -> None:
+    def __init__(
+        self, universe: Universe, first: frozenset[str], names: set[str], arguments: frozenset[str]
+    ) -> None:
         self._universe = universe
         self._first = first
+        self._arguments = arguments
         self._offered: dict[str, list[Package]] = {}
         offered = [k.package for k in universe.kernels] + [b.package for b in universe.near_kmps(names)]
         for package in offered:
             if not package.installed:
                 self._offered.setdefault(str(package.nevra), []).append(package)
 
-    def _rank(self, package: Package) -> tuple[bool, int, str]:
-        return (package.repository not in self._first, package.priority, package.repository or "")
+    def _rank(self, package: Package) -> tuple[bool, bool, int, str]:
+        named, evr = f"{package.repository}:{package.name}", package.nevra.evr
+        asked = {named, f"{named}={evr}", f"{named}.{package.nevra.arch}={evr}"}
+        return (
+            asked.isdisjoint(self._arguments),
+            package.repository not in self._first,
+            package.priority,
+            package.repository or "",
+        )
 
     def candidate(self, step: ZypperStep) -> Package | None:
         """The kernel or KMP that a step brings."""

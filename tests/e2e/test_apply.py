@@ -78,6 +78,19 @@ def test_apply() -> None:
         assert "nothing to do" in again.stdout
 
 
+def test_of_two_packages_with_one_nevra_it_takes_the_one_that_was_chosen() -> None:
+    rebuild = specs(REBUILD)[0]
+    other = dataclasses.replace(rebuild, requires=specs(DRIVER)[0].requires)
+    with Host(OLD, DRIVER) as host:
+        host.add("updates", specs(NEW))
+        host.add("acme", [rebuild])
+        host.add("acme-copy", [other], priority=50)
+        ended = host.kmpsolve("apply", "--non-interactive")
+        assert ended.code == 0, str(ended)
+        required = host.run(["rpm", "-q", "--requires", REBUILD]).stdout.split("\n")
+        assert set(rebuild.requires) <= set(required), str(ended)
+
+
 @pytest.mark.parametrize(("answer", "done"), [("y\n", True), ("n\n", False), ("", False)])
 def test_it_asks(answer: str, done: bool) -> None:
     with Host(OLD, DRIVER) as host:

@@ -8,6 +8,7 @@ file and see all of it with ``python -m tests.executed.execution FILE``.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import islice
 
 import pytest
@@ -107,6 +108,20 @@ def _by_the_other_build(plan: Planned) -> None:
 def test_a_wrong_plan_is_found_out(alter: Callable[[Planned], None], complaint: str) -> None:
     assert disagreements(WORLD) == []
     assert complaint in " ".join(disagreements(WORLD, alter))
+
+
+def test_of_packages_with_one_nevra_zypper_takes_the_one_that_was_chosen() -> None:
+    fitting = Kmp(name="acme", krel="6.4.0-30", version="2.0", symbols="a=2", modules="acme.ko")
+    of_old = replace(fitting, symbols="a=1")
+    noarch = replace(of_old, arch="noarch")
+    of = World(
+        installed=[WORLD.installed[1], WORLD.installed[2]],
+        repositories=[
+            Repository(alias="r1", packages=[Kernel(release="30.1", ksyms="a=2"), of_old], priority=50),
+            Repository(alias="r2", packages=[fitting, noarch]),
+        ],
+    )
+    assert disagreements(of) == []
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -16,6 +16,9 @@ from kmpsolve.solver.universe import Universe
 class Installed:
     """Stands in for a universe: the builds that are installed."""
 
+    def namesakes(self, _: Package) -> list[Package]:
+        return []
+
     def __init__(self, *evrs: str) -> None:
         self._evrs = tuple(map(Evr.parse, evrs))
 
