@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import partial
@@ -12,7 +13,7 @@ from pathlib import Path
 from kmpsolve.cache.identity import name_of
 from kmpsolve.cache.place import folder
 from kmpsolve.config import Config, read_config
-from kmpsolve.errors import KmpsolveError, MetadataError, NoRepositoryError, RequestError
+from kmpsolve.errors import ConfigError, KmpsolveError, MetadataError, NoRepositoryError, RequestError
 from kmpsolve.machine.disk import SystemDisk
 from kmpsolve.machine.live import LiveMachine
 from kmpsolve.machine.told import ToldDisk
@@ -32,6 +33,7 @@ __all__ = [
     "Sources",
     "load",
     "load_repositories",
+    "need_repositories",
     "new_universe",
     "of_host",
     "openers",
@@ -139,12 +141,12 @@ def load(sources: Sources, request: Request, config: Config, *, cached: bool = F
         If no repository is defined or enabled.
     """
     system = read_root(sources.root, releasever=sources.releasever) if sources.root is not None else None
+    skipped: list[SkippedInput] = []
+    repositories = openers(sources, system, skipped)
     given = _open_installed(sources.installed) if sources.installed is not None else None
     settings = given.settings if given is not None else None
     here = sources.root == Path("/") and sources.installed is None
     universe, request = prepare(system, on_machine(request, sources.root, here=here), config, settings)
-    skipped: list[SkippedInput] = []
-    repositories = openers(sources, system, skipped)
     name = None
     if cached and folder() is not None and system is not None and not (given or sources.repositories):
         name = name_of(system, solver=solver_version())
@@ -355,6 +357,19 @@ def openers(
     assert system is not None
     skipped += [SkippedInput(alias=one.alias, reason=one.reason) for one in system.skipped]
     return [*((one.alias, one.open) for one in system.readable()), *extra]
+
+
+def need_repositories(sources: Sources) -> None:
+    """See to it that repositories are defined, where nothing else has to be right for that.
+
+    Raises
+    ------
+    NoRepositoryError
+        If none is defined or enabled.
+    """
+    if sources.root is not None:
+        with suppress(ConfigError, MetadataError):
+            openers(sources, read_root(sources.root, releasever=sources.releasever), [])
 
 
 def _repository_input(content: Content, packages: int) -> RepositoryInput:

@@ -150,7 +150,10 @@ def _baseline(path: str) -> dict[str, str]:
         return {str(one["host"]): str(one["verdict"]) for one in document["results"]}
     except OSError as error:
         raise MetadataError(
-            f"cannot be read: {error.strerror}", reference="baseline-unreadable", where=path
+            f"cannot be read: {error.strerror}",
+            reference="baseline-unreadable",
+            where=path,
+            hint="Check its path and its permissions",
         ) from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise MetadataError(

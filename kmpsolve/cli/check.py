@@ -100,7 +100,9 @@ def _render(report: CheckReport, options: argparse.Namespace) -> str:
 def _existing(text: str) -> Path:
     path = Path(text)
     if not path.exists():
-        raise RequestError("there is no such file or folder", reference="source-missing", where=text)
+        raise RequestError(
+            "there is no such file or folder", reference="source-missing", where=text, hint="Check its path"
+        )
     return path
 
 
@@ -109,7 +111,10 @@ def _bytes(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise MetadataError(
-            f"cannot be read: {error.strerror}", reference="file-unreadable", where=str(path)
+            f"cannot be read: {error.strerror}",
+            reference="file-unreadable",
+            where=str(path),
+            hint="Check its path and its permissions",
         ) from error
 
 

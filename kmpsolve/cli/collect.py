@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
     from kmpsolve.fleet.collecting import collect
 
     where = sources(options)
-    configuration(options, where)
+    configuration(options, where, repositories=False)
     line = collect(
         where,
         host=options.host,
@@ -58,6 +58,11 @@ def _labels(texts: list[str] | tuple[str, ...]) -> dict[str, str]:
     for text in texts:
         key, equals, value = text.partition("=")
         if not (key and equals):
-            raise UsageError(f"{text!r} is no KEY=VALUE", reference="usage", where="--label")
+            raise UsageError(
+                f"{text!r} is no KEY=VALUE",
+                reference="usage",
+                where="--label",
+                hint="such as --label env=prod",
+            )
         found[key] = value
     return found

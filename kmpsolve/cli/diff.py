@@ -125,7 +125,9 @@ def _read(path: Path) -> Kernel:
     from kmpsolve.modules.kernel import read_kernels
 
     if not path.exists():
-        raise RequestError("there is no such file", reference="source-missing", where=str(path))
+        raise RequestError(
+            "there is no such file", reference="source-missing", where=str(path), hint="Check its path"
+        )
     kernels = read_kernels(path)
     if len(kernels) > 1:
         raise RequestError(

@@ -12,7 +12,7 @@ from kmpsolve.config import Config, read_config
 from kmpsolve.errors import ConfigError, UsageError
 from kmpsolve.model.plan import Verdict
 from kmpsolve.request import Request
-from kmpsolve.session import Sources
+from kmpsolve.session import Sources, need_repositories
 
 __all__ = ["EXIT_CODES", "add_output", "add_system", "configuration", "request", "sources", "write_result"]
 
@@ -100,12 +100,28 @@ def _aliases_and_sources(texts: Sequence[str]) -> list[tuple[str, str]]:
     return list(named.items())
 
 
-def configuration(options: argparse.Namespace, where: Sources) -> Config:
-    """The configuration of the root that is read, then --config's."""
+def configuration(options: argparse.Namespace, where: Sources, *, repositories: bool = True) -> Config:
+    """The configuration of the root that is read, then --config's.
+
+    Parameters
+    ----------
+    repositories
+        Whether the verb reads some: that there are none is then said before anything about the configuration.
+    """
     path = Path(options.config) if options.config else None
-    if path is not None and not path.is_file():
-        raise ConfigError("there is no such file", reference="wrong-configuration", where=str(path))
-    return read_config(where.root, path)
+    try:
+        if path is not None and not path.is_file():
+            raise ConfigError(
+                "there is no such file",
+                reference="wrong-configuration",
+                where=str(path),
+                hint="Name one that is there, or leave --config out",
+            )
+        return read_config(where.root, path)
+    except ConfigError:
+        if repositories:
+            need_repositories(where)
+        raise
 
 
 def request(options: argparse.Namespace, where: Sources, kernel: str | None) -> Request:

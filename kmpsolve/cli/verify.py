@@ -63,9 +63,14 @@ def run(options: argparse.Namespace) -> int:
     from kmpsolve.machine.verify import verify_disk
 
     if not Path(options.root).is_dir():
-        raise UsageError(f"{options.root} is no folder", reference="root-missing", where="--root")
+        raise UsageError(
+            f"{options.root} is no folder",
+            reference="root-missing",
+            where="--root",
+            hint="Give --root a folder",
+        )
     where = Sources(root=Path(options.root), installed=options.installed)
-    settings = configuration(options, where)
+    settings = configuration(options, where, repositories=False)
     disk = _read(where)
     if options.remember:
         _write_state(disk, remember(disk, _machine(options, disk)))

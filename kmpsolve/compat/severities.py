@@ -115,7 +115,10 @@ def read_severities(path: Path) -> Severities:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(
-            f"cannot be read: {error.strerror}", reference="wrong-severities", where=str(path)
+            f"cannot be read: {error.strerror}",
+            reference="wrong-severities",
+            where=str(path),
+            hint="Check its path and its permissions",
         ) from error
     except UnicodeDecodeError as error:
         raise ConfigError("is not text", reference="wrong-severities", where=str(path)) from error

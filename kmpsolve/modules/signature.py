@@ -222,7 +222,10 @@ def read_certificates(path: Path) -> tuple[KnownKey, ...]:
                 content = stream.read(_MAX_SIGNATURE)
         except OSError as error:
             raise MetadataError(
-                f"cannot be read: {error.strerror}", reference="unreadable-certificate", where=str(file)
+                f"cannot be read: {error.strerror}",
+                reference="unreadable-certificate",
+                where=str(file),
+                hint="Check its path and its permissions",
             ) from error
         found += parse_key_list(content) if is_key_list(content) else parse_certificates(content, str(file))
     return tuple(found)

@@ -180,7 +180,11 @@ def every_kernel(universe: Universe, flavors: tuple[str, ...]) -> list[KernelUni
         if whole and (not flavors or kernel.flavor in flavors):
             mains.setdefault(str(kernel.package), kernel)
     if not mains:
-        raise RequestError("there is no kernel in the repositories", reference="unknown-kernel")
+        raise RequestError(
+            "there is no kernel in the repositories",
+            reference="unknown-kernel",
+            hint="Add a repository that has one",
+        )
     return [universe.unit(main, _parts_of(main, universe.kernels)) for main in mains.values()]
 
 

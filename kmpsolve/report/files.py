@@ -61,7 +61,10 @@ def write_whole(path: Path, text: str | Iterable[str], *, mode: int = 0o644) -> 
             raise
     except OSError as error:
         raise MetadataError(
-            f"cannot be written: {error.strerror}", reference="output-unwritable", where=str(path)
+            f"cannot be written: {error.strerror}",
+            reference="output-unwritable",
+            where=str(path),
+            hint="Write elsewhere with -o, or look at the folder and its permissions",
         ) from error
 
 

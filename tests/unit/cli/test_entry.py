@@ -73,7 +73,24 @@ def test_errors(
     assert out == ""
     assert told in err.splitlines()[0]
     assert err.startswith("kmpsolve: ")
-    assert len(err.splitlines()) <= 2
+    assert len(err.splitlines()) == 2  # what is wrong, and what to do
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["--config", "/nowhere.toml"],
+        ["--installed", "/nowhere"],
+        ["--kernel", "9.9-9"],
+        ["-o", "/nowhere/plan.txt"],
+    ],
+)
+def test_that_there_is_no_repository_comes_before_other_bad_input(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], wrong: list[str]
+) -> None:
+    (tmp_path / "etc/zypp/repos.d").mkdir(parents=True)
+    assert main(["plan", "--root", str(tmp_path), *wrong]) == 6
+    assert "no repository is defined or enabled" in capsys.readouterr().err
 
 
 def test_a_repository_that_cannot_be_read_makes_safe_unverified(
