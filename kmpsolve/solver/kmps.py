@@ -183,6 +183,8 @@ class Kmps:
             return None
         if len(tally) == 1:
             (flavor,) = tally
+        elif named and named["flavor"] in tally:
+            flavor = named["flavor"]
         elif tally:
             flavor = max(tally, key=lambda f: (len(exports & tally[f]) + len(needs & tally[f]), f))
         elif named:

@@ -141,6 +141,7 @@ def test_none_of_these_is_a_kernel_or_a_kmp(tmp_path: Path, package: PackageSpec
         (spec("acme", provides=("ksym(rt:acme) = 1",)), "rt"),
         (spec("acme", provides=("kernel(rt:acme) = 1",)), "rt"),
         (spec("acme-kmp-rt", requires=("ksym(default:a) = 1",)), "default"),
+        (spec("acme-kmp-default", requires=("ksym(default:a) = 1", "ksym(rt:a) = 1", "ksym(rt:b) = 1")), "default"),
         (spec("a", provides=("ksym(rt:z) = 1", "kmod(a.ko)"), requires=("ksym(default:a) = 1", "ksym(rt:a) = 1")),
          "rt"),
     ],
