@@ -97,6 +97,7 @@ def _flavor_plan(
         verdict = "unverified"
     waivers = _waiver_warnings(request, [kmp.name for kmp in system.kmps])
     warnings = {*flavor.warnings, *request.notes, *waivers, *losses, *_livepatch_warning(universe, flavor)}
+    warnings.update(_retracted_warning(universe, request, system))
     warnings.update(_removed(flavor, own))
     if flavor.target is not None:
         warnings.update(rebuild_warnings(universe, request, flavor.target, evaluation.kmps, own.arrived))
@@ -238,6 +239,15 @@ def _waiver_warnings(request: Request, names: Sequence[str]) -> Iterable[Warned]
 
 def _days_between(a: str, b: str) -> int:
     return (date.fromisoformat(b) - date.fromisoformat(a)).days
+
+
+def _retracted_warning(universe: Universe, request: Request, system: FlavorSystem) -> Iterable[Warned]:
+    for unit in system.units:
+        runs = unit is system.newest if request.running is None else unit.uname_r == request.running
+        if runs and universe.retracted(unit.main):
+            what = "which runs" if request.running is not None else "the newest installed kernel"
+            message = f"{unit.nevra}, {what}, was retracted by its maker"
+            yield Warned(reference="running-retracted", message=message)
 
 
 def _livepatch_warning(universe: Universe, flavor: Decision) -> Iterable[Warned]:

@@ -217,6 +217,13 @@ class Universe:
         """Whether a lock holds `package`."""
         return self._packages.locked(package)
 
+    def retracted(self, package: Package) -> bool:
+        """Whether a repository retracts the NEVRA of a package, which may be installed."""
+        return str(package.nevra) in self._retracted or any(
+            other.nevra == package.nevra and other.barred == "retracted"
+            for other in self.called(package.name)
+        )
+
     def same_class(self, a: str, b: str) -> bool:
         """Whether zypp would exchange packages of vendor `a` and vendor `b`."""
         return self.policy.vendor_class(a) == self.policy.vendor_class(b)

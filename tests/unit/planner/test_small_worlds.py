@@ -455,3 +455,21 @@ def test_a_kernel_that_replaces_locked_user_space_cannot_be_installed() -> None:
     told = [w["message"] for w in answer["flavors"][0]["warnings"] if w["reference"] == "conflict"]
     assert answer["verdict"] == "blocked"
     assert any("editor" in message and "would refuse" not in message for message in told)
+
+
+@pytest.mark.parametrize(
+    ("running", "told"),
+    [
+        (None, ["running-retracted"]),
+        ("6.4.0-20-default", ["running-retracted"]),
+        ("6.4.0-10-default", []),
+    ],
+)
+def test_who_runs_a_retracted_kernel_is_told(running: str | None, told: list[str]) -> None:
+    of = World(
+        installed=[OLD, NEW, ACME],
+        repositories=[Repository(alias="r", packages=[NEW], retracted=["kernel-default-6.4.0-20.1.x86_64"])],
+        running=running,
+    )
+    warnings = [warning["reference"] for warning in plan_of(of)["flavors"][0]["warnings"]]
+    assert [reference for reference in warnings if "retracted" in reference] == told
