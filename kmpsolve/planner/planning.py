@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable
 from datetime import date
 from fnmatch import fnmatchcase
 
@@ -95,7 +95,7 @@ def _flavor_plan(
     unread = bool(system.kmps) and evaluation.unit.main.handle in universe.unread
     if (unread or not complete) and verdict in ("safe", "nothing-to-do"):
         verdict = "unverified"
-    waivers = _waiver_warnings(request, [kmp.name for kmp in system.kmps])
+    waivers = _waiver_warnings(request, universe.installed_kmp_names, [kmp.name for kmp in system.kmps])
     warnings = {*flavor.warnings, *request.notes, *waivers, *losses, *_livepatch_warning(universe, flavor)}
     warnings.update(_retracted_warning(universe, request, system))
     warnings.update(_removed(flavor, own))
@@ -225,12 +225,16 @@ def _serving(flavor: Decision) -> list[KmpBuild]:
     return [o.build for o in choice.options.values() if o.build is not None] + list(choice.added)
 
 
-def _waiver_warnings(request: Request, names: Sequence[str]) -> Iterable[Warned]:
-    """What has to be known of waivers: expired, about to expire, or for no KMP at all."""
+def _waiver_warnings(
+    request: Request, installed: Collection[str], names: Collection[str]
+) -> Iterable[Warned]:
+    """What has to be known of waivers: for no KMP at all; or, of this flavor's, expired or about to expire."""
     for waiver in request.waivers:
         what = f"the waiver for {waiver.kmp}"
-        if not any(fnmatchcase(name, waiver.kmp) for name in names):
+        if not any(fnmatchcase(name, waiver.kmp) for name in installed):
             yield Warned(reference="waiver-unused", message=f"{what} matches no installed KMP")
+        elif not any(fnmatchcase(name, waiver.kmp) for name in names):
+            continue
         elif waiver.expires < request.today:
             yield Warned(reference="waiver-expired", message=f"{what} expired on {waiver.expires}")
         elif _days_between(request.today, waiver.expires) <= _ANNOUNCED_DAYS:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import kmpsolve
 from tests.property.acceptance import plan_of
-from tests.support.worlds import Kernel, KernelExtra, Kmp, Noun, Repository, Tool, World
+from tests.support.worlds import Kernel, KernelExtra, Kmp, Noun, Repository, Tool, World, lay_out
 
 OLD = Kernel(release="10.1", ksyms="a=1")
 NEW = Kernel(release="20.1", ksyms="a=2")
@@ -473,3 +475,25 @@ def test_who_runs_a_retracted_kernel_is_told(running: str | None, told: list[str
     )
     warnings = [warning["reference"] for warning in plan_of(of)["flavors"][0]["warnings"]]
     assert [reference for reference in warnings if "retracted" in reference] == told
+
+
+@pytest.mark.parametrize(
+    ("waived", "told"),
+    [
+        ("acme-*", {("default",), ("rt",)}),
+        ("none-*", {("default", "waiver-unused"), ("rt", "waiver-unused")}),
+    ],
+)
+def test_a_waiver_for_another_flavor_s_kmp_is_used(
+    waived: str, told: set[tuple[str, ...]], tmp_path: Path
+) -> None:
+    of = World(
+        installed=[OLD, ACME, replace(OLD, flavor="rt"), replace(ACME, name="tape", flavor="rt")],
+        repositories=[Repository(alias="r", packages=[NEW])],
+    )
+    config = tmp_path / "kmpsolve.toml"
+    config.write_text(f'[[waiver]]\nkmp = "{waived}"\nreason = "spare"\nexpires = 2099-01-01\n')
+    flavors = kmpsolve.plan(**lay_out(of, tmp_path), config=config).flavors
+    assert {
+        (flavor.flavor, *(warning.reference for warning in flavor.warnings)) for flavor in flavors
+    } == told
