@@ -420,6 +420,7 @@ def _spooled(packages: Iterable[tuple[ListedPackage, str | None]], source: str) 
 
 def _with_arch(nevra: str, arch: str | None) -> str:
     """A NEVRA whose source does not tell the architecture gets the host's."""
+    nevra = nevra.replace("-0:", "-")  # dnf tells an epoch of 0
     name, _, own = nevra.rpartition(".")
     return f"{name}.{arch}" if own == UNKNOWN_ARCH and arch else nevra
 

@@ -1,8 +1,9 @@
 """Packages of which an inventory knows the name only: they take their dependencies from a repository.
 
 An inventory of ten thousand hosts cannot carry the 28,000 symbols of every kernel, and ``rpm -qa`` carries
-none. The same NEVRA in a repository tells them. Where an inventory also carries a digest of the symbols, it
-has to agree: a package can be built again under the same name (bsc#1219345).
+none. The same NEVRA in a repository tells them. A package can be built again under the same name (bsc#1219345):
+where an inventory also carries a digest of the symbols, it has to agree, and where it does not, all repositories
+that have the NEVRA, or the symbols count as not known.
 """
 
 from __future__ import annotations
@@ -120,17 +121,36 @@ def _complete(
     twins = _twins(pool, {s.nameid for s, _ in told})
     bare: list[solv.XSolvable] = []
     for solvable, digest in told:
-        twin = _twin(solvable, twins.get(solvable.nameid, ()))
-        if twin is None or not _same_symbols(pool, twin, digest):
+        meant = _twins_of(solvable, twins.get(solvable.nameid, ()))
+        agreeing = [twin for twin in meant if _same_symbols(pool, twin, digest)]
+        sure = digest is not None or len(agreeing) < 2 or _alike(pool, agreeing)
+        if not agreeing or not (sure or _KERNEL.fullmatch(solvable.name) is None):
             bare.append(solvable)
             continue
+        twin = agreeing[0]
         solvable.arch = twin.arch
         if not solvable.vendor:
             solvable.vendor = twin.vendor
         for key in _KEYS:
             known = set(related(solvable, key))
-            add_relation(solvable, key, (c for c in related(twin, key) if c not in known))
+            told_of = (c for c in related(twin, key) if c not in known)
+            add_relation(
+                solvable, key, (c for c in told_of if sure or not pool.dep2str(c).startswith(_SYMBOL))
+            )
     return bare
+
+
+def _alike(pool: solv.Pool, twins: Sequence[solv.XSolvable]) -> bool:
+    """Whether packages have the same symbols and modules."""
+
+    def relations(solvable: solv.XSolvable) -> frozenset[int]:
+        return frozenset(c for key in (_PROVIDES, _REQUIRES) for c in solvable.lookup_idarray(key))
+
+    everything = {relations(twin) for twin in twins}
+    return len(everything) <= 1 or not any(
+        pool.dep2str(c).startswith((*_SYMBOL, "kmod("))
+        for c in frozenset.union(*everything) - frozenset.intersection(*everything)
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,18 +273,19 @@ def _twins(pool: solv.Pool, names: set[int]) -> dict[int, list[solv.XSolvable]]:
     return found
 
 
-def _twin(listed: solv.XSolvable, among: Iterable[solv.XSolvable]) -> solv.XSolvable | None:
-    """The package that is meant: ``rpm -qa`` tells no epoch, and other tools no architecture."""
+def _twins_of(listed: solv.XSolvable, among: Iterable[solv.XSolvable]) -> list[solv.XSolvable]:
+    """The packages that may be meant, all of one NEVRA: ``rpm -qa`` tells no epoch, other tools no architecture."""
     arches = (listed.arch, "noarch")
     fitting = [s for s in among if s.arch in arches or listed.arch == UNKNOWN_ARCH]
     exact = [s for s in fitting if s.evr == listed.evr]
     if not exact and ":" not in listed.evr:
         exact = [s for s in fitting if s.evr.partition(":")[2] == listed.evr]
         if len({s.evr for s in exact}) > 1:
-            return None
+            return []
     if len({s.arch for s in exact if s.arch != "noarch"}) > 1:
-        return None
-    return min(exact, key=lambda s: s.arch != listed.arch, default=None)
+        return []
+    exact.sort(key=lambda s: s.arch != listed.arch)
+    return [s for s in exact if s.arch == exact[0].arch]
 
 
 def _same_symbols(pool: solv.Pool, twin: solv.XSolvable, digest: str | None) -> bool:
