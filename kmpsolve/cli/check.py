@@ -6,7 +6,15 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kmpsolve.cli.options import add_output, add_system, configuration, request, sources, write_result
+from kmpsolve.cli.options import (
+    add_output,
+    add_system,
+    configuration,
+    request,
+    sources,
+    tell_unread,
+    write_result,
+)
 from kmpsolve.errors import MetadataError, RequestError, UsageError
 from kmpsolve.model.jsontext import json_text
 
@@ -126,6 +134,7 @@ def _from_repositories(options: argparse.Namespace) -> list[Kernel]:
 
     where = sources(options, system=False)
     loaded = load(where, request(options, where, None), configuration(options, where))
+    tell_unread(loaded.inputs, options)
     units = kernels_named(loaded.universe, options.kernel, tuple(options.flavor or ()))
     return [
         kernel_from_capabilities(

@@ -7,7 +7,15 @@ import difflib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kmpsolve.cli.options import add_output, add_system, configuration, request, sources, write_result
+from kmpsolve.cli.options import (
+    add_output,
+    add_system,
+    configuration,
+    request,
+    sources,
+    tell_unread,
+    write_result,
+)
 from kmpsolve.errors import RequestError
 from kmpsolve.model.jsontext import json_text
 from kmpsolve.report.progress import Progress
@@ -64,6 +72,8 @@ def run(options: argparse.Namespace) -> int:
         progress.step("comparing what they export")
         found = _compare(options, files, severities, loaded)
     write_result(_rendered(found, options), options)
+    if loaded is not None:
+        tell_unread(loaded.inputs, options)
     return 4 if found.hits else 0
 
 

@@ -14,6 +14,7 @@ from kmpsolve.cli.options import (
     configuration,
     request,
     sources,
+    tell_unread,
     write_result,
 )
 from kmpsolve.errors import RequestError
@@ -82,11 +83,14 @@ def run(options: argparse.Namespace) -> int:
         terminal = Terminal.of(options.color, to_file=options.output is not None)
         text = render_story(result, flavor, story, hits, terminal)
     write_result(text, options)
+    tell_unread(loaded.inputs, options)
     code = {"blocked": EXIT_CODES["blocked"], "unverified": EXIT_CODES["unverified"]}.get(
         story.entry.decision, 0
     )
     if story.entry.waived is not None or any(c.kind == "already-broken" for c in story.entry.causes):
         code = 0
+    if code == 0 and not result.complete:
+        code = EXIT_CODES["unverified"]
     return 4 if options.strict and code == 110 else code
 
 

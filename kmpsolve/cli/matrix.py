@@ -6,7 +6,15 @@ import argparse
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from kmpsolve.cli.options import add_output, add_system, configuration, request, sources, write_result
+from kmpsolve.cli.options import (
+    add_output,
+    add_system,
+    configuration,
+    request,
+    sources,
+    tell_unread,
+    write_result,
+)
 from kmpsolve.errors import RequestError
 from kmpsolve.model.jsontext import json_text
 from kmpsolve.report.progress import Progress
@@ -76,6 +84,7 @@ def run(options: argparse.Namespace) -> int:
             result = plan(loaded.universe, loaded.request, loaded.inputs)
         text = _rendered(found, result, options)
     write_result(text, options)
+    tell_unread(loaded.inputs, options)
     return 0
 
 

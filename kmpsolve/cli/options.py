@@ -10,11 +10,20 @@ from pathlib import Path
 
 from kmpsolve.config import Config, read_config
 from kmpsolve.errors import ConfigError, UsageError
-from kmpsolve.model.plan import Verdict
+from kmpsolve.model.plan import Inputs, Verdict
 from kmpsolve.request import Request
 from kmpsolve.session import Sources, need_repositories
 
-__all__ = ["EXIT_CODES", "add_output", "add_system", "configuration", "request", "sources", "write_result"]
+__all__ = [
+    "EXIT_CODES",
+    "add_output",
+    "add_system",
+    "configuration",
+    "request",
+    "sources",
+    "tell_unread",
+    "write_result",
+]
 
 EXIT_CODES: dict[Verdict, int] = {"safe": 0, "nothing-to-do": 0, "blocked": 4, "unverified": 110}
 
@@ -83,7 +92,7 @@ def _aliases_and_sources(texts: Sequence[str]) -> list[tuple[str, str]]:
     unnamed: list[str] = []
     for text in texts:
         alias, equals, source = text.partition("=")
-        if not (equals and alias and source and "/" not in alias and ":" not in alias):
+        if not (equals and alias and source and not {"/", "?"} & set(alias)):
             unnamed.append(text)
         elif alias in named:
             raise UsageError(
@@ -130,6 +139,14 @@ def request(options: argparse.Namespace, where: Sources, kernel: str | None) -> 
     if running is None and where.root == Path("/") and where.installed is None:
         running = os.uname().release
     return Request(kernel=kernel, flavors=tuple(options.flavor or ()), running=running)
+
+
+def tell_unread(inputs: Inputs, options: argparse.Namespace) -> None:
+    """Name the repositories that were not read, for verbs whose result has no place for it."""
+    from kmpsolve.report.terminal import printable
+
+    for skipped in () if options.quiet else inputs.skipped:
+        print(printable(f"kmpsolve: not read: {skipped.alias}: {skipped.reason}"), file=sys.stderr)
 
 
 def write_result(text: str, options: argparse.Namespace) -> None:

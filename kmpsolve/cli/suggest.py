@@ -6,7 +6,15 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kmpsolve.cli.options import add_output, add_system, configuration, request, sources, write_result
+from kmpsolve.cli.options import (
+    add_output,
+    add_system,
+    configuration,
+    request,
+    sources,
+    tell_unread,
+    write_result,
+)
 from kmpsolve.errors import UsageError
 from kmpsolve.model.jsontext import json_text
 
@@ -56,6 +64,7 @@ def run(options: argparse.Namespace) -> int:
 
         text = render_suggestions(found, Terminal.of(options.color, to_file=options.output is not None))
     write_result(text, options)
+    tell_unread(loaded.inputs, options)
     return 0
 
 

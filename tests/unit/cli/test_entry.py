@@ -104,6 +104,27 @@ def test_a_repository_that_cannot_be_read_makes_safe_unverified(
     assert main([*safe, "--repo", f"broken={tmp_path / 'nothing'}", "--strict"]) == 4
 
 
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["explain", "acme", "--kernel", "6.4.0-1.2"], 110),
+        (["matrix"], 0),
+        (["diff", "6.4.0-1.1", "6.4.0-1.2"], 0),
+    ],
+    ids=lambda words: words[0] if isinstance(words, list) else None,
+)
+def test_who_cannot_show_what_was_not_read_says_so(
+    world: list[str], capsys: pytest.CaptureFixture[str], words: list[str], code: int
+) -> None:
+    asked = [*words, *world[1:], "--repo", "home:broken=/nowhere/at/all"]
+    assert main(asked) == code
+    out, err = capsys.readouterr()
+    assert out
+    assert err == "kmpsolve: not read: home:broken: /nowhere/at/all does not exist\n"
+    assert main([*asked, "--quiet"]) == code
+    assert capsys.readouterr().err == ""
+
+
 def test_the_only_repository_must_be_readable(world: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*world[:3], "--repo", "gone=/nowhere/at/all"]) == 3
     assert "gone: /nowhere/at/all does not exist" in capsys.readouterr().err
