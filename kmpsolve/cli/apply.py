@@ -153,7 +153,7 @@ def _word(step: Step, words: Collection[str]) -> str:
     nevra = Nevra.parse(step.nevra)
     aliases, arches = ("", f"{step.repository}:"), ("", f".{nevra.arch}")
     spellings = (f"{alias}{nevra.name}{arch}={nevra.evr}" for alias in aliases for arch in arches)
-    return next(spelled for spelled in spellings if spelled in words)
+    return next((spelled for spelled in spellings if spelled in words), _spec(step))
 
 
 def _only_signatures(loaded: Loaded) -> bool:
