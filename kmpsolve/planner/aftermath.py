@@ -5,7 +5,7 @@ It is what is installed, less what goes, and what arrives; of each flavor the ne
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from kmpsolve.compat.judgement import Fit, judge
@@ -103,10 +103,8 @@ class Aftermath:
         self.after = [b for b in dedicated if there(b.package)]
         self.kmps = (*self.system.kmps, *self._new_kmps())
         self.builds = {kmp.name: self._serving(kmp) for kmp in self.kmps}
-        self.rows = self._rows(self.units, self.builds, self.after)
-        self.rows_before = self._rows(
-            self.system.units, {kmp.name: kmp.installed for kmp in self.kmps}, self.before
-        )
+        self.rows = self._rows(self.units, self.builds)
+        self.rows_before = self._rows(self.system.units, {kmp.name: kmp.installed for kmp in self.kmps})
         self.fit = self._fit(self.next) if self.next else None
         self.subjects = [self._subject(kmp) for kmp in self.kmps]
 
@@ -116,9 +114,10 @@ class Aftermath:
     def _new_kmps(self) -> Iterator[Kmp]:
         """KMPs that were not there before, neither under this name nor under one that it obsoletes."""
         by_name: dict[str, list[KmpBuild]] = {}
+        names = {kmp.name for kmp in self.system.kmps}
         for build in self.after:
             renames = any(obsoleted_by(build.obsoletes, old.nevra) for old in self.before)
-            if not build.package.installed and not renames and build.name not in self._installed_names:
+            if build.name not in names and not renames:
                 by_name.setdefault(build.name, []).append(build)
         for name in sorted(by_name):
             rule, waiver = self.request.rule(name), self.request.waiver(name)
@@ -136,10 +135,6 @@ class Aftermath:
                 waived=Waived(reason=waiver.reason, expires=waiver.expires) if waiver else None,
             )
 
-    @property
-    def _installed_names(self) -> set[str]:
-        return {kmp.name for kmp in self.system.kmps}
-
     def _serving(self, kmp: Kmp) -> tuple[KmpBuild, ...]:
         """The builds that will be there for a KMP: its own, and those that obsolete its name."""
         return tuple(
@@ -150,10 +145,7 @@ class Aftermath:
         )
 
     def _rows(
-        self,
-        units: Sequence[KernelUnit],
-        builds: Mapping[str, Sequence[KmpBuild]],
-        everything: Iterable[KmpBuild],
+        self, units: Sequence[KernelUnit], builds: Mapping[str, Sequence[KmpBuild]]
     ) -> tuple[BootState, ...]:
         states: dict[str, KernelState] = {
             unit.uname_r: "running"
@@ -161,7 +153,7 @@ class Aftermath:
             else ("installed" if unit.installed else "new")
             for unit in units
         }
-        return boot_matrix(self.kmps, units, builds, everything, states, self.universe.table)
+        return boot_matrix(self.kmps, units, builds, (), states, self.universe.table)
 
     def _fit(self, unit: KernelUnit) -> Fit:
         """How everything that is worth naming fits the unit; what fits is decided by what will be there
@@ -181,6 +173,20 @@ class Aftermath:
             use=self.rows[0].kmps[kmp.name] if self.rows else none,
             used=self.rows_before[0].kmps[kmp.name],
         )
+
+    @property
+    def in_use(self) -> frozenset[int]:
+        """Handles of the builds that the kernel which boots next loads."""
+        if self.takeover is not None:
+            loads = [self.takeover.build_for(kmp) for kmp in self.kmps]
+        else:
+            loads = [
+                build
+                for kmp in self.kmps
+                for build in self.builds[kmp.name]
+                if str(build.nevra) == self.rows[0].kmps[kmp.name].build
+            ]
+        return frozenset(build.package.handle for build in loads if build is not None)
 
     @property
     def boots_another(self) -> bool:

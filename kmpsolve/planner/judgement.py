@@ -162,26 +162,20 @@ class _Judge:
 
         Where multiversion keeps the old build installed, the package manager is content with its provides.
         """
-        if kmp_plan.decision not in ("reuse", "fetch") or subject.use.build == subject.used.build:
+        if kmp_plan.decision not in ("reuse", "fetch") or kmp_plan.chosen == subject.used.build:
             return kmp_plan
-        mine = {b.package.handle: str(b.nevra) for b in (*subject.kmp.installed, *subject.after)}
-        in_use = {
-            build.package.handle
-            for kmp in self.aftermath.kmps
-            for build in self.aftermath.builds[kmp.name]
-            if str(build.nevra) == self.aftermath.rows[0].kmps[kmp.name].build
-        }
-        steps = [(step.action, Nevra.parse(step.nevra).name) for step in self.aftermath.transition.steps]
-        moved = {name for _, name in steps}
+        mine = {b.package.handle for b in (*subject.kmp.installed, *subject.after)}
+        in_use = self.aftermath.in_use
+        moved = {Nevra.parse(step.nevra).name for step in self.aftermath.transition.steps}
         left = [
             (str(package), capability)
             for package, capability, providers in self.aftermath.universe.pinned(self.aftermath.system.flavor)
-            if package.name not in moved and not providers & in_use and providers & mine.keys()
+            if package.name not in moved and not providers & in_use and providers & mine
         ]
         if not left:
             return kmp_plan
         text = "; ".join(
-            f"{who} requires {what}, which {subject.use.build} does not give" for who, what in left
+            f"{who} requires {what}, which {kmp_plan.chosen} does not give" for who, what in left
         )
         cause = Cause("user-space", text, tuple(sorted({who for who, _ in left})))
         return replace(kmp_plan, decision="blocked", chosen=None, repository=None, causes=(cause,))
@@ -240,12 +234,17 @@ class _Judge:
         assert self.aftermath.next is not None
         name = f"kernel-{self.aftermath.next.flavor}-devel"
         evr = self.aftermath.next.nevra.evr
-        gone = {package.handle for package in self.aftermath.transition.gone}
+        # What is installed stays unless a step names it, or another version in its place.
+        going = {
+            step.nevra if step.action == "erase" else Nevra.parse(step.nevra).name
+            for step in self.aftermath.transition.steps
+            if step.action != "install"
+        }
         return any(
             package.nevra.evr == evr
             and (
                 str(package.nevra) in self.aftermath.transition.arriving
-                or (package.installed and package.handle not in gone)
+                or (package.installed and going.isdisjoint((str(package.nevra), name)))
             )
             for package in self.aftermath.universe.called(name)
         )
@@ -253,11 +252,7 @@ class _Judge:
     def _modules_lost(self, subject: Subject) -> tuple[str, ...]:
         """Modules that a KMP gave where it was used and that the next kernel gets from nobody."""
         kmp = subject.kmp
-        if (
-            self.aftermath.next is None
-            or not kmp.installed
-            or subject.use.via not in ("native", "weak-updates")
-        ):
+        if self.aftermath.next is None or subject.use.via not in ("native", "weak-updates"):
             return ()
         row = next((row for row in self.aftermath.rows_before if row.uname_r == kmp.used_on.uname_r), None)
         if row is None:
@@ -266,7 +261,7 @@ class _Judge:
         has = set(self.aftermath.next.modules)
         for other in self.aftermath.kmps:
             has |= self._modules(self.aftermath.rows[0], self.aftermath.builds[other.name], other.name)
-        return tuple(sorted(kmp.modules[m] for m in gave - has if m in kmp.modules))
+        return tuple(sorted(kmp.modules[m] for m in gave - has))
 
     @staticmethod
     def _modules(row: BootState, builds: Sequence[KmpBuild], name: str) -> set[str]:
@@ -274,7 +269,7 @@ class _Judge:
 
     def _kernel_modules_lost(self) -> tuple[str, ...]:
         """Modules of the kernel that boots next now which neither the new one nor a KMP has."""
-        if self.aftermath.next is None or not self.aftermath.boots_another:
+        if self.aftermath.next is None:
             return ()
         there = set(self.aftermath.next.modules)
         for kmp in self.aftermath.kmps:
@@ -283,14 +278,7 @@ class _Judge:
         return tuple(sorted(before[m] for m in before.keys() - there))
 
     def _losses(self) -> tuple[Warned, ...]:
-        removed = {p.handle for p in self.aftermath.transition.gone}
-        staying = [u.uname_r for u in self.aftermath.system.units if u.main.handle not in removed]
-        shown = [
-            r
-            for r in self.aftermath.rows
-            if r.uname_r in staying
-            and (self.aftermath.next is None or r.uname_r != self.aftermath.next.uname_r)
-        ]
+        shown = self.aftermath.rows[1:]
         before = [r for r in self.aftermath.rows_before if r.uname_r in {row.uname_r for row in shown}]
         return fallback_losses(before, shown)
 
@@ -319,9 +307,9 @@ class _Judge:
             proper = None
         if proper is None:
             return None, ()
-        flavor = next(f for f in proper.flavors if f.flavor == self.aftermath.system.flavor)
+        (flavor,) = proper.flavors
         ways = flavor.ways_out
-        if proper.verdict != "blocked" and proper.command is not None:
+        if proper.command is not None:
             kernel = Nevra.parse(flavor.target.nevra).evr if flavor.target else ""
             text = (
                 f"take the rebuilt KMP along with {kernel}"
@@ -337,11 +325,7 @@ class _Judge:
 
     def _ordinary(self, inputs: Inputs) -> Plan:
         request = replace(self.aftermath.request, flavors=(self.aftermath.system.flavor,), kernel=None)
-        if (
-            self.aftermath.next is not None
-            and self.aftermath.boots_another
-            and not self.aftermath.next.installed
-        ):
+        if self.aftermath.next is not None and not self.aftermath.next.installed:
             named = replace(request, kernel=str(self.aftermath.next.nevra.evr))
             try:
                 return plan(self.aftermath.universe, named, inputs)

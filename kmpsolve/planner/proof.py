@@ -9,7 +9,7 @@ from kmpsolve.compat.judgement import best_tried, count_mismatches, mismatches
 from kmpsolve.model.package import KmpBuild
 from kmpsolve.model.plan import Attempt, Cause, CauseKind, Decision, KmpPlan, Mismatch, Warned
 from kmpsolve.planner.aftermath import Aftermath, Subject
-from kmpsolve.planner.options import absorbs, overrides
+from kmpsolve.planner.options import absorbs
 
 __all__ = ["Proof"]
 
@@ -157,7 +157,7 @@ class Proof:
             causes.append(Cause("kmp", f"{best} needs symbols of another KMP, which has no build that fits"))
         if exact := self._exact_kernel(best):
             causes.append(Cause("exact-kernel", f"{best} was built for kernel {exact} only", (exact,)))
-        if absorbs(unit, kmp) and overrides(kmp):
+        if absorbs(unit, kmp):
             causes.append(
                 Cause(
                     "falls-back-to-in-tree",

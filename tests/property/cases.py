@@ -942,7 +942,7 @@ CASES: dict[str, tuple[World, str]] = {
     # -- which kernel, and what stays around it
     "a flavor that only a repository has, or only an -extra, is none of the system's": (
         made(
-            [kernel(1), KernelExtra(release="10.1", flavor="rt")],
+            [kernel(1), KernelExtra(release="10.1", flavor="rt", ksyms="x=1")],
             [kernel(2), kernel(2, flavor="rt")],
         ),
         "safe 20.1 |  | newest-safe 20.1",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ def sealed(
     *,
     retracted: Iterable[PackageSpec] = (),
     locks: Iterable[str] = (),
+    rebuilding: Collection[str] = (),
     **policy: Any,
 ) -> Universe:
     """A sealed universe.
@@ -33,12 +34,14 @@ def sealed(
         Of the repositories' packages.
     locks
         Names of packages.
+    rebuilding
+        Names of the KMPs that rebuild themselves on the host.
     policy
         zypp's settings, as in `Policy`.
     """
     text = "\n".join(f"type: package\nmatch_type: exact\nsolvable_name: {name}\n" for name in locks)
     held = tuple(block.lock for block in parse_locks(text).blocks if block.lock is not None)
-    of = Universe(Policy(locks=held, **policy))
+    of = Universe(Policy(locks=held, **policy), rebuilding.__contains__)
     if installed:
         of.load(open_source(str(rpmmd.write(folder / "system", installed)), alias=SYSTEM))
     else:
