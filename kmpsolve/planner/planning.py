@@ -86,7 +86,7 @@ def _flavor_plan(
 ) -> FlavorPlan:
     system, evaluation = flavor.system, flavor.evaluation
     own = transacted
-    if flavor.target is not None and (transacted.reasons or not transacted.steps):
+    if flavor.target is not None and transacted.reasons:
         own = carry_out(universe, [(system, evaluation)])
     rows, losses = booted_after(system, evaluation, flavor.target, own)
     verdict: Verdict = flavor.verdict
@@ -142,14 +142,14 @@ def _flavor_plan(
 
 def _removed(flavor: Decision, transacted: Transacted) -> Iterable[Warned]:
     """What the update removes although no other build of the KMP arrives in its place."""
-    if flavor.target is None or flavor.verdict == "blocked":
+    if flavor.verdict == "blocked":
         return
     gone = {package.handle for package in transacted.gone}
     for package in flavor.evaluation.unwanted(flavor.system):
-        message = (
-            f"the update removes {package}, which {flavor.target.uname_r} would load before what is chosen"
-        )
-        yield Warned(reference="removed", message=message)
+        if package.handle in gone:
+            uname_r = flavor.evaluation.unit.uname_r
+            message = f"the update removes {package}, which {uname_r} would load before what is chosen"
+            yield Warned(reference="removed", message=message)
     for kmp in flavor.system.kmps:
         blocked = flavor.evaluation.choice.options[kmp.name].decision == "blocked"
         if blocked and all(build.package.handle in gone for build in kmp.installed):
@@ -161,7 +161,7 @@ def _ways_out(universe: Universe, flavor: Decision, verdict: Verdict) -> tuple[W
     if verdict != "blocked" or flavor.target is None:
         return ()
     command = None
-    if flavor.safe is not None and flavor.safe.wanted:
+    if flavor.safe is not None:
         transacted = carry_out(universe, [(flavor.system, flavor.safe)])
         command = zypper_install(universe, transacted) if transacted.steps else None
     return ways_out(flavor.system, flavor.evaluation, flavor.safe.unit if flavor.safe else None, command)

@@ -1,0 +1,303 @@
+"""What a plan tells of a flavor beside the decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kmpsolve.model.plan import FlavorPlan, Inputs, Plan, SkippedInput
+from kmpsolve.planner import plan
+from kmpsolve.request import Request, Waiver
+from tests.property.acceptance import plan_of
+from tests.property.cases import acme, beta, kernel
+from tests.support.packages import PackageSpec
+from tests.support.universes import sealed
+from tests.support.worlds import Noun, Repository, Tool, World
+
+
+def planned(
+    folder: Path,
+    installed: Sequence[Any],
+    offered: Sequence[Any],
+    *,
+    skipped: bool = False,
+    unread: Sequence[str] = (),
+    rebuilding: Sequence[str] = (),
+    locks: Sequence[str] = (),
+    **asked: Any,
+) -> Plan:
+    def specs(nouns: Sequence[Noun | PackageSpec]) -> list[PackageSpec]:
+        return [noun if isinstance(noun, PackageSpec) else noun.spec() for noun in nouns]
+
+    of = sealed(folder, {"r": specs(offered)}, specs(installed), rebuilding=rebuilding, locks=locks)
+    of.unread = frozenset(k.package.handle for k in of.kernels if str(k.package) in unread)
+    left = (SkippedInput(alias="gone", reason="not there"),) if skipped else ()
+    inputs = Inputs(root=None, repositories=(), skipped=left)
+    return plan(of, Request(today="2026-01-15", **asked), inputs)
+
+
+def only(of: Plan) -> FlavorPlan:
+    (flavor,) = of.flavors
+    return flavor
+
+
+def warned(of: Plan, reference: str) -> list[str]:
+    return [w.message for flavor in of.flavors for w in flavor.warnings if w.reference == reference]
+
+
+# -- waivers --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("expires", "told"),
+    [
+        ("2026-01-14", "waiver-expired"),
+        ("2026-01-15", "waiver-expires-soon"),
+        ("2026-01-29", "waiver-expires-soon"),
+        ("2026-01-30", ""),
+    ],
+)
+def test_a_waiver_s_end_is_announced(tmp_path: Path, expires: str, told: str) -> None:
+    """Of one KMP among others."""
+    waiver = Waiver(kmp="acme-*", reason="tape is gone", expires=expires)
+    found = planned(tmp_path, [kernel(1), acme(), beta()], [], waivers=(waiver,))
+    assert [w.reference for w in only(found).warnings] == ([told] if told else [])
+
+
+def test_a_waiver_for_no_kmp_is_told(tmp_path: Path) -> None:
+    waiver = Waiver(kmp="other-*", reason="tape is gone", expires="2020-01-01")
+    found = planned(tmp_path, [kernel(1), acme()], [], waivers=(waiver,))
+    assert [w.reference for w in only(found).warnings] == ["waiver-unused"]
+
+
+# -- what is not known ----------------------------------------------------------------------------------------
+
+OLD = kernel(1).spec().nevra
+
+
+@pytest.mark.parametrize(
+    ("kmps", "offered", "skipped", "unread", "verdict"),
+    [
+        ([], [], False, [OLD], "nothing-to-do"),
+        ([acme()], [], False, [OLD], "unverified"),
+        ([acme()], [kernel(2)], False, [OLD], "safe"),
+        ([acme()], [kernel(2, "a=2")], False, [OLD], "blocked"),
+        ([], [], True, [], "unverified"),
+        ([acme()], [kernel(2)], True, [], "unverified"),
+        ([acme()], [kernel(2, "a=2")], True, [], "blocked"),
+    ],
+)
+def test_what_could_not_be_read(
+    tmp_path: Path,
+    kmps: list[Noun],
+    offered: list[Noun],
+    skipped: bool,
+    unread: list[str],
+    verdict: str,
+) -> None:
+    found = planned(tmp_path, [kernel(1), *kmps], offered, skipped=skipped, unread=unread)
+    assert found.verdict == only(found).verdict == verdict
+
+
+# -- fallback kernels -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("protect", "verdict"), [(False, "safe"), (True, "blocked")])
+def test_a_fallback_kernel_that_loses_a_driver(tmp_path: Path, protect: bool, verdict: str) -> None:
+    """Among other things that are told of fallback kernels."""
+    single, rebuild = acme(multiversion=False), acme("2.0", "a=2", multiversion=False)
+    installed = [kernel(0, "z=1"), kernel(1), single, beta(symbols="z=1")]
+    offered = [kernel(2, "a=2", modules="beta.ko"), rebuild]
+    found = planned(tmp_path, installed, offered, protect_fallback=protect)
+    assert found.verdict == verdict
+    assert len(warned(found, "fallback-loses")) == 1
+    assert len(warned(found, "purge-takes-last")) == 1
+
+
+def test_a_fallback_kernel_that_keeps_its_drivers_is_protected(tmp_path: Path) -> None:
+    found = planned(tmp_path, [kernel(1), acme()], [kernel(2)], protect_fallback=True)
+    assert found.verdict == "safe"
+
+
+# -- what goes ------------------------------------------------------------------------------------------------
+
+LENDER, BORROWER = acme(exports="s=2", multiversion=False), beta(symbols="a=7 s=2")
+REBUILD = acme("2.0", "a=2", multiversion=False)
+
+
+def test_what_is_removed_is_told_by_kmp_and_not_by_build(tmp_path: Path) -> None:
+    other = beta("1.1", "a=7", krel="6.4.0-9")
+    found = planned(tmp_path, [kernel(1), LENDER, BORROWER, other], [kernel(2, "a=2"), REBUILD])
+    assert [step.nevra for step in found.transaction if step.action == "erase"] == [BORROWER.spec().nevra]
+    assert warned(found, "removed") == []
+
+
+def test_what_one_flavor_loses_by_another_is_told(tmp_path: Path) -> None:
+    broken = beta(symbols="a=7", flavor="rt", requires="acme-kmp = 1.0")
+    installed = [kernel(1), kernel(1, flavor="rt"), acme(multiversion=False), broken]
+    offered = [kernel(2, "a=2"), kernel(2, flavor="rt"), REBUILD]
+    found = planned(tmp_path, installed, offered)
+    assert found.verdict == "safe"
+    message = "the update removes beta-kmp-rt, which does not work on the kernel"
+    assert warned(found, "removed") == [message]
+
+
+def test_a_broken_kmp_does_not_go_for_another_flavor_where_nothing_new_is_planned_for_its_own(
+    tmp_path: Path,
+) -> None:
+    broken = beta(symbols="a=7", flavor="rt", requires="acme-kmp = 1.0")
+    installed = [kernel(1), kernel(1, flavor="rt"), acme(multiversion=False), broken]
+    found = planned(tmp_path, installed, [kernel(2, "a=2"), REBUILD])
+    assert [flavor.verdict for flavor in found.flavors] == ["blocked", "nothing-to-do"]
+
+
+def test_of_two_flavors_that_exclude_each_other_each_is_told_by_itself(tmp_path: Path) -> None:
+    """What its fallback kernel would lose, too."""
+    installed = [kernel(1), kernel(1, flavor="rt"), LENDER, beta(flavor="rt", multiversion=False)]
+    rebuilds = [
+        replace(REBUILD, conflicts="beta-kmp = 2.0"),
+        beta("2.0", "a=2", flavor="rt", multiversion=False),
+    ]
+    found = planned(tmp_path, installed, [kernel(2, "a=2"), kernel(2, "a=2", flavor="rt"), *rebuilds])
+    assert [flavor.verdict for flavor in found.flavors] == ["safe", "blocked"]
+    lost = {name for message in warned(found, "fallback-loses") for name in message.split() if "kmp" in name}
+    assert lost == {"acme-kmp-default", "beta-kmp-rt"}
+
+
+def test_nothing_goes_where_nothing_new_is_planned(tmp_path: Path) -> None:
+    """Though two newer builds would be loaded for want of a word on which KMP is linked first."""
+    standing = [
+        acme(exports="s=1", krel="6.4.0-8"),
+        acme("2.0", "a=1 t=1", exports="s=2", krel="6.4.0-9"),
+        beta(exports="t=1", krel="6.4.0-8"),
+        beta("2.0", "a=1 s=1", exports="t=2", krel="6.4.0-9"),
+    ]
+    locked = beta(name="corp", symbols="a=7", modules="corp.ko", flavor="rt")
+    refused = kernel(2, flavor="rt", obsoletes="corp-kmp-rt")
+    found = planned(
+        tmp_path, [kernel(1), kernel(1, flavor="rt"), *standing, locked], [refused], locks=["corp-kmp-rt"]
+    )
+    assert [flavor.verdict for flavor in found.flavors] == ["nothing-to-do", "blocked"]
+    assert warned(found, "removed") == []
+
+
+def test_a_build_that_no_kernel_needs_does_not_go_for_another_flavor(tmp_path: Path) -> None:
+    """Where nothing new is planned for its own one."""
+    older, newer = beta(flavor="rt", krel="6.4.0-5"), beta("2.0", flavor="rt")
+    rebuild = acme("2.0", "a=2", conflicts="beta-kmp = 1.0")
+    installed = [kernel(1), kernel(1, flavor="rt"), acme(), older, newer]
+    found = planned(tmp_path, installed, [kernel(2, "a=2"), rebuild])
+    assert {flavor.flavor: flavor.verdict for flavor in found.flavors} == {
+        "default": "blocked",
+        "rt": "nothing-to-do",
+    }
+
+
+def test_a_way_out_removes_what_the_safe_kernel_would_load_first(tmp_path: Path) -> None:
+    own, older = acme("2.0", "a=1"), acme(exports="s=1", krel="6.4.0-5")
+    installed = [kernel(1), own, older, beta(symbols="a=1 s=1")]
+    found = planned(tmp_path, installed, [kernel(2, "a=2")])
+    first = only(found).ways_out[0]
+    assert (found.verdict, only(found).newest_safe) == ("blocked", OLD)
+    assert (first.kind, first.command) == (
+        "newest-safe",
+        "zypper install --no-recommends -- -acme-kmp-default=2.0_k6.4.0_10-1",
+    )
+
+
+def test_a_way_out_where_the_safe_kernel_stands(tmp_path: Path) -> None:
+    found = planned(tmp_path, [kernel(1), acme()], [kernel(2, "a=2")])
+    assert (only(found).ways_out[0].kind, only(found).ways_out[0].command) == ("newest-safe", None)
+
+
+def test_with_nothing_new_there_is_no_way_out(tmp_path: Path) -> None:
+    found = planned(tmp_path, [kernel(1), acme(symbols="a=7")], [], already_broken="block")
+    assert (found.verdict, only(found).target, only(found).ways_out) == ("blocked", None, ())
+
+
+# -- modules --------------------------------------------------------------------------------------------------
+
+
+def test_modules_of_the_kernel_that_a_kmp_has(tmp_path: Path) -> None:
+    installed = [kernel(1, modules="x.ko y.ko"), acme(modules="acme.ko x.ko")]
+    assert only(planned(tmp_path / "a", installed, [kernel(2)])).modules_lost == ("y.ko",)
+
+
+def clashes(found: Plan) -> list[str]:
+    return [w.message for k in only(found).kmps for w in k.warnings if w.reference == "name-clash"]
+
+
+def test_two_kmps_with_one_module(tmp_path: Path) -> None:
+    """What is rebuilt on the host is linked nowhere."""
+    twin = beta(modules="acme.ko")
+    found = planned(tmp_path / "a", [kernel(1), acme(), twin], [kernel(2)])
+    assert len(clashes(found)) == 2
+    assert twin.spec().nevra in clashes(found)[0]
+    found = planned(tmp_path / "b", [kernel(1), acme(), beta(symbols="", modules="acme.ko")], [kernel(2)])
+    assert len(clashes(found)) == 2
+    headers = [PackageSpec(name="kernel-default-devel", version="6.4.0", release=f"{n}0.1") for n in (1, 2)]
+    installed = [kernel(1), *headers, acme(), replace(twin, symbols="")]
+    found = planned(tmp_path / "c", installed, [kernel(2)], rebuilding=[twin.spec().name])
+    assert (found.verdict, clashes(found)) == ("safe", [])
+
+
+def test_live_patches_are_told_of_a_new_kernel_only(tmp_path: Path) -> None:
+    patch = PackageSpec(
+        name="kernel-livepatch-6_4_0-10-default", version="1", release="1", provides=("kmod(livepatch.ko)",)
+    )
+    installed = [kernel(1), acme(), patch]
+    assert len(warned(planned(tmp_path / "a", installed, [kernel(2)]), "starts-unpatched")) == 1
+    named = planned(tmp_path / "b", installed, [kernel(2)], kernel="6.4.0-10.1")
+    assert warned(named, "starts-unpatched") == []
+
+
+# -- what zypper would do -------------------------------------------------------------------------------------
+
+
+def would(
+    installed: Sequence[Noun], low: Sequence[Noun], high: Sequence[Noun] = (), locks: Sequence[str] = ()
+) -> tuple[str | None, str | None]:
+    repositories = [Repository(alias="low", packages=list(low))]
+    if high:
+        repositories.append(Repository(alias="high", packages=list(high), priority=50))
+    said = plan_of(World(installed=list(installed), repositories=repositories, locks=list(locks)))
+    (flavor,) = said["flavors"]
+    return flavor["zypper_would"]["target"], flavor["zypper_would"]["held_because"]
+
+
+LOCKED = "a lock holds the newer kernel"
+HIDDEN = "a repository of higher priority does not have the newer kernel"
+
+
+def foreign(number: int) -> Noun:
+    return kernel(number, vendor="openSUSE")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "locks", "expected"),
+    [
+        ([kernel(3)], [], [], ("kernel-default-6.4.0-30.1.x86_64", None)),
+        ([kernel(3)], [], ["kernel-default == 6.4.0-30.1"], (None, LOCKED)),
+        ([kernel(1)], [], ["kernel-default == 6.4.0-10.1"], (None, None)),
+        ([kernel(1)], [], [], (None, None)),
+        ([kernel(3)], [kernel(2)], [], (None, HIDDEN)),
+        ([foreign(3)], [], [], (None, "the newer kernel comes from another vendor (openSUSE)")),
+        ([foreign(2)], [], [], (None, None)),
+        ([foreign(1)], [], [], (None, None)),
+    ],
+)
+def test_what_holds_the_newer_kernel(
+    low: list[Noun], high: list[Noun], locks: list[str], expected: tuple[str | None, str | None]
+) -> None:
+    assert would([kernel(2)], low, high, locks) == expected
+
+
+def test_of_two_kernels_that_zypper_brings_the_newer_one_is_told() -> None:
+    """An update requires the other one."""
+    update = Tool(name="tool", version="2.0", requires="kernel-default = 6.4.0-20.1")
+    installed: list[Noun] = [kernel(1), Tool(name="tool")]
+    assert would(installed, [kernel(4), kernel(2), update])[0] == "kernel-default-6.4.0-40.1.x86_64"
