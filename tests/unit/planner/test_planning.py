@@ -166,6 +166,7 @@ def test_of_two_flavors_that_exclude_each_other_each_is_told_by_itself(tmp_path:
     assert [flavor.verdict for flavor in found.flavors] == ["safe", "blocked"]
     lost = {name for message in warned(found, "fallback-loses") for name in message.split() if "kmp" in name}
     assert lost == {"acme-kmp-default", "beta-kmp-rt"}
+    assert "newest-safe" not in {way.kind for way in found.flavors[1].ways_out}
 
 
 def test_nothing_goes_where_nothing_new_is_planned(tmp_path: Path) -> None:
