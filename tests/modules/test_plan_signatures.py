@@ -18,7 +18,7 @@ from kmpsolve.modules.efikeys import enrolled_certificates, secure_boot
 from kmpsolve.modules.module import read_module
 from tests.modules import kbuild
 from tests.modules.debian import DebianKernel
-from tests.support import repository
+from tests.support import repository, rpmbuild
 from tests.support.packages import PackageSpec
 
 Built = Callable[[DebianKernel], Path]
@@ -141,6 +141,10 @@ def test_signed_with_an_enrolled_key(
     assert _told(plan(signed=True, enrolled=keys[1], settings=_REQUIRED)) == ("safe", "fetch", [], [])
 
 
+def test_signed_where_nobody_knows_the_enrolled_keys(plan: Callable[..., dict[str, Any]]) -> None:
+    assert _told(plan(signed=True, settings=_REQUIRED)) == ("safe", "fetch", [], [])
+
+
 def test_signed_with_a_key_that_is_not_enrolled(
     plan: Callable[..., dict[str, Any]], keys: tuple[Path, Path, Path]
 ) -> None:
@@ -165,6 +169,28 @@ def test_an_rpm_that_is_not_at_hand_is_not_checked(
     verdict, decision, _, warnings = _told(plan(signed=True))
     assert (verdict, decision) == ("safe", "fetch")
     assert "not checked" in warnings[0]
+    verdict, decision, _, warnings = _told(plan(signed=True, settings=_REQUIRED))
+    assert (verdict, decision) == ("unverified", "fetch")
+    assert "nobody looked at the signature" in warnings[0]
+
+
+def test_an_rpm_that_is_something_else_is_not_checked(
+    plan: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Another file under its name; zypper would refuse it by its checksum."""
+    (other,) = rpmbuild.build([PackageSpec(name="other", version="1", release="1")])
+    real = repository.rpm_md
+    numbers = count()
+
+    def exchanged(specs: list[PackageSpec]) -> Path:
+        place = tmp_path / f"exchanged-{next(numbers)}"
+        shutil.copytree(real(specs), place)
+        for rpm in place.rglob("acme-kmp-default-2*.rpm"):
+            rpm.unlink()
+            shutil.copy(other, rpm)
+        return place
+
+    monkeypatch.setattr(repository, "rpm_md", exchanged)
     verdict, decision, _, warnings = _told(plan(signed=True, settings=_REQUIRED))
     assert (verdict, decision) == ("unverified", "fetch")
     assert "nobody looked at the signature" in warnings[0]

@@ -47,6 +47,7 @@ UNITS = (
     "tests/unit/solver",
     "tests/disk/test_plan_on_host.py",
     "tests/disk/test_suggest.py",
+    "tests/modules/test_plan_signatures.py",
     "tests/scenarios/test_dup.py",
 )
 _CHOSEN = ("-k", "not random_worlds and not nobody_steps_back")  # minutes, and much the same as the checks
