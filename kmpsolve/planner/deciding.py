@@ -11,10 +11,11 @@ from kmpsolve.model.plan import Verdict, Warned
 from kmpsolve.planner.boot import booted_after
 from kmpsolve.planner.carrying import carry_out
 from kmpsolve.planner.evaluation import Evaluation, evaluate, hopeless
-from kmpsolve.planner.system import FlavorSystem, obsoleted_by
+from kmpsolve.planner.system import FlavorSystem
 from kmpsolve.planner.target import Aim
 from kmpsolve.request import Request
 from kmpsolve.solver.reasons import Reason
+from kmpsolve.solver.transaction import Transacted
 from kmpsolve.solver.universe import Universe
 
 __all__ = ["Decision", "decide", "flavor_systems", "refused", "safe_on"]
@@ -122,45 +123,32 @@ def decide(system: FlavorSystem, aim: Aim) -> Decision:
     )
 
 
-def _newest_safe(system: FlavorSystem, besides: KernelUnit | None = None) -> Evaluation | None:
-    """The newest kernel, installed or candidate, on which no counted KMP is blocked or unverified.
-
-    Parameters
-    ----------
-    besides
-        A kernel that the package manager refuses.
-    """
+def _newest_safe(system: FlavorSystem) -> Evaluation | None:
+    """The newest kernel, installed or candidate, on which no counted KMP is blocked or unverified."""
     units = sorted([*system.candidate_kernels(), *system.units], key=lambda u: u.nevra.evr, reverse=True)
-    left = [unit for unit in units if besides is None or unit.main.handle != besides.main.handle]
-    return next(filter(None, (safe_on(system, unit) for unit in left)), None)
-
-
-def _is_refused(system: FlavorSystem, evaluation: Evaluation) -> bool:
-    """Whether something installed does not let the package manager do what the kernel and its KMPs ask for.
-
-    Not asked where every KMP has a build and every kernel stays: then nothing stands in the way.
-    """
-    unit = evaluation.unit
-    replaces = not unit.installed and any(obsoleted_by(unit.obsoletes, old.nevra) for old in system.units)
-    stays = any(option.build is None for option in evaluation.choice.options.values())
-    return (replaces or stays) and bool(carry_out(system.universe, [(system, evaluation)]).reasons)
+    return next(filter(None, (safe_on(system, unit) for unit in units)), None)
 
 
 def safe_on(system: FlavorSystem, unit: KernelUnit) -> Evaluation | None:
-    """The evaluation on a kernel on which no counted KMP is blocked or unverified; ``None`` on any other."""
+    """The evaluation on a kernel on which no counted KMP is blocked or unverified; ``None`` on any other.
+
+    What the package manager refuses to do is not safe either.
+    """
     if unit.main.handle in system.universe.unread or hopeless(system, unit):
         return None
     evaluation = evaluate(system, unit)
-    if evaluation.verdict != "safe" or _is_refused(system, evaluation):
+    if evaluation.verdict != "safe":
         return None
-    return None if _loses_fallback(system, evaluation) else evaluation
+    transacted = carry_out(system.universe, [(system, evaluation)])
+    if transacted.reasons or _loses_fallback(system, evaluation, transacted):
+        return None
+    return evaluation
 
 
-def _loses_fallback(system: FlavorSystem, evaluation: Evaluation) -> bool:
+def _loses_fallback(system: FlavorSystem, evaluation: Evaluation, transacted: Transacted) -> bool:
     """Whether the configuration protects fallback kernels and one would lose a KMP."""
     if not system.request.protect_fallback:
         return False
-    transacted = carry_out(system.universe, [(system, evaluation)])
     losses = booted_after(system, evaluation, evaluation.unit, transacted)[1]
     return any(loss.reference == "fallback-loses" for loss in losses)
 
@@ -188,11 +176,7 @@ def refused(universe: Universe, flavors: Iterable[Decision]) -> list[Decision]:
 
 
 def _refused(universe: Universe, flavor: Decision, reasons: Iterable[Reason], *, alone: bool) -> Decision:
-    assert flavor.target is not None
     touched = sorted({universe.name_of(h) for r in reasons for h in (r.package, r.other) if h})
     what = "this combination" if alone else f"flavor {flavor.system.flavor} beside the others"
     warning = Warned(reference="conflict", message=f"zypper would refuse {what}: {', '.join(touched)}")
-    safe = flavor.safe
-    if alone and safe is not None and safe.unit.main.handle == flavor.target.main.handle:
-        safe = _newest_safe(flavor.system, flavor.target)
-    return replace(flavor, verdict="blocked", safe=safe, warnings=(*flavor.warnings, warning))
+    return replace(flavor, verdict="blocked", warnings=(*flavor.warnings, warning))

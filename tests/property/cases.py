@@ -1200,4 +1200,38 @@ CASES: dict[str, tuple[World, str]] = {
         ),
         "safe 20.2 | acme reuse 1.0 | newest-safe 20.1",
     ),
+    # -- what zypper would refuse is not safe
+    "a kernel whose build would replace a locked one is not the newest safe one": (
+        made(
+            [kernel(1), acme(multiversion=False)],
+            [kernel(2, "a=2"), acme("2.0", "a=2", multiversion=False), kernel(3, "a=3")],
+            locks=["acme-kmp-default == 1.0_k6.4.0_10-1"],
+        ),
+        "blocked 30.1 | acme blocked | newest-safe 10.1",
+    ),
+    "nor one for which a locked build would have to go": (
+        made(
+            [
+                kernel(1),
+                acme("2.0", krel="6.4.0-20"),
+                acme(exports="s=1", krel="6.4.0-5"),
+                beta(symbols="a=1 s=1"),
+            ],
+            [kernel(2), kernel(3, "a=3")],
+            locks=["acme-kmp-default == 2.0_k6.4.0_20-1"],
+        ),
+        "blocked 30.1 | acme blocked, beta blocked | newest-safe None",
+    ),
+    "nor one whose build takes from a KMP of another flavor what it requires": (
+        made(
+            [
+                kernel(1),
+                kernel(1, flavor="rt"),
+                acme(multiversion=False),
+                beta(symbols="a=7", flavor="rt", requires="acme-kmp = 1.0"),
+            ],
+            [kernel(2, "a=2"), acme("2.0", "a=2", multiversion=False), kernel(3, "a=3")],
+        ),
+        "blocked 30.1 | acme blocked | newest-safe 10.1",
+    ),
 }
