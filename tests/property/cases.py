@@ -1234,4 +1234,17 @@ CASES: dict[str, tuple[World, str]] = {
         ),
         "blocked 30.1 | acme blocked | newest-safe 10.1",
     ),
+    "where a build goes, no KMP comes in for what nobody needs": (
+        made(
+            [
+                kernel(1),
+                acme("2.0", exports="t=1"),
+                acme(exports="s=1", krel="6.4.0-5"),
+                beta(symbols="a=1 s=1"),
+                beta(symbols="a=7 t=1", name="corp", modules="corp.ko"),
+            ],
+            [beta(exports="t=1", name="nova", modules="nova.ko")],
+        ),
+        "safe 10.1 | acme reuse 1.0, beta reuse 1.0, corp blocked | newest-safe 10.1",
+    ),
 }

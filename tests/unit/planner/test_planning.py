@@ -156,6 +156,22 @@ def test_a_broken_kmp_does_not_go_for_another_flavor_where_nothing_new_is_planne
     assert [flavor.verdict for flavor in found.flavors] == ["blocked", "nothing-to-do"]
 
 
+def test_a_build_that_one_flavor_uses_does_not_go_for_another(tmp_path: Path) -> None:
+    user = beta(flavor="rt", requires="acme-kmp = 1.0")
+    installed = [kernel(1), kernel(1, flavor="rt"), acme(multiversion=False), user]
+    offered = [kernel(2, "a=2"), kernel(2, flavor="rt"), REBUILD]
+    found = planned(tmp_path, installed, offered)
+    assert (found.verdict, found.transaction) == ("blocked", ())
+
+
+def test_what_is_in_the_way_and_needed_elsewhere_stays(tmp_path: Path) -> None:
+    """A broken KMP, which a KMP of another flavor requires."""
+    user = beta(flavor="rt", symbols="a=7", name="corp", requires="beta-kmp = 1.0")
+    installed = [kernel(1), kernel(1, flavor="rt"), LENDER, BORROWER, user]
+    found = planned(tmp_path, installed, [kernel(2, "a=2"), REBUILD])
+    assert (found.verdict, found.transaction) == ("blocked", ())
+
+
 def test_of_two_flavors_that_exclude_each_other_each_is_told_by_itself(tmp_path: Path) -> None:
     """What its fallback kernel would lose, too."""
     installed = [kernel(1), kernel(1, flavor="rt"), LENDER, beta(flavor="rt", multiversion=False)]

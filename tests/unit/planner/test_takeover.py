@@ -144,3 +144,15 @@ def test_what_is_not_there_serves_nobody(tmp_path: Path) -> None:
     found = takeover(of, lambda package: package.nevra.name.startswith("kernel-"))
     assert found is not None
     assert found.builds == ()
+
+
+def test_an_extra_of_another_flavor_is_not_part_of_it(tmp_path: Path) -> None:
+    extra = PackageSpec(
+        name="kernel-rt-extra",
+        version="6.4.0",
+        release="10",
+        provides=("ksym(rt:x) = 1", "kmod(acme.ko)"),
+    )
+    found = takeover(sealed(tmp_path, {"r": [NEW]}, [kernel("rt"), extra]), lambda _: True)
+    assert found is not None
+    assert [str(package) for package in found.unit.packages] == [NEW.nevra]
