@@ -7,7 +7,7 @@ itself fits the kernel provides it.
 
 from __future__ import annotations
 
-import sys
+import struct
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -148,17 +148,14 @@ class _Counts:
             for capability, size in self._table.sizes(build.package.handle, plain):
                 groups[self._masks[capability]] += size
         # One number holds the counts of all kernels, 32 bits each.
-        everywhere = self._lane((1 << len(self._units)) - 1)
+        everywhere = self._lane(-1)
         lacking = groups.total() * everywhere - sum(size * self._lane(mask) for mask, size in groups.items())
-        return memoryview(lacking.to_bytes(4 * len(self._units), sys.byteorder)).cast("I")
+        return struct.unpack(f"<{len(self._units)}I", lacking.to_bytes(4 * len(self._units), "little"))
 
     def _lane(self, mask: int) -> int:
         known = self._lanes.get(mask)
         if known is None:
-            numbers = range(len(self._units))
-            if sys.byteorder == "big":
-                numbers = numbers[::-1]
-            places = (place for place, number in enumerate(numbers) if mask >> number & 1)
+            places = (number for number in range(len(self._units)) if mask >> number & 1)
             known = self._lanes[mask] = sum(1 << 32 * place for place in places)
         return known
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 
 from kmpsolve.model.evr import Evr
@@ -35,6 +36,32 @@ def _symbols(words: str) -> list[int]:
 
 def _exports(words: str) -> Exports:
     return Exports(partial(_symbols, words), TABLE)
+
+
+class Classes:
+    """The symbols x, y and z stand behind one capability; whoever asks requires the same of them."""
+
+    def __init__(self, capability: int, *, required: str = "xy") -> None:
+        self._capability = capability
+        self._required = required
+
+    def __contains__(self, capability: object) -> bool:
+        return capability == self._capability
+
+    def members(self, capability: int, start: str) -> list[str]:
+        return [f"ksym(default:{name}) = 1" for name in "xyz"]
+
+    def needed(self, handle: int) -> list[int]:
+        return [self._capability]
+
+    def required(self, handle: int, capability: int) -> list[str]:
+        return [f"ksym(default:{name}) = 1" for name in self._required]
+
+    def count(self, handle: int, capabilities: Iterable[int]) -> int:
+        return len(self._required) * len(set(capabilities))
+
+    def versions(self, name: str) -> list[tuple[int, str]]:
+        return []
 
 
 _handles = iter(range(1, 1 << 30))

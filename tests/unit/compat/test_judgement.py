@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
@@ -13,7 +13,7 @@ from kmpsolve.compat.judgement import best_tried, count_mismatches, judge, misma
 from kmpsolve.model.package import KernelUnit, KmpBuild
 from kmpsolve.model.plan import Mismatch
 from kmpsolve.model.symbols import Exports, SymbolTable
-from tests.unit.compat.building import TABLE, kernel, kmp
+from tests.unit.compat.building import TABLE, Classes, kernel, kmp
 
 Providers = Callable[[str], Sequence[tuple[KmpBuild, bool]]]
 
@@ -216,31 +216,6 @@ def test_what_the_kernel_exports_is_the_kernels_whoever_else_has_it() -> None:
     assert (by_kernel, by_kmp) == (True, False)
 
 
-class Classes:
-    """Two of x, y and z, required by whoever asks, stand behind one capability that no kernel here has."""
-
-    def __init__(self, capability: int) -> None:
-        self._capability = capability
-
-    def __contains__(self, capability: object) -> bool:
-        return capability == self._capability
-
-    def members(self, capability: int, start: str) -> list[str]:
-        return [f"ksym(default:{name}) = 1" for name in "xyz"]
-
-    def needed(self, handle: int) -> list[int]:
-        return [self._capability]
-
-    def required(self, handle: int, capability: int) -> list[str]:
-        return self.members(capability, "")[:2]
-
-    def count(self, handle: int, capabilities: Iterable[int]) -> int:
-        return 2 * len(set(capabilities))
-
-    def versions(self, name: str) -> list[tuple[int, str]]:
-        return []
-
-
 def test_symbols_that_are_packed_into_a_class() -> None:
     """A class is met by the kernels that provide it and by nobody else; its symbols are counted all the same."""
     table = SymbolTable(["ksym(default:w) = 1", "packed"].__getitem__)
@@ -255,6 +230,8 @@ def test_symbols_that_are_packed_into_a_class() -> None:
     assert [mismatch.symbol for mismatch in mismatches(build, fit, nobody)[0]] == ["w", "x", "y"]
     chosen = [(replace(kmp("w"), exports=Exports(lambda: [0], table)), True)]
     assert count_mismatches(build, fit, lambda _: chosen) == (2, True, False)
+    table.classes = Classes(1, required="y")
+    assert count_mismatches(build, fit, lambda _: chosen) == (1, True, False)
     assert judge([build], replace(unit, exports=Exports(lambda: [0, 1], table)), table).fits(build)
 
 
