@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from kmpsolve.model.package import Package
 from kmpsolve.purge import Candidate, purged
 from kmpsolve.solver.relations import required
-from kmpsolve.solver.universe import SYSTEM, Universe
+from kmpsolve.solver.universe import Universe
 
 __all__ = ["purged_after"]
 
@@ -39,11 +39,7 @@ def _purged_after(
     builds = {h: build for h in present if (build := universe.kmp(h)) is not None}
     pool = universe.pool
     leaning = universe.leaning
-    concerned = [
-        h
-        for h in present
-        if h in kernel_like or h in builds or h in leaning or universe.belongs_to_kernels(h)
-    ]
+    concerned = [h for h in present if h in builds or h in leaning or universe.belongs_to_kernels(h)]
     position = {handle: index for index, handle in enumerate(concerned)}
     everyone = set(present)
     kernels = universe.providers("kernel-uname-r")
@@ -76,9 +72,7 @@ def _purged_after(
                 multiversion=handle in multiversion,
                 has_modules=handle in kernel_like
                 or (build is not None and bool(build.modules or len(build.exports))),
-                locked=solvable.repo.name == SYSTEM
-                and bool(universe.policy.locks)
-                and universe.locked(package),
+                locked=package.installed and universe.locked(package),
                 needs=tuple(sorted(needs, key=sorted)),
             )
         )

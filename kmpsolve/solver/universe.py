@@ -434,7 +434,7 @@ class Universe:
     # what purging asks
 
     def belongs_to_kernels(self, handle: int) -> bool:
-        """Whether a package is one of a kernel's siblings, such as -devel, -source or -syms."""
+        """Whether a package is a kernel or one of its siblings, such as -devel, -source or -syms."""
         name: str = self.pool.id2solvable(handle).name
         return name.startswith("kernel-")
 
