@@ -35,6 +35,7 @@ OTHER = "modalias(usb:v1d*)"
         (f"({ASKED} and (missing or tools))", True),
         (f"({ASKED} and (missing and tools))", False),
         (f"(rpmlib(X) and {ASKED})", False),
+        (f"(rpmlib(X) <= 4 and {ASKED})", True),
     ],
 )
 def test_a_dependency_counts_as_a_whole(tmp_path: Path, supplements: str, met: bool) -> None:
