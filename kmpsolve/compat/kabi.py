@@ -251,7 +251,7 @@ def _hits(
     builds: Iterable[KmpBuild], units: tuple[KernelUnit, KernelUnit], table: SymbolTable
 ) -> tuple[Hit, ...]:
     flavors = {unit.flavor for unit in units if unit.flavor}
-    mine = [b for b in builds if b.versioned and (b.flavor in flavors or not b.flavor or not flavors)]
+    mine = [b for b in builds if b.flavor in flavors or not b.flavor or not flavors]
     before, after = (judge(mine, unit, table) for unit in units)
     offered = offered_by(build for build in mine if after.fits(build))
     hits = []

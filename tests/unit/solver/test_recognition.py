@@ -142,6 +142,9 @@ def test_none_of_these_is_a_kernel_or_a_kmp(tmp_path: Path, package: PackageSpec
         (spec("acme", provides=("kernel(rt:acme) = 1",)), "rt"),
         (spec("acme-kmp-rt", requires=("ksym(default:a) = 1",)), "default"),
         (spec("acme-kmp-default", requires=("ksym(default:a) = 1", "ksym(rt:a) = 1", "ksym(rt:b) = 1")), "default"),
+        (spec("acme-kmp-rt", requires=("ksym(a) = 0x1",)), "rt"),
+        (spec("acme-kmp-other", requires=("ksym(other:a) = 1",)), "other"),
+        (spec("acme-kmp-other", requires=("ksym(x",)), "other"),
         (spec("a", provides=("ksym(rt:z) = 1", "kmod(a.ko)"), requires=("ksym(default:a) = 1", "ksym(rt:a) = 1")),
          "rt"),
     ],
@@ -153,11 +156,54 @@ def test_a_kmp_and_its_flavor(tmp_path: Path, package: PackageSpec, flavor: str)
     assert (build.name, build.flavor) == (package.name, flavor)
 
 
+def test_the_flavor_of_most_symbols_counts(tmp_path: Path) -> None:
+    mixed = spec(
+        "a", provides=("kmod(a.ko)",), requires=("ksym(rt:a) = 1", "ksym(rt:b) = 1", "ksym(default:a) = 1")
+    )
+    symbols = tuple(f"ksym(default:{name}) = 1" for name in "abcdefgh")
+    of = universe(tmp_path, [mixed, spec("b", provides=("kmod(b.ko)", *symbols), requires=symbols)])
+    assert [(build.name, build.flavor) for build in of.kmps] == [("a", "rt"), ("b", "default")]
+
+
+@pytest.mark.parametrize(
+    ("requires", "one"),
+    [
+        ((), True),
+        (("ksym(default:a) = 1", "ksym(default:b) = 1"), True),
+        (("ksym(default:a) = 1", "ksym(b) = 0x1"), True),
+        (("ksym(default:a) = 1", "ksym(rt:b) = 1"), False),
+        (("ksym(default:a) = 1", "kernel-uname-r = 6.4.0-20-rt"), False),
+    ],
+)
+def test_whether_a_kmp_needs_symbols_of_one_flavor(
+    tmp_path: Path, requires: tuple[str, ...], one: bool
+) -> None:
+    of = universe(tmp_path, [spec("a", provides=("ksym(azure:a) = 1",), requires=requires)])
+    (build,) = of.kmps
+    assert of.of_one_flavor(build) == one
+
+
+def test_whose_symbols_lead_to_other_kmps(tmp_path: Path) -> None:
+    """Each comes once, however many ask for it; what ships with a kernel is none."""
+    installed = spec("a-kmp-rt", requires=("ksym(rt:b) = 1", "ksym(rt:c) = 1"))
+    offered = [
+        spec("a-kmp-rt", version="2", provides=("kmp_in_kernel",)),
+        spec("b-kmp-rt", provides=("ksym(rt:b) = 1",), requires=("ksym(rt:c) = 2",)),
+        spec("c-kmp-rt", provides=("ksym(rt:c) = 1",)),
+        spec("d-kmp-rt", provides=("ksym(rt:d) = 1",)),
+    ]
+    of = universe(tmp_path, offered, installed=(installed,))
+    assert [build.name for build in of.near_kmps()] == ["a-kmp-rt", "b-kmp-rt", "c-kmp-rt"]
+    assert of.kmp_handles == {build.package.handle for build in of.kmps}
+    assert len(of.kmps) == 4
+
+
 @pytest.mark.parametrize(
     ("package", "paths", "found"),
     [
         (spec("acme"), (UPDATES,), True),
         (spec("acme"), (IN_TREE, UPDATES), True),
+        (spec("acme"), ("/usr/sbin/acme", UPDATES), True),
         (spec("acme"), (IN_TREE,), False),
         (spec("acme", requires=("kernel(default:vfs) = 1",)), (IN_TREE,), True),
         (spec("acme", requires=("kernel-uname-r = 6.4.0-20-default",)), (IN_TREE,), True),

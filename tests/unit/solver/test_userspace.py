@@ -10,6 +10,7 @@ import pytest
 
 from kmpsolve.metadata.source import open_source
 from kmpsolve.request import Policy
+from kmpsolve.solver.relations import required
 from kmpsolve.solver.universe import SYSTEM, Universe
 from tests.support import rpmmd
 from tests.support.universes import sealed
@@ -86,9 +87,14 @@ def test_who_stands_side_by_side(tmp_path: Path) -> None:
 # -- what counts as met --------------------------------------------------------------------------------------
 
 
+TOKEN = "kmpsolve:met:"
+
+
 def met_before(of: Universe, build: Kmp) -> list[str]:
+    """What a package does not really require any more."""
     package = next(p for p in of.called(build.spec().name) if p.nevra.evr.version.startswith(build.version))
-    return spelled(of, of.met_before(package))
+    asked = spelled(of, required(of.pool.id2solvable(package.handle)))
+    return [text.removeprefix(TOKEN) for text in asked if text.startswith(TOKEN)]
 
 
 ASKING = replace(KMP, requires="coreutils; other = 2; acme-libs; (other or missing); rpmlib(X) <= 4")
@@ -103,13 +109,21 @@ def test_what_an_installed_kmp_lacks_now_counts_as_met(tmp_path: Path) -> None:
 
 def test_what_nobody_mentions_counts_as_met_where_no_user_space_is_listed(tmp_path: Path) -> None:
     """A package of another version, and a part of a condition, are mentions."""
-    of = made(tmp_path / "1", ASKING, offered=[OFFERED, OTHER])
-    assert met_before(of, ASKING) == ["(other or missing)", "coreutils", "other = 2"]
-    assert met_before(of, OFFERED) == ["coreutils"]
-    assert of.taken_as_met([]) == {"(other or missing)", "coreutils", "other = 2"}
-    assert names(of, of.providers("coreutils")) == ["kmpsolve-met-on-the-host"]
+    offered = replace(OFFERED, requires=f"{OFFERED.requires}; (gone or missing); (gone or other = 2)")
+    of = made(tmp_path, KMP, offered=[offered, OTHER])
+    assert met_before(of, offered) == ["(gone or missing)", "coreutils"]
+    assert of.taken_as_met([]) == set()
+    assert names(of, of.providers(f"{TOKEN}coreutils")) == ["kmpsolve-met-on-the-host"]
+    assert names(of, of.providers("coreutils")) == []
     of.widened()
-    assert met_before(of, OFFERED) == ["coreutils"]
+    assert met_before(of, offered) == ["(gone or missing)", "coreutils"]
+
+
+def test_what_an_installed_package_requires_is_there_where_no_user_space_is_listed(tmp_path: Path) -> None:
+    of = made(tmp_path, ASKING, offered=[OFFERED, OTHER])
+    for build in (ASKING, OFFERED):
+        assert met_before(of, build) == ["(other or missing)", "coreutils", "other = 2"]
+    assert of.taken_as_met([]) == {"(other or missing)", "coreutils", "other = 2"}
 
 
 def test_a_system_that_is_known_not_to_list_everything(tmp_path: Path) -> None:
@@ -120,5 +134,5 @@ def test_a_system_that_is_known_not_to_list_everything(tmp_path: Path) -> None:
         of.load(replace(content, partial_system=partial))
         of.load(open_source(str(rpmmd.write(tmp_path / f"r{partial}", [OFFERED.spec()])), alias="r"))
         of.seal()
-        assert met_before(of, OFFERED) == ["coreutils"] * partial
+        assert met_before(of, OFFERED) == ["coreutils", "other = 2"] * partial
         assert of.taken_as_met([]) == {"coreutils", "other = 2"} if partial else not of.taken_as_met([])
