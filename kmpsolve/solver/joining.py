@@ -18,7 +18,7 @@ import solv
 from kmpsolve.metadata.content import UNKNOWN_ARCH, symbol_digest
 from kmpsolve.model.evr import Evr
 from kmpsolve.model.nevra import Nevra
-from kmpsolve.solver.relations import add_relation, copy_package, related, words
+from kmpsolve.solver.relations import add_relation, copy_package, relation, vendor_of, words
 
 __all__ = ["join", "join_hosts", "relevant_names"]
 
@@ -129,11 +129,11 @@ def _complete(
             continue
         twin = agreeing[0]
         solvable.arch = twin.arch
-        if not solvable.vendor:
-            solvable.vendor = twin.vendor
+        if not vendor_of(solvable):
+            solvable.vendor = vendor_of(twin)
         for key in _KEYS:
-            known = set(related(solvable, key))
-            told_of = (c for c in related(twin, key) if c not in known)
+            known = set(relation(solvable, key))
+            told_of = (c for c in relation(twin, key) if c not in known)
             add_relation(
                 solvable, key, (c for c in told_of if sure or not pool.dep2str(c).startswith(_SYMBOL))
             )
@@ -191,7 +191,7 @@ def _assume(
         Name -> vendors of packages of that name in repositories.
     """
     for solvable in bare:
-        vendor = solvable.vendor or ""
+        vendor = vendor_of(solvable)
         if not vendor:
             classes = {vendor_class(other): other for other in vendors.get(solvable.nameid, ())}
             vendor = next(iter(classes.values())) if len(classes) == 1 else ""
@@ -206,8 +206,8 @@ def _assume(
 
 
 def _vendors_of(pool: solv.Pool, bare: Iterable[solv.XSolvable]) -> dict[int, list[str]]:
-    twins = _twins(pool, {s.nameid for s in bare if not s.vendor})
-    return {name: [twin.vendor or "" for twin in those] for name, those in twins.items()}
+    twins = _twins(pool, {s.nameid for s in bare if not vendor_of(s)})
+    return {name: [vendor_of(twin) for twin in those] for name, those in twins.items()}
 
 
 def relevant_names(pool: solv.Pool) -> frozenset[str]:
@@ -225,7 +225,7 @@ def relevant_names(pool: solv.Pool) -> frozenset[str]:
         if _KERNEL.fullmatch(name):
             names.add(name)
         else:
-            others.append((name, {key: related(solvable, key) for key in (_PROVIDES, *_ASKING)}))
+            others.append((name, _lists(solvable)))
     words = _words(pool, set[int]().union(*(those for _, lists in others for those in lists.values())))
     marks = (*_SYMBOL, "kmod(", "kernel-uname-r")
     symbolic = {c for c, those in words.items() if any(w.startswith(marks) for w in those)}
@@ -237,16 +237,21 @@ def relevant_names(pool: solv.Pool) -> frozenset[str]:
     ]
     names.update(name for name, _ in kmps)
     provided = set[int]().union(*(lists[_PROVIDES] for _, lists in kmps))
-    offered = {w for c in provided for w in words[c] if not w.startswith((*_SYMBOL, "kmod("))}
+    offered = {w for c in provided for w in words[c]}
     offered = offered.union(name for name, _ in kmps) - {"multiversion(kernel)"}
     asking = set[int]().union(*(lists[key] for _, lists in kmps for key in _ASKING))
-    wanted = {w for c in asking for w in words[c] if not w.startswith(_SYMBOL)}
+    wanted = {w for c in asking for w in words[c]}
     meeting = {c for c, those in words.items() if not wanted.isdisjoint(those)}
     naming = {c for c, those in words.items() if not offered.isdisjoint(those)}
     for name, lists in others:
         if not meeting.isdisjoint(lists[_PROVIDES]) or any(not naming.isdisjoint(lists[k]) for k in _ASKING):
             names.add(name)
     return frozenset(names)
+
+
+def _lists(solvable: solv.XSolvable) -> dict[int, list[int]]:
+    """What a package provides, but for its files, and what it asks of others."""
+    return {_PROVIDES: solvable.lookup_idarray(_PROVIDES)} | {key: relation(solvable, key) for key in _ASKING}
 
 
 def _words(pool: solv.Pool, capabilities: Iterable[int]) -> dict[int, tuple[str, ...]]:
@@ -292,7 +297,7 @@ def _same_symbols(pool: solv.Pool, twin: solv.XSolvable, digest: str | None) -> 
     if digest is None:
         return True
     key = solv.SOLVABLE_PROVIDES if _KERNEL.fullmatch(twin.name) else solv.SOLVABLE_REQUIRES
-    return digest == symbol_digest(map(pool.dep2str, related(twin, key)))
+    return digest == symbol_digest(map(pool.dep2str, relation(twin, key)))
 
 
 def _usual_architecture(system: Iterable[solv.XSolvable]) -> str:
@@ -318,7 +323,7 @@ def _assumed_provides(
     found.append(pool.str2id("multiversion(kernel)"))
     for other in system:
         if not _KERNEL.fullmatch(other.name):
-            wanted = related(other, _REQUIRES)
+            wanted = relation(other, _REQUIRES)
             provided = other.lookup_idarray(solv.SOLVABLE_PROVIDES)
             found += [capability for capability in wanted if spell(capability).startswith(_SYMBOL)]
             found += [capability for capability in provided if spell(capability).startswith("kmod(")]

@@ -12,7 +12,7 @@ import solv
 from kmpsolve.model.modules import Modules
 from kmpsolve.model.package import KernelUnit, Package
 from kmpsolve.model.symbols import Exports, SymbolTable, flavor_of_uname
-from kmpsolve.solver.relations import related
+from kmpsolve.solver.relations import relation
 
 __all__ = ["KERNEL_NAME", "KernelPackage", "read_kernel", "unit_of"]
 
@@ -64,7 +64,7 @@ def read_kernel(pool: solv.Pool, package: Package, uname_r: str) -> KernelPackag
         release = package.nevra.evr.release
         krel = release.rpartition(".")[0] or release
         uname_r = f"{package.nevra.evr.version}-{krel}-{flavor}"
-    wanted = related(pool.id2solvable(package.handle), solv.SOLVABLE_REQUIRES)
+    wanted = relation(pool.id2solvable(package.handle), solv.SOLVABLE_REQUIRES)
     return KernelPackage(
         package=package,
         flavor=flavor_of_uname(uname_r) or flavor,

@@ -17,7 +17,7 @@ from kmpsolve.model.modules import Modules
 from kmpsolve.model.package import KmpBuild, Package
 from kmpsolve.model.symbols import Exports, SymbolTable, flavor_of_uname
 from kmpsolve.solver.capabilities import Capabilities
-from kmpsolve.solver.relations import related, required
+from kmpsolve.solver.relations import relation, required
 
 __all__ = ["Kmps"]
 
@@ -214,7 +214,7 @@ class Kmps:
     def _flavor_hint(self, solvable: solv.XSolvable) -> str:
         """The flavor that a package without symbols and without a telling name enhances."""
         for keyname in (solv.SOLVABLE_ENHANCES, solv.SOLVABLE_SUPPLEMENTS, solv.SOLVABLE_REQUIRES):
-            for capability in related(solvable, keyname):
+            for capability in relation(solvable, keyname):
                 for flavor in sorted(self._flavors):
                     if re.search(rf"\bkernel-{re.escape(flavor)}\b", self._pool.dep2str(capability)):
                         return flavor

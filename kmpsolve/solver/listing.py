@@ -11,13 +11,12 @@ import solv
 
 from kmpsolve.model.evr import Evr
 from kmpsolve.model.nevra import Nevra
-from kmpsolve.solver.relations import related
+from kmpsolve.solver.relations import relation, vendor_of
 from kmpsolve.solver.universe import Universe
 
 __all__ = ["Entry", "dump", "every_package"]
 
-_KEYS = {
-    "provides": solv.SOLVABLE_PROVIDES,
+_ASKING = {
     "requires": solv.SOLVABLE_REQUIRES,
     "conflicts": solv.SOLVABLE_CONFLICTS,
     "obsoletes": solv.SOLVABLE_OBSOLETES,
@@ -64,12 +63,13 @@ def every_package(universe: Universe) -> Iterator[Entry]:
     for solvable in pool.solvables:
         if solvable.arch in ("src", "nosrc"):
             continue
-        relations = {name: tuple(map(pool.dep2str, related(solvable, key))) for name, key in _KEYS.items()}
+        lists = {name: relation(solvable, key) for name, key in _ASKING.items()}
+        lists["provides"] = solvable.lookup_idarray(solv.SOLVABLE_PROVIDES)  # without files
         yield Entry(
             nevra=Nevra(solvable.name, Evr.parse(solvable.evr), solvable.arch),
-            vendor=solvable.vendor or "",
+            vendor=vendor_of(solvable),
             owns=owned_by(int(solvable.id)),
-            **relations,
+            **{name: tuple(map(pool.dep2str, capabilities)) for name, capabilities in lists.items()},
         )
 
 

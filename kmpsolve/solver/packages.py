@@ -10,6 +10,7 @@ from kmpsolve.model.evr import Evr
 from kmpsolve.model.nevra import Nevra
 from kmpsolve.model.package import Barred, Package
 from kmpsolve.request import Policy
+from kmpsolve.solver.relations import vendor_of
 from kmpsolve.solver.userspace import SYSTEM
 
 __all__ = ["Packages"]
@@ -40,7 +41,7 @@ class Packages:
         for solvable in self._pool.solvables_iter():
             vendorid = solvable.vendorid
             if vendorid not in spelled:
-                spelled[vendorid] = solvable.vendor or ""
+                spelled[vendorid] = vendor_of(solvable)
                 classes.setdefault(self._policy.vendor_class(spelled[vendorid]), []).append(vendorid)
         respell = {vendorid: ids[0] for ids in classes.values() for vendorid in ids if vendorid != ids[0]}
         if respell:
@@ -64,7 +65,8 @@ class Packages:
 
     def vendor_of(self, solvable: solv.XSolvable) -> str:
         """A package's vendor as it spells itself."""
-        return self._vendors.get(int(solvable.id), solvable.vendor or "")
+        known = self._vendors.get(int(solvable.id))
+        return vendor_of(solvable) if known is None else known
 
     def of(self, handle: int) -> Package:
         """The value for a handle."""
@@ -89,7 +91,7 @@ class Packages:
         return known
 
     def _barred(self, solvable: solv.XSolvable, nevra: Nevra, alias: str) -> Barred | None:
-        if nevra.arch != "noarch" and not self._pool.isknownarch(solvable.archid):
+        if not self._pool.isknownarch(solvable.archid):
             return "architecture"
         if solvable.id in self._withdrawn or (self._retracted and str(nevra) in self._retracted):
             return "retracted"

@@ -19,7 +19,7 @@ import solv
 from kmpsolve.model.package import KernelUnit, KmpBuild, Package
 from kmpsolve.model.symbols import Need
 from kmpsolve.solver.reasons import Reason, read_problems
-from kmpsolve.solver.relations import related
+from kmpsolve.solver.relations import relation
 from kmpsolve.solver.universe import Universe
 
 __all__ = ["GIVEN_UP", "Outcome", "Projection", "Role", "Stand"]
@@ -188,12 +188,12 @@ class Projection:
         table = self._universe.table
         for handle in (stand.handle, *stand.beside):
             exported = self._builds[handle].exports.capabilities
-            for capability in pool.id2solvable(handle).lookup_idarray(solv.SOLVABLE_PROVIDES):
+            for capability in relation(pool.id2solvable(handle), solv.SOLVABLE_PROVIDES):
                 if capability not in exported:
                     copy.add_deparray(solv.SOLVABLE_PROVIDES, capability)
         if stand.role in ("shell", "given-up"):
             return int(copy.id)
-        for capability in related(origin, solv.SOLVABLE_REQUIRES):
+        for capability in relation(origin, solv.SOLVABLE_REQUIRES):
             if capability in build.needs and capability not in self._unobtainable:
                 continue
             # What looks like a symbol and is none of its needs is damaged.

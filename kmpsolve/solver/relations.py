@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import solv
 
-__all__ = ["RELATIONS", "add_relation", "copy_package", "related", "required", "words"]
+__all__ = ["RELATIONS", "add_relation", "copy_package", "relation", "required", "vendor_of", "words"]
 
 RELATIONS = (
     solv.SOLVABLE_PROVIDES,
@@ -21,28 +21,35 @@ RELATIONS = (
 )
 
 _WORDS = re.compile(r"[^\s()]+(?:\([^\s()]*\))*")
-_SCRIPTS = int(solv.SOLVABLE_PREREQMARKER)
-_ALL = 0  # also what stands behind the marker
+_PARTED = (solv.SOLVABLE_PROVIDES, solv.SOLVABLE_REQUIRES)
+
+
+def relation(solvable: solv.XSolvable, key: int) -> list[int]:
+    """One of a package's lists of capabilities, whole.
+
+    libsolv parts two of them by a marker, and its ``lookup_idarray`` ends there unless told otherwise: behind it
+    is what scripts require (``Requires(post)``), and files that are provided.
+    """
+    found: list[int] = solvable.lookup_idarray(key)
+    if key in _PARTED:
+        found += [int(capability.id) for capability in solvable.lookup_deparray(key, 1)]
+    return found
 
 
 def required(solvable: solv.XSolvable) -> frozenset[int]:
-    """All that a package requires: libsolv keeps what its scripts need apart, behind a marker."""
-    found: list[int] = solvable.lookup_idarray(solv.SOLVABLE_REQUIRES, _ALL)
-    return frozenset(found).difference((_SCRIPTS,))
+    """All that a package requires."""
+    return frozenset(relation(solvable, solv.SOLVABLE_REQUIRES))
 
 
-def related(solvable: solv.XSolvable, key: int) -> list[int]:
-    """One of a package's lists, in its order; of what it provides the part that it says itself, without files."""
-    if key != solv.SOLVABLE_REQUIRES:
-        found: list[int] = solvable.lookup_idarray(key)
-        return found
-    return [c for c in solvable.lookup_idarray(key, _ALL) if c != _SCRIPTS]
+def vendor_of(solvable: solv.XSolvable) -> str:
+    """A package's vendor; empty if it has none, which the binding spells ``<NULL>``."""
+    return str(solvable.vendor) if solvable.vendorid else ""
 
 
 def add_relation(solvable: solv.XSolvable, key: int, capabilities: Iterable[int]) -> None:
     """Add capabilities to one of a package's lists."""
     for capability in capabilities:
-        solvable.add_deparray(key, capability, -1)
+        solvable.add_deparray(key, capability)
 
 
 def words(text: str) -> list[str]:
@@ -54,7 +61,7 @@ def copy_package(repo: solv.Repo, origin: solv.XSolvable) -> solv.XSolvable:
     """A package of another repository once more in `repo`, which must not be the pool's index yet."""
     copy = repo.add_solvable()
     copy.name, copy.evr, copy.arch = origin.name, origin.evr, origin.arch
-    copy.vendor = origin.vendor or ""  # a new package's is not empty, but none
+    copy.vendor = vendor_of(origin)
     for key in RELATIONS:
-        add_relation(copy, key, related(origin, key))
+        add_relation(copy, key, relation(origin, key))
     return copy

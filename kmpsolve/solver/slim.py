@@ -21,7 +21,7 @@ import solv
 
 from kmpsolve.cache.symbols import PREFIX, Symbols, pack_symbols
 from kmpsolve.model.membership import membership
-from kmpsolve.solver.relations import RELATIONS, add_relation, related, words
+from kmpsolve.solver.relations import RELATIONS, add_relation, relation, words
 from kmpsolve.solver.universe import Universe
 
 __all__ = ["slim"]
@@ -61,7 +61,11 @@ class _Slimming:
         return text
 
     def list_of(self, handle: int, key: int) -> list[int]:
-        return related(self.pool.id2solvable(handle), key)
+        solvable = self.pool.id2solvable(handle)
+        if key != solv.SOLVABLE_PROVIDES:
+            return relation(solvable, key)
+        found: list[int] = solvable.lookup_idarray(key)  # without files; `_named_files` knows who wants which
+        return found
 
     # which packages
 

@@ -10,7 +10,7 @@ import solv
 from kmpsolve.model.package import KmpBuild, Package
 from kmpsolve.model.symbols import SymbolTable
 from kmpsolve.solver.kernels import KernelPackage
-from kmpsolve.solver.relations import add_relation, related, required, words
+from kmpsolve.solver.relations import add_relation, relation, required, words
 
 __all__ = ["SYSTEM", "Bystanders", "UserSpace"]
 
@@ -105,7 +105,7 @@ class UserSpace:
         }
 
     def _names_provided(self, handles: Iterable[int]) -> set[str]:
-        provided = (self._pool.id2solvable(h).lookup_idarray(solv.SOLVABLE_PROVIDES) for h in handles)
+        provided = (relation(self._pool.id2solvable(h), solv.SOLVABLE_PROVIDES) for h in handles)
         return self._table.names(frozenset().union(*provided))
 
     def _kmps_of(self, flavor: str) -> frozenset[int]:
@@ -212,7 +212,7 @@ class UserSpace:
         tokens = {capability: self._token(capability) for capability in capabilities}
         if tokens:
             solvable = self._pool.id2solvable(handle)
-            wanted = related(solvable, solv.SOLVABLE_REQUIRES)
+            wanted = relation(solvable, solv.SOLVABLE_REQUIRES)
             solvable.unset(solv.SOLVABLE_REQUIRES)
             add_relation(solvable, solv.SOLVABLE_REQUIRES, (tokens.get(c, c) for c in wanted))
         return set(tokens.values())

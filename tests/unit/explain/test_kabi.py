@@ -102,7 +102,7 @@ def several(tmp_path: Path) -> str:
         for flavor, arch in (("default", "x86_64"), ("default", "i586"), ("rt", "x86_64"))
     ]
     kmp = Kmp(name="acme", krel="6.4.0-1", symbols="a=1", flavor="rt")
-    rpmmd.write(tmp_path / "several", [noun.spec() for noun in (*kernels, kmp)])
+    rpmmd.write(tmp_path / "several", [*(kernel.spec() for kernel in kernels), kmp.spec()])
     return str(tmp_path / "several")
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import kmpsolve
 from kmpsolve.metadata.source import open_source
 from kmpsolve.request import Policy
 from kmpsolve.solver.relations import required
@@ -65,6 +66,22 @@ def test_who_would_lose_something_with_the_kmps(
     assert pinned == [("tool", requires)] * loses
 
 
+def test_files_of_kmps_are_required_as_well(tmp_path: Path) -> None:
+    """A build without the file takes it from the target, wherever the old one stays; a new one may bring it."""
+    with_file = replace(KMP.spec(), files=("/usr/sbin/acme",))
+    new = replace(KMP, version="2.0", krel="6.4.0-20", symbols="a=2").spec()
+    system = [DEFAULT.spec(), with_file, Tool(name="tool", requires="/usr/sbin/acme").spec()]
+    kernel = Kernel(release="20.1", ksyms="a=2").spec()
+    of = sealed(tmp_path, {}, system)
+    assert names(of, of.bystanders("default")[0]) == names(of, of.leaning) == ["tool"]
+    for number, (build, verdict) in enumerate(
+        [(new, "blocked"), (replace(new, files=("/usr/sbin/acme",)), "safe")]
+    ):
+        repository = rpmmd.write(tmp_path / str(number), [kernel, build])
+        found = kmpsolve.plan(installed=tmp_path / "system", repositories={"r": repository})
+        assert found.verdict == verdict
+
+
 def test_each_flavor_has_bystanders_of_its_own(tmp_path: Path) -> None:
     rt = replace(KMP, flavor="rt")
     tools = [
@@ -87,14 +104,14 @@ def test_who_stands_side_by_side(tmp_path: Path) -> None:
 # -- what counts as met --------------------------------------------------------------------------------------
 
 
-TOKEN = "kmpsolve:met:"
+TAKEN = "kmpsolve:met:"
 
 
 def met_before(of: Universe, build: Kmp) -> list[str]:
     """What a package does not really require any more."""
     package = next(p for p in of.called(build.spec().name) if p.nevra.evr.version.startswith(build.version))
     asked = spelled(of, required(of.pool.id2solvable(package.handle)))
-    return [text.removeprefix(TOKEN) for text in asked if text.startswith(TOKEN)]
+    return [text.removeprefix(TAKEN) for text in asked if text.startswith(TAKEN)]
 
 
 ASKING = replace(KMP, requires="coreutils; other = 2; acme-libs; (other or missing); rpmlib(X) <= 4")
@@ -113,7 +130,7 @@ def test_what_nobody_mentions_counts_as_met_where_no_user_space_is_listed(tmp_pa
     of = made(tmp_path, KMP, offered=[offered, OTHER])
     assert met_before(of, offered) == ["(gone or missing)", "coreutils"]
     assert of.taken_as_met([]) == set()
-    assert names(of, of.providers(f"{TOKEN}coreutils")) == ["kmpsolve-met-on-the-host"]
+    assert names(of, of.providers(f"{TAKEN}coreutils")) == ["kmpsolve-met-on-the-host"]
     assert names(of, of.providers("coreutils")) == []
     of.widened()
     assert met_before(of, offered) == ["(gone or missing)", "coreutils"]
