@@ -144,7 +144,7 @@ def _alike(pool: solv.Pool, twins: Sequence[solv.XSolvable]) -> bool:
     """Whether packages have the same symbols and modules."""
 
     def relations(solvable: solv.XSolvable) -> frozenset[int]:
-        return frozenset(c for key in (_PROVIDES, _REQUIRES) for c in solvable.lookup_idarray(key))
+        return frozenset(c for key in (_PROVIDES, _REQUIRES) for c in relation(solvable, key))
 
     everything = {relations(twin) for twin in twins}
     return len(everything) <= 1 or not any(

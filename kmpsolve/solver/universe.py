@@ -21,7 +21,7 @@ from kmpsolve.solver.joining import join
 from kmpsolve.solver.kernels import KernelPackage, read_kernel, unit_of
 from kmpsolve.solver.kmps import Kmps
 from kmpsolve.solver.packages import Packages
-from kmpsolve.solver.relations import RELATIONS, copy_package
+from kmpsolve.solver.relations import RELATIONS, copy_package, relation
 from kmpsolve.solver.sources import kernel_architecture, load_into
 from kmpsolve.solver.userspace import SYSTEM, Bystanders, UserSpace
 
@@ -428,7 +428,7 @@ class Universe:
             package.nevra.arch,
             package.vendor,
             build and build.needs,
-            *(frozenset(solvable.lookup_idarray(keyname)) for keyname in RELATIONS),
+            *(frozenset(relation(solvable, keyname)) for keyname in RELATIONS),
         )
 
     # what purging asks
