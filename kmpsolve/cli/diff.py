@@ -16,7 +16,7 @@ from kmpsolve.cli.options import (
     tell_unread,
     write_result,
 )
-from kmpsolve.errors import RequestError
+from kmpsolve.errors import MetadataError, RequestError
 from kmpsolve.model.jsontext import json_text
 from kmpsolve.report.progress import Progress
 
@@ -101,7 +101,15 @@ def _compare(
             kernel = _read(path)
             sides.append((kernel, kernel.unit(flavors, universe.table)))
         else:
-            unit = _find(text, every, "A" if not sides else "B")
+            side = "B" if sides else "A"
+            unit = _find(text, every, side)
+            if unit.main.handle in universe.unread:
+                raise MetadataError(
+                    f"the symbols of {unit.nevra} are not known: no repository has it as it is installed",
+                    reference="kernel-not-known",
+                    where=side,
+                    hint="Give its RPM or its symvers file instead, or add a repository that has it",
+                )
             sides.append((Kernel.of_unit(unit, universe.table), unit))
     (a, unit_a), (b, unit_b) = sides
     return difference(a, b, severities, universe.kmps, (unit_a, unit_b), universe.table)

@@ -76,7 +76,7 @@ def run(options: argparse.Namespace) -> int:
                 reference="unknown-kmp",
                 hint="see all of them: kmpsolve matrix",
             )
-        found = matrix(loaded.universe.kmps, units, loaded.universe.table)
+        found = matrix(loaded.universe.kmps, units, loaded.universe.table, loaded.universe.unread)
         found = found.only({str(build.nevra) for build in builds})
         result = None
         if standing and options.format in ("text", "html"):

@@ -47,7 +47,7 @@ class Matrix:
         By name, the newest first.
     cells
         A row for each build, a cell for each kernel; ``None`` if the build was made for another flavor,
-        or without symbol versions, so that nothing can be said.
+        or without symbol versions, or nobody knows the kernel's, so that nothing can be said.
     """
 
     kernels: tuple[KernelUnit, ...]
@@ -80,7 +80,12 @@ def shortfall(build: KmpBuild, fit: Fit, offered: set[tuple[str, str]]) -> tuple
     return tuple(need for need in fit.open[build.package.handle] if (need.key, need.value) not in offered)
 
 
-def matrix(builds: Iterable[KmpBuild], units: Sequence[KernelUnit], table: SymbolTable) -> Matrix:
+def matrix(
+    builds: Iterable[KmpBuild],
+    units: Sequence[KernelUnit],
+    table: SymbolTable,
+    unread: Collection[int] = (),
+) -> Matrix:
     """Hold every build against every kernel.
 
     Parameters
@@ -89,6 +94,8 @@ def matrix(builds: Iterable[KmpBuild], units: Sequence[KernelUnit], table: Symbo
         Of any flavor; a NEVRA that is installed and available is one row.
     units
         Of any flavor.
+    unread
+        Handles of kernels whose symbols nobody knows.
     """
     rows = unique_builds(builds)
     kernels = sorted(units, key=lambda unit: unit.nevra.evr, reverse=True)
@@ -97,6 +104,9 @@ def matrix(builds: Iterable[KmpBuild], units: Sequence[KernelUnit], table: Symbo
     known: dict[tuple[int, bool], Cell] = {}
     columns: list[dict[int, Cell]] = []
     for number, unit in enumerate(kernels):
+        if unit.main.handle in unread:
+            columns.append({})
+            continue
         mine = [build for build in rows if build.flavor in (unit.flavor, "") and build.versioned]
         lean = counts.lean(unit)
         fit = judge([b for b in mine if not counts.plain[b.package.handle][number]], lean, table)

@@ -172,6 +172,8 @@ class _Teller:
     def _column(
         self, unit: KernelUnit, everything: Iterable[KmpBuild], told: Iterable[KmpBuild]
     ) -> dict[int, Cell]:
+        if unit.main.handle in self.system.universe.unread:
+            return {}
         judged = self.system.judge(unit)
         offered = offered_by(build for build in everything if judged.fits(build))
         column = {}
@@ -231,9 +233,10 @@ class _Teller:
         kernels = tuple(
             self._kernel(kmp, unit, column) for unit, column in zip(self.units, self.columns, strict=True)
         )
-        kernels = tuple(
-            self._as_planned(seen, entry, best) if seen.nevra == self.target else seen for seen in kernels
-        )
+        if self.unit.main.handle not in self.system.universe.unread:
+            kernels = tuple(
+                self._as_planned(seen, entry, best) if seen.nevra == self.target else seen for seen in kernels
+            )
         up_to, since = _turning_point(kernels, self.target)
         return Story(
             entry=entry,

@@ -99,6 +99,8 @@ def _flavor_plan(
     warnings = {*flavor.warnings, *request.notes, *waivers, *losses, *_livepatch_warning(universe, flavor)}
     warnings.update(_retracted_warning(universe, request, system))
     warnings.update(_removed(flavor, own))
+    if unread:
+        warnings.add(_not_known(evaluation.unit))
     if flavor.target is not None:
         warnings.update(rebuild_warnings(universe, request, flavor.target, evaluation.kmps, own.arrived))
     if taken_as_met := universe.taken_as_met(own.arrived):
@@ -243,6 +245,13 @@ def _waiver_warnings(
 
 def _days_between(a: str, b: str) -> int:
     return (date.fromisoformat(b) - date.fromisoformat(a)).days
+
+
+def _not_known(unit: KernelUnit) -> Warned:
+    return Warned(
+        reference="kernel-not-known",
+        message=f"the symbols of {unit.nevra} are not known: no repository has it as it is installed",
+    )
 
 
 def _retracted_warning(universe: Universe, request: Request, system: FlavorSystem) -> Iterable[Warned]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import kmpsolve
+from kmpsolve.cli import main
 from kmpsolve.model.plan import Plan
 from tests.support import rpmmd
 from tests.support.worlds import Kernel, Kmp, Noun, Tool
@@ -60,3 +62,18 @@ def test_the_same_in_two_repositories_is_known(tmp_path: Path) -> None:
 def test_an_epoch_of_0_is_none(tmp_path: Path) -> None:
     listing = listed(OLD, ACME).replace("-6.4.0-", "-0:6.4.0-").replace("-1.0_", "-0:1.0_")
     assert plan(tmp_path, listing, aa=[OLD, replace(NEW, ksyms="a=1"), ACME]).verdict == "safe"
+
+
+def test_of_a_kernel_that_no_repository_has_nothing_is_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (said,) = plan(tmp_path, listed(OLD, ACME), aa=[ACME, Kernel(release="5.1")]).flavors
+    assert said.verdict == "unverified"
+    assert [warning.reference for warning in said.warnings] == ["kernel-not-known"]
+    sources = ["--installed", str(tmp_path / "host.txt"), "--repo", str(tmp_path / "aa"), "--format", "json"]
+    assert main(["matrix", *sources]) == 0
+    assert json.loads(capsys.readouterr().out)["cells"] == [[None, 1]]
+    main(["explain", "acme", *sources])
+    assert [seen["mismatches"] for seen in json.loads(capsys.readouterr().out)["history"]] == [1, None]
+    assert main(["diff", "6.4.0-10.1", "6.4.0-5.1", *sources]) == 3
+    assert "the symbols of kernel-default-6.4.0-10.1.x86_64 are not known" in capsys.readouterr().err
