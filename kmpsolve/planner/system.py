@@ -319,6 +319,7 @@ class FlavorSystem:
     def _read_kmp(self, name: str, installed: list[KmpBuild]) -> Kmp:
         installed.sort(key=lambda build: (build.nevra.evr, str(build.nevra)), reverse=True)
         present = {str(build.nevra) for build in installed}
+        locked = [build for build in installed if self.universe.locked(build.package)]
         vendor = installed[0].package.vendor
         candidates: list[KmpBuild] = []
         refused: list[tuple[KmpBuild, CauseKind]] = []
@@ -337,7 +338,10 @@ class FlavorSystem:
                 barred = "architecture"
             elif build.package.barred in ("retracted", "ptf"):
                 barred = "retracted"
-            elif build.package.barred == "lock":
+            elif build.package.barred == "lock" or any(
+                obsoleted_by(build.obsoletes, old.nevra) or self.universe.replaces(build.package, old.package)
+                for old in locked
+            ):
                 barred = "lock"
             elif not self._vendor_allowed(build.package.vendor, vendor):
                 barred = "vendor"

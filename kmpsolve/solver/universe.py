@@ -224,6 +224,18 @@ class Universe:
             for other in self.called(package.name)
         )
 
+    def replaces(self, new: Package, old: Package) -> bool:
+        """Whether an installed package cannot stay where a new one comes in."""
+        solvable = self.pool.id2solvable(new.handle)
+        if new.name == old.name and new.handle not in self._multiversion:
+            return True
+        excluded = solvable.lookup_idarray(solv.SOLVABLE_CONFLICTS)
+        return any(old.handle == s.id for capability in excluded for s in self.pool.whatprovides(capability))
+
+    @cached_property
+    def _multiversion(self) -> frozenset[int]:
+        return frozenset(int(solvable.id) for solvable in self._multiversion_solvables())
+
     def same_class(self, a: str, b: str) -> bool:
         """Whether zypp would exchange packages of vendor `a` and vendor `b`."""
         return self.policy.vendor_class(a) == self.policy.vendor_class(b)

@@ -497,3 +497,26 @@ def test_a_waiver_for_another_flavor_s_kmp_is_used(
     assert {
         (flavor.flavor, *(warning.reference for warning in flavor.warnings)) for flavor in flavors
     } == told
+
+
+LOCKED = "acme-kmp-default == 1.0_k6.4.0_10-1"
+
+
+@pytest.mark.parametrize(
+    "offered",
+    [
+        replace(REBUILD, multiversion=False),
+        Kmp(name="new", krel="6.4.0-20", symbols="a=2", modules="acme.ko", obsoletes="acme-kmp-default"),
+        replace(REBUILD, conflicts="acme-kmp = 1.0"),
+    ],
+    ids=["replaces", "obsoletes", "conflicts"],
+)
+def test_what_a_locked_build_keeps_out_is_not_fetched(offered: Kmp) -> None:
+    answer = plan([OLD, ACME], [NEW, offered], locks=[LOCKED])
+    assert decided(answer) == ("blocked", None)
+    (flavor,) = answer["flavors"]
+    assert [cause["kind"] for cause in flavor["kmps"][0]["causes"]] == ["symbols", "lock"]
+    assert "lock" in [way["kind"] for way in flavor["ways_out"]]
+    beside = replace(REBUILD, version="1.5")
+    answer = plan([OLD, ACME], [NEW, offered, beside], locks=[LOCKED])
+    assert decided(answer) == ("fetch", beside.spec().nevra)
