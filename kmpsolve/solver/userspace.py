@@ -130,7 +130,7 @@ class UserSpace:
             for capability in required(self._pool.id2solvable(handle)):
                 if not self._met(capability, kernels):
                     unmet.add(capability)
-        multiple = self.installed.intersection(s.id for s in self._multiversion()) - moved
+        multiple = frozenset(s.id for s in self._multiversion()) - moved
         found = tuple(sorted(verify)), frozenset(unmet), multiple
         self._bystanders[flavor] = found
         return found

@@ -91,7 +91,7 @@ class _Classes(SymbolClasses):
         if handle in self._system:
             return self._system[handle]
         index = max(
-            (i for i, first in enumerate(self._first) if 0 < first <= handle), key=self._first.__getitem__
+            (i for i, first in enumerate(self._first) if first <= handle), key=self._first.__getitem__
         )
         return index << 24 | handle - self._first[index]
 

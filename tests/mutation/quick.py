@@ -39,6 +39,7 @@ UNITS = (
     "tests/unit/cache/test_view.py",
     "tests/unit/compat",
     "tests/unit/explain",
+    "tests/unit/fleet/test_bench.py",
     "tests/unit/metadata_sources/test_large_primary.py",
     "tests/unit/metadata_sources/test_trial.py",
     "tests/unit/planner",

@@ -14,8 +14,10 @@ from hypothesis import HealthCheck, given, settings
 import kmpsolve
 from kmpsolve import session
 from kmpsolve.errors import KmpsolveError
-from kmpsolve.metadata.content import Content
-from kmpsolve.solver.universe import Universe
+from kmpsolve.metadata.content import Content, Patch
+from kmpsolve.metadata.source import open_source
+from kmpsolve.request import Policy
+from kmpsolve.solver.universe import SYSTEM, Universe
 from kmpsolve.solver.view import open_view, save_view
 from tests.executed.universes import universe
 from tests.property.strategies import FEATURES, worlds
@@ -141,3 +143,39 @@ def test_random_worlds(
             assert answer(of, folder / "b").replace(str(folder / "b"), str(folder / "a")) == plain
 
     same()
+
+
+def test_what_is_kept_of_each_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All but how it was read; of patches, those with a kernel among their packages."""
+    monkeypatch.setenv("KMPSOLVE_CACHE", str(tmp_path / "cache"))
+    kernel = PackageSpec(
+        name="kernel-default", version="1", release="1", provides=("kernel-uname-r = 1-1-default",)
+    )
+    patches = [
+        Patch(id=str(number), severity="", cves=("CVE-1",), status="stable", packages=packages)
+        for number, packages in enumerate([("kernel-rt-1-1.x86_64", "sh-1-1.noarch"), ("sh-1-1.noarch",)])
+    ]
+    system = open_source(str(rpmmd.write(tmp_path / "s", [kernel])), alias=SYSTEM)
+    repository = replace(
+        open_source(str(rpmmd.write(tmp_path / "r", [kernel])), alias="r"),
+        priority=7,
+        packages_at=tmp_path,
+        patches=tuple(patches),
+        retracted=frozenset({"a", "b"}),
+        triggers={"acme": ("sh",)},
+        module_files={"acme": ("/a.ko",)},
+        revision="5",
+        timestamp=6,
+        refreshed=8,
+    )
+    of = Recording(Policy())
+    for content in (replace(system, packages_at=None), repository):
+        of.load(content)
+    of.seal()
+    assert save_view("kept", of, of.loaded)
+    view = open_view("kept")
+    assert view is not None
+    for (before, packages), (after, number) in zip(of.loaded, view.contents, strict=True):
+        kept = replace(after, solv=before.solv, primary=before.primary, trusted=before.trusted)
+        assert kept == replace(before, patches=before.patches[:1])
+        assert number == packages == 1

@@ -1,0 +1,60 @@
+"""Loading what others wrote: what cannot be read leaves nothing behind."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import solv
+
+from kmpsolve.errors import MetadataError
+from kmpsolve.metadata.content import Content
+from kmpsolve.metadata.source import open_source
+from kmpsolve.solver import sources
+from kmpsolve.solver.sources import load_into
+from tests.support import rpmmd
+from tests.support.packages import PackageSpec
+
+ACME = PackageSpec(name="acme", version="1", release="1")
+
+
+def written(folder: Path) -> Path:
+    """A .solv file of ours."""
+    pool = solv.Pool()
+    repo = load_into(pool, replace(open_source(str(rpmmd.write(folder, [ACME])), alias="r"), trusted=True))
+    place = folder / "r.solv"
+    stream = solv.xfopen(str(place), "w")
+    repo.write(stream)
+    stream.close()
+    return place
+
+
+def names(content: Content) -> list[str]:
+    pool = solv.Pool()
+    return [solvable.name for solvable in load_into(pool, content).solvables_iter()]
+
+
+@pytest.mark.parametrize(("trusted", "reference"), [(True, "malformed-metadata"), (False, "damaged-solv")])
+def test_a_solv_file_that_is_not_there(tmp_path: Path, trusted: bool, reference: str) -> None:
+    content = Content(alias="r", source="where", solv=tmp_path / "missing.solv", trusted=trusted)
+    with pytest.raises(MetadataError) as caught:
+        names(content)
+    assert caught.value.reference == reference
+
+
+def test_a_strangers_solv_file_is_tried_first(tmp_path: Path) -> None:
+    place = written(tmp_path)
+    content = Content(alias="r", source="where", solv=place)
+    assert names(content) == ["acme"]
+    place.write_bytes(place.read_bytes()[:-1])
+    with pytest.raises(MetadataError) as caught:
+        names(content)
+    assert caught.value.reference == "damaged-solv"
+
+
+def test_larger_metadata_has_more_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "_SMALL", 0)
+    monkeypatch.setattr(sources, "_BYTES_A_SECOND", 10)
+    content = open_source(str(rpmmd.write(tmp_path, [ACME])), alias="r")
+    assert names(content) == ["acme"]
