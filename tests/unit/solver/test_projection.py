@@ -22,7 +22,7 @@ def test_what_the_target_requires_comes_along(tmp_path: Path) -> None:
     for requires, solved, companions in (("dracut", True, ["dracut-1.0-1.x86_64"]), ("nowhere", False, [])):
         target = replace(NEW.spec(), requires=(requires,))
         offered = [target, Tool(name="dracut").spec(), Tool(name="other").spec()]
-        of = sealed(tmp_path / requires, {"r": offered}, [OLD.spec()])
+        of = sealed(tmp_path / requires, {"r": offered}, [OLD.spec(), Tool(name="shell").spec()])
         (unit,) = join_units(of, [kernel for kernel in of.kernels if not kernel.package.installed])
         with Projection(of, unit, {}, (), {}) as seen:
             outcome = seen.solve((), frozenset())
