@@ -6,7 +6,7 @@ from typing import Any
 
 from kmpsolve.compat.judgement import open_needs
 from kmpsolve.model.nevra import Nevra
-from kmpsolve.model.package import KernelUnit, Package
+from kmpsolve.model.package import KernelUnit, KmpBuild, Package
 from kmpsolve.model.plan import Cause, WayOut
 from kmpsolve.planner.command import quoted
 from kmpsolve.planner.evaluation import Evaluation
@@ -60,11 +60,14 @@ def ways_out(
                     kmps=(kmp_plan.name,),
                 )
             )
+
+    def fits(build: KmpBuild) -> bool:
+        return build.versioned and not open_needs(build, unit, table)
+
+    fitting = {build.nevra for kmp in system.kmps for build in kmp.installed if fits(build)}
     for kmp, kmp_plan in zip(system.kmps, evaluation.kmps, strict=True):
-        fitting = {build.nevra for build in kmp.installed if not open_needs(build, unit, table)}
         for twin in kmp.twins:
-            fits = twin.versioned and not open_needs(twin, unit, table)
-            if kmp_plan in blocked and fits and twin.nevra not in fitting:
+            if kmp_plan in blocked and fits(twin) and twin.nevra not in fitting:
                 ways.append(
                     WayOut(
                         kind="fetch-with",
@@ -78,7 +81,7 @@ def ways_out(
     krel = unit.uname_r.removesuffix(f"-{unit.flavor}")
     vendors: dict[str, list[str]] = {}
     for kmp, kmp_plan in zip(system.kmps, evaluation.kmps, strict=True):
-        if kmp_plan in blocked:
+        if kmp_plan in blocked and fitting.isdisjoint(build.nevra for build in kmp.installed):
             vendors.setdefault(kmp.installed[0].package.vendor or "its vendor", []).append(kmp.name)
     for vendor in sorted(vendors):
         ways.append(
