@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 
@@ -17,6 +18,8 @@ __all__ = ["SYSTEM", "Bystanders", "UserSpace"]
 SYSTEM = "@System"
 
 _MET = "kmpsolve:met:"
+
+_OF_INVENTORIES = re.compile(r"kernel-(?!firmware)|kmod\(|\S+-kmp(?![^\s-])")
 
 Bystanders = tuple[tuple[int, ...], frozenset[int], frozenset[int]]
 """Whom to verify, what counts as met, which installed ones stand side by side."""
@@ -180,7 +183,9 @@ class UserSpace:
             unknown: set[int] = set()
             for capability in self._asked(handle, needs):
                 providers = self._pool.whatprovides(capability)
-                if capability in self._granted or not (providers or self._mentioned(capability)):
+                if capability in self._granted or not (
+                    providers or self._mentioned(capability) or self._listed(capability)
+                ):
                     unknown.add(capability)
                 else:
                     # rpm's own promises (rpmlib(...)) are the system solvable's, which is in no repo.
@@ -220,6 +225,10 @@ class UserSpace:
     def _token(self, capability: int) -> int:
         text = self._pool.dep2str(capability)
         return capability if text.startswith(_MET) else self._pool.str2id(f"{_MET}{text}")
+
+    def _listed(self, capability: int) -> bool:
+        """Whether it is for a kernel or a KMP: an inventory of these that does not mention it has none."""
+        return _OF_INVENTORIES.match(self._pool.dep2str(capability)) is not None
 
     def _mentioned(self, capability: int) -> bool:
         """Whether any package provides the name of a capability, in whatever version; of a rich one, any name."""

@@ -520,3 +520,17 @@ def test_what_a_locked_build_keeps_out_is_not_fetched(offered: Kmp) -> None:
     beside = replace(REBUILD, version="1.5")
     answer = plan([OLD, ACME], [NEW, offered, beside], locks=[LOCKED])
     assert decided(answer) == ("fetch", beside.spec().nevra)
+
+
+@pytest.mark.parametrize(
+    ("required", "verdict"),
+    [
+        ("fs-tools = 2", "safe"),
+        ("kernel-firmware-fs", "safe"),
+        ("kernel-default-base = 6.4.0-20.1", "blocked"),
+        ("fs-kmp = 2", "blocked"),
+        ("kmod(fs.ko)", "blocked"),
+    ],
+)
+def test_an_inventory_of_kernels_and_kmps_has_no_others_of_these(required: str, verdict: str) -> None:
+    assert plan([OLD, ACME], [NEW, replace(REBUILD, requires=required)])["verdict"] == verdict
