@@ -8,7 +8,7 @@ from kmpsolve.compat.judgement import Fit, best_tried, count_mismatches, mismatc
 from kmpsolve.model.package import KmpBuild
 from kmpsolve.model.plan import Attempt, Cause, CauseKind, KmpPlan, Mismatch, Warned
 from kmpsolve.planner.choice import Choice
-from kmpsolve.planner.options import Option, absorbs, overrides
+from kmpsolve.planner.options import Option, absorbs
 from kmpsolve.planner.system import FlavorSystem, Kmp, obsoleted_by
 from kmpsolve.solver.projection import GIVEN_UP
 from kmpsolve.solver.reasons import Reason
@@ -116,9 +116,9 @@ class Details:
     def kmp(self, kmp: Kmp) -> KmpPlan:
         """The plan for one KMP."""
         option = self.choice.options[kmp.name]
-        if option.build is not None and option.decision in ("reuse", "fetch"):
-            best: KmpBuild = option.build
-            missing: tuple[Mismatch, ...] = ()
+        missing: tuple[Mismatch, ...] = ()
+        if option.build is not None:
+            best = option.build
         else:
             counted = [(b, self.count(kmp.name, b)[0]) for b in self._tried(kmp)]
             chosen = best_tried(counted)
@@ -133,16 +133,13 @@ class Details:
             installed=tuple(sorted(str(b.nevra) for b in kmp.installed)),
             chosen=str(build.nevra) if build else None,
             repository=build.package.repository if build else None,
-            symbols_required=self._symbols_required(build or best),
+            symbols_required=self.system.universe.table.count(best.package.handle, best.needs),
             mismatches=missing,
             tried=self._attempts(kmp, causes),
             causes=causes,
             waived=kmp.waived,
             warnings=self._warnings(kmp, option),
         )
-
-    def _symbols_required(self, build: KmpBuild) -> int:
-        return self.system.universe.table.count(build.package.handle, build.needs)
 
     def _attempts(self, kmp: Kmp, causes: Sequence[Cause]) -> tuple[Attempt, ...]:
         attempts = []
@@ -199,7 +196,7 @@ class Details:
                 )
             if exact := self._exact_kernel(best):
                 causes.append(Cause("exact-kernel", f"{best} was built for kernel {exact} only", (exact,)))
-            if absorbs(unit, kmp) and overrides(kmp):
+            if absorbs(unit, kmp):
                 causes.append(
                     Cause(
                         "falls-back-to-in-tree",
@@ -207,8 +204,7 @@ class Details:
                         tuple(sorted(kmp.modules.values())),
                     )
                 )
-            dropped = [b for b in kmp.installed if obsoleted_by(unit.obsoletes, b.nevra)]
-            if dropped and not absorbs(unit, kmp):
+            if any(obsoleted_by(unit.obsoletes, b.nevra) for b in kmp.installed):
                 lost = tuple(sorted(kmp.modules[m] for m in kmp.modules.keys() - unit.modules.keys()))
                 causes.append(
                     Cause(
@@ -262,7 +258,6 @@ class Details:
         """Why the system keeps out a build whose symbols fit."""
         universe = self.system.universe
         causes: list[Cause] = []
-        carried = {m for o in self.offered[kmp.name] if o.build for m in o.build.modules}
         everywhere = set(self.fit.unit.modules)
         for other in self.system.kmps:
             for o in self.offered[other.name]:
@@ -273,17 +268,9 @@ class Details:
                 build.package.vendor, kmp.installed[0].package.vendor
             ):
                 everywhere |= build.modules.keys()
-        lost = tuple(sorted(kmp.modules[m] for m in kmp.modules.keys() - everywhere - carried))
-        fitting = {
-            m
-            for o in self.offered[kmp.name]
-            if o.build and o.decision in ("reuse", "fetch")
-            for m in o.build.modules
-        }
-        lost = lost or tuple(sorted(kmp.modules[m] for m in kmp.modules.keys() - everywhere - fitting))
+        lost = tuple(sorted(kmp.modules[m] for m in kmp.modules.keys() - everywhere))
         reasons = self.choice.reasons.get(kmp.name, ()) or self.choice.impossible
-        if lost or (not reasons and self._dropped(kmp)):
-            lost = lost or self._dropped(kmp)
+        if lost:
             causes.append(
                 Cause(
                     "module-dropped",
@@ -312,30 +299,13 @@ class Details:
                 kinds.setdefault(kind, set()).update(universe.name_of(h) for h in touched)
         for kind in ("user-space", "conflict", "missing"):
             if kind in kinds:
-                relevant = [r for r in reasons if r.capability and not r.capability.startswith("(kmpsolve:")]
-                text = self.sentence(relevant) or f"{', '.join(sorted(kinds[kind]))} cannot stay together"
+                text = self.sentence(reasons) or f"{', '.join(sorted(kinds[kind]))} cannot stay together"
                 causes.append(Cause(kind, text, tuple(sorted(kinds[kind]))))
         lenders = sorted({universe.name_of(h) for h in lending - {b.package.handle for b in kmp.builds}})
-        if not causes and lenders:
+        if lenders:
             text = f"{kmp.name} would need {', '.join(lenders)}, which cannot be used together"
             causes.append(Cause("kmp", text, tuple(lenders)))
-        if not causes and reasons:
-            text = self.sentence(reasons) or f"{kmp.name} and other packages exclude each other"
-            causes.append(
-                Cause(
-                    "conflict",
-                    text,
-                    tuple(sorted({universe.name_of(r.package) for r in reasons if r.package})),
-                )
-            )
         return causes
-
-    def _dropped(self, kmp: Kmp) -> tuple[str, ...]:
-        best = next((o.build for o in self.offered[kmp.name] if o.build is not None), None)
-        if best is None:
-            return ()
-        missing = kmp.modules.keys() - best.modules.keys() - self.fit.unit.modules.keys()
-        return tuple(sorted(kmp.modules[m] for m in missing))
 
     def sentence(self, reasons: Iterable[Reason]) -> str:
         """The reasons in words, without what only the solver knows of."""
@@ -377,14 +347,10 @@ class Details:
                     reference="already-broken", message=f"{kmp.name} works on no kernel that is installed now"
                 )
             )
-        if option.build is not None and option.decision in ("reuse", "fetch"):
+        if option.build is not None:
             chosen = {m for o in self.choice.options.values() if o.build for m in o.build.modules}
             chosen |= {m for b in self.choice.added for m in b.modules}
-            fallen = sorted(
-                kmp.modules[m]
-                for m in kmp.modules.keys() - chosen
-                if m in self.fit.unit.modules and m in kmp.used_on.modules
-            )
+            fallen = sorted(kmp.modules[m] for m in kmp.modules.keys() - chosen if m in kmp.used_on.modules)
             if fallen:
                 warnings.add(
                     Warned(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from kmpsolve.model.plan import Inputs, Plan, SkippedInput
 from kmpsolve.planner import plan_dist_upgrade
@@ -18,8 +19,8 @@ ON = ("provides:multiversion(kernel)",)
 
 def upgraded(
     folder: Path,
-    installed: Sequence[Noun],
-    offered: Sequence[Noun],
+    installed: Sequence[Any],
+    offered: Sequence[Any],
     *,
     multiversion: tuple[str, ...] = OFF,
     skipped: bool = False,
@@ -42,7 +43,8 @@ def test_an_upgrade_that_keeps_every_kmp(tmp_path: Path) -> None:
 
 
 def test_the_old_kernels_stay_where_multiversion_is_on(tmp_path: Path) -> None:
-    found = upgraded(tmp_path, [kernel(1), acme()], [kernel(2)], multiversion=ON)
+    installed, offered = [kernel(1), acme(), Tool(name="tool")], [kernel(2), Tool(name="tool", version="2.0")]
+    found = upgraded(tmp_path, installed, offered, multiversion=ON)
     assert found.verdict == "safe"
     assert warned(found).keys() == {"multiversion-on"}
 
