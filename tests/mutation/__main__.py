@@ -32,7 +32,7 @@ from tests.mutation.mutants import Mutant, mutants
 ROOMS = ("compat", "planner", "solver")
 ARGUED = Path(__file__).with_name("survivors.md")
 _ALIKE = 20  # checks that run the same lines of a module
-_UNITS = 2.0  # seconds for the unit tests of one mutant, the cheapest ones first
+_UNITS = 4.0  # seconds for the unit tests of one mutant, the cheapest ones first
 _SECONDS = 20  # of processor time; all checks take six
 _WAITING = 200  # seconds, for a mutant that waits for something
 

@@ -117,6 +117,20 @@ def test_other_content_of_what_is_not_blocked(tmp_path: Path) -> None:
     assert "fetch-with" not in kinds(found)
 
 
+def test_other_content_of_what_is_fetched_instead(tmp_path: Path) -> None:
+    installed = [kernel(1, "a=1 b=1"), acme(), beta(symbols="b=1")]
+    offered = [kernel(2, "a=2 b=2"), beta(symbols="b=2"), beta("2.0", "b=2", krel="6.4.0-20")]
+    assert "fetch-with" not in kinds(ways(tmp_path, installed, offered))
+
+
+def test_other_content_where_the_installed_one_fits_as_well(tmp_path: Path) -> None:
+    """It is blocked for what the kernel takes away."""
+    new = kernel(2, "a=1 b=1", obsoletes="acme-kmp-default")
+    twin = acme(symbols="a=1 b=1")
+    found = ways(tmp_path, [kernel(1), acme()], [new, twin], kernel="6.4.0-20.1")
+    assert "fetch-with" not in kinds(found)
+
+
 @pytest.mark.parametrize(
     ("lock", "command"),
     [
