@@ -142,7 +142,7 @@ def evaluate(system: FlavorSystem, unit: KernelUnit, *, installed_only: bool = F
         choice=choice,
         verdict=worst(verdicts),
         kmps=kmps,
-        headers=tuple(p for p in (headers or ()) if not p.installed) if rebuilding else (),
+        headers=(headers or ()) if rebuilding else (),
         warnings=tuple(warnings),
     )
 

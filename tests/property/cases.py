@@ -1247,4 +1247,15 @@ CASES: dict[str, tuple[World, str]] = {
         ),
         "safe 10.1 | acme reuse 1.0, beta reuse 1.0, corp blocked | newest-safe 10.1",
     ),
+    "a KMP that would be added is compared exactly as well": (
+        made(
+            [kernel(1), acme()],
+            [
+                kernel(2, "a=2 z=1e10abc"),
+                acme("2.0", "a=2 c=5"),
+                acme(symbols="z=1e010abc", name="core", modules="c.ko", exports="c=5"),
+            ],
+        ),
+        "blocked 20.1 | acme blocked | newest-safe 10.1",
+    ),
 }
