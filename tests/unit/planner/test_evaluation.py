@@ -128,3 +128,12 @@ def test_a_kernel_that_cannot_be_installed(
     found = evaluate(here, unit)
     assert found.verdict == "blocked"
     assert [(w.reference, w.message) for w in found.warnings] == [("conflict", said)]
+
+
+def test_at_rest_nothing_is_fetched_whatever_is_on_offer(tmp_path: Path) -> None:
+    """Not for a KMP that works nowhere, beside one that nobody can verify."""
+    installed = [kernel(1), acme(symbols=""), beta(symbols="a=7")]
+    offered = [beta("2.0"), beta(name="nova", modules="nova.ko")]
+    found = planned(tmp_path, installed, offered)
+    assert (found.verdict, found.transaction) == ("nothing-to-do", ())
+    assert [kmp.decision for kmp in found.flavors[0].kmps] == ["unverified", "blocked"]
