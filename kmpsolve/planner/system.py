@@ -130,7 +130,7 @@ class FlavorSystem:
         self._parts = {
             kernel.part
             for kernel in kernels
-            if kernel.package.installed and kernel.uname_r == self.newest.uname_r and kernel.part != ""
+            if kernel.package.installed and kernel.uname_r == self.newest.uname_r
         }
         self._candidates: dict[tuple[bool, bool], list[KernelUnit]] = {}
         self._fits: dict[tuple[int, bool], Fit] = {}
@@ -165,8 +165,7 @@ class FlavorSystem:
                 (
                     build
                     for build in self.dedicated
-                    if not build.package.installed
-                    and build.name not in names
+                    if build.name not in names
                     and build.package.handle not in known
                     and build.package.barred is None
                     and build.flavor == self.flavor
@@ -228,7 +227,6 @@ class FlavorSystem:
                 or package.nevra.arch != self.arch
                 or str(package.nevra) in installed
                 or not self._vendor_allowed(package.vendor, self.newest.main.vendor)
-                or (package.barred == "architecture")
                 or (package.barred == "lock" and not (locked or named))
                 or (package.barred in ("retracted", "ptf") and not named)
             ):

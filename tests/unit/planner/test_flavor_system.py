@@ -98,6 +98,8 @@ def test_architectures(a: str, b: str, same: bool) -> None:
         (("other", "acme"), True),
         (("other",), False),
         (("acme < 2",), False),
+        (("acme < 1",), False),
+        (("acme > 3",), False),
         (("acme <= 2",), True),
         (("acme < 3",), True),
         (("acme = 2",), True),
@@ -214,6 +216,62 @@ def test_the_extra_of_a_kernel_on_offer(tmp_path: Path, changes: dict[str, str],
     assert len(unit.packages) == parts
 
 
+WITH_EXTRA = [kernel(1), KernelExtra(release="10.1", ksyms="x=1")]
+EXTRA = KernelExtra(release="20.1", ksyms="x=2")
+
+
+@pytest.mark.parametrize(
+    ("locks", "parts"),
+    [
+        (["kernel-default-extra"], 1),
+        (["kernel-default", "kernel-default-extra"], 2),
+        (["kernel-default"], 2),
+        ([], 2),
+    ],
+)
+def test_the_extra_of_a_locked_kernel(tmp_path: Path, locks: list[str], parts: int) -> None:
+    """What a lock holds goes along only where the lock holds the whole unit."""
+    of = system(tmp_path, WITH_EXTRA, [kernel(2), EXTRA], locks=locks)
+    assert [len(unit.packages) for unit in of.candidate_kernels(locked=True)] == [parts]
+
+
+def test_a_retracted_extra(tmp_path: Path) -> None:
+    of = system(tmp_path, WITH_EXTRA, [kernel(2), EXTRA], retracted=[EXTRA])
+    assert [len(unit.packages) for unit in of.candidate_kernels()] == [1]
+
+
+@pytest.mark.parametrize(("places", "taken"), [("r b a", "r"), ("b a", "a")])
+def test_an_extra_that_several_repositories_have(tmp_path: Path, places: str, taken: str) -> None:
+    """The kernel's own one comes first."""
+    repositories = {
+        name: [spec(one) for one in ([kernel(2)] if name == "r" else []) + [EXTRA] * (name in places.split())]
+        for name in ("r", "b", "a")
+    }
+    of = sealed(tmp_path, repositories, [spec(one) for one in WITH_EXTRA])
+    (unit,) = flavor_systems(of, Request(policy=of.policy))["default"].candidate_kernels()
+    assert [package.repository for package in unit.packages] == ["r", taken]
+
+
+def test_an_extra_that_is_not_installed_is_not_wanted(tmp_path: Path) -> None:
+    """Though the newest kernel has one on offer."""
+    extras = [KernelExtra(release=f"{n}0.1", ksyms=f"x={n}") for n in (1, 2)]
+    (unit,) = system(tmp_path, [kernel(1)], [kernel(2), *extras]).candidate_kernels()
+    assert len(unit.packages) == 1
+
+
+def test_an_installed_kernel_of_another_vendor_is_not_on_offer(tmp_path: Path) -> None:
+    of = system(tmp_path, [kernel(1, vendor=OTHER), kernel(2)], [kernel(3)])
+    assert of.other_vendor_kernels() == []
+    assert releases(of.units) == ["10.1", "20.1"]
+
+
+def test_what_belongs_to_another_flavor(tmp_path: Path) -> None:
+    installed = [kernel(1), kernel(2, flavor="rt"), acme(), beta(flavor="rt")]
+    of = system(tmp_path, installed, [kernel(3), kernel(4, flavor="rt")])
+    assert (releases(of.units), releases(of.candidate_kernels())) == (["10.1"], ["30.1"])
+    assert [kmp.name for kmp in of.kmps] == ["acme-kmp-default"]
+
+
 # -- builds ---------------------------------------------------------------------------------------------------
 
 
@@ -291,12 +349,13 @@ def test_kmps_that_may_be_added(tmp_path: Path) -> None:
         beta("4.0", arch="i586"),
         beta("5.0", flavor="rt"),
         acme("2.0"),
+        acme(),
         acme("6.0", name="nova", obsoletes="acme-kmp-default"),
         PackageSpec(name="driver", version="1", release="1", vendor="ACME Inc.", provides=("kmod(d.ko)",)),
     ]
     of = system(tmp_path, [kernel(1), kernel(1, flavor="rt"), acme()], offered, retracted=[withdrawn])
     assert of.widen()
-    assert not of.elsewhere or not of.widen()
+    assert not of.widen()
     assert [f"{b.name} {v}" for b, v in zip(of.extras, versions(of.extras), strict=True)] == [
         "beta-kmp-default 2.0 r",
         "beta-kmp-default 1.0 r",
@@ -355,6 +414,15 @@ def test_the_kernel_on_which_it_is_used(tmp_path: Path) -> None:
         "20.1",
         "30.1",
     ]
+
+
+def test_what_is_of_no_use_to_what_is_installed_counts_only_once_it_has_to(tmp_path: Path) -> None:
+    of = system(tmp_path, [kernel(1), acme()], [kernel(2), beta()])
+    (unit,) = of.candidate_kernels()
+    assert (len(of.judge(unit).viable), of.extras, len(of.elsewhere)) == (1, (), 1)
+    assert of.widen()
+    assert (len(of.judge(unit).viable), len(of.extras), len(of.elsewhere)) == (2, 1, 0)
+    assert not of.widen()
 
 
 def test_how_builds_fit_is_asked_with_and_without_those_on_offer(tmp_path: Path) -> None:
