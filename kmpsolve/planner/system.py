@@ -238,7 +238,7 @@ class FlavorSystem:
 
     def every_kernel(self) -> list[KernelUnit]:
         """Kernels of this name, installed or available, oldest first, also what zypp would not choose."""
-        units = {str(unit.nevra): unit for unit in [*self.candidate_kernels(named=True), *self.units]}
+        units = {str(unit.nevra): unit for unit in [*self.candidate_kernels(), *self.units]}
         for kernel in sorted(self._available, key=lambda k: (k.package.priority, k.package.repository or "")):
             nevra = kernel.package.nevra
             if nevra.name == self.newest.main.name and nevra.arch == self.arch and str(nevra) not in units:

@@ -165,6 +165,9 @@ def test_a_kernel_that_two_repositories_have(tmp_path: Path) -> None:
     of = system(tmp_path, [kernel(1)], [kernel(2)], also=[kernel(2)])
     (unit,) = of.candidate_kernels()
     assert unit.main.repository == "also"
+    foreign = [kernel(2, vendor=OTHER)]
+    of = system(tmp_path / "foreign", [kernel(1)], foreign, also=foreign)
+    assert [unit.main.repository for unit in of.every_kernel()] == [None, "also"]
 
 
 def test_another_vendor_where_zypp_allows_it(tmp_path: Path) -> None:
