@@ -147,6 +147,7 @@ def test_kernels_on_offer(tmp_path: Path) -> None:
         kernel(5, arch="i586"),
         kernel(7, flavor="rt"),
         kernel(8, package="kernel-default-base"),
+        kernel(7, package="kernel-default-base", vendor=OTHER),
         kernel(9),
     ]
     of = system(tmp_path, [kernel(1)], offered, retracted=[kernel(9)])
@@ -165,6 +166,7 @@ def test_a_kernel_that_two_repositories_have(tmp_path: Path) -> None:
     of = system(tmp_path, [kernel(1)], [kernel(2)], also=[kernel(2)])
     (unit,) = of.candidate_kernels()
     assert unit.main.repository == "also"
+    assert [unit.main.repository for unit in of.every_kernel()] == [None, "also"]
     foreign = [kernel(2, vendor=OTHER)]
     of = system(tmp_path / "foreign", [kernel(1)], foreign, also=foreign)
     assert [unit.main.repository for unit in of.every_kernel()] == [None, "also"]
