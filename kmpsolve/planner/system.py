@@ -323,10 +323,7 @@ class FlavorSystem:
         refused: list[tuple[KmpBuild, CauseKind]] = []
         twins: list[KmpBuild] = []
         for build in self._may_replace(name):
-            renames = build.name != name and any(
-                obsoleted_by(build.obsoletes, old.nevra) for old in installed
-            )
-            if build.name != name and not renames:
+            if build.name != name and not any(obsoleted_by(build.obsoletes, old.nevra) for old in installed):
                 continue
             if str(build.nevra) in present:
                 twins.append(build)

@@ -179,6 +179,10 @@ def test_another_vendor_where_zypp_allows_it(tmp_path: Path) -> None:
     assert allowed.other_vendor_kernels() == []
 
 
+BASE = kernel(2, package="kernel-default-base")
+FOREIGN_BASE = replace(BASE, release="40.1", vendor=OTHER)
+
+
 @pytest.mark.parametrize(
     ("installed", "offered", "picked"),
     [
@@ -186,7 +190,9 @@ def test_another_vendor_where_zypp_allows_it(tmp_path: Path) -> None:
         ([kernel(2)], [kernel(1), kernel(2)], None),
         ([kernel(1)], [kernel(2), kernel(3, vendor=OTHER), kernel(3, arch="i586")], "20.1"),
         ([kernel(1)], [kernel(2), kernel(3, package="kernel-default-base")], "20.1"),
-        ([kernel(1), kernel(2, package="kernel-default-base")], [kernel(3, package="kernel-default-base")], "30.1"),
+        ([kernel(1), BASE], [kernel(3, package="kernel-default-base")], "30.1"),
+        ([kernel(1, vendor=OTHER), BASE], [replace(BASE, release="30.1"), FOREIGN_BASE], "30.1"),
+        ([kernel(1, vendor=OTHER), kernel(2)], [kernel(3, vendor=OTHER), kernel(4)], "40.1"),
     ],
 )  # fmt: skip
 def test_what_zypper_up_brings(
@@ -293,17 +299,24 @@ def test_builds_that_may_replace_an_installed_one(tmp_path: Path) -> None:
         acme("7.0", name="nova", obsoletes="other-kmp-default"),
         acme("8.0", name="nova"),
         acme("1.0", "a=9"),
+        acme("0.5", obsoletes="old-kmp"),
+        acme("5.5", name="nova", obsoletes="acme-kmp-default < 1.0"),
     ]
     of = system(tmp_path, [kernel(1), acme("0.9"), acme()], offered, retracted=[withdrawn])
     kmp = the_kmp(of)
     assert versions(kmp.installed) == ["1.0 None", "0.9 None"]
-    assert versions(kmp.candidates) == ["6.0 r", "3.0 r", "2.0 r"]
+    assert versions(kmp.candidates) == ["6.0 r", "5.5 r", "3.0 r", "2.0 r", "0.5 r"]
     assert [(build.nevra.evr.version.partition("_")[0], why) for build, why in kmp.refused] == [
         ("4.0", "vendor"),
         ("4.5", "architecture"),
         ("5.0", "retracted"),
     ]
     assert versions(kmp.twins) == ["1.0 r"]
+
+
+def test_a_build_for_a_newer_machine(tmp_path: Path) -> None:
+    of = system(tmp_path, [kernel(1, arch="i586"), acme(arch="i586")], [acme("2.0", arch="i686")])
+    assert [why for _, why in the_kmp(of).refused] == ["architecture"]
 
 
 def test_a_locked_build(tmp_path: Path) -> None:
@@ -408,6 +421,11 @@ def test_what_this_machine_does_not_use(tmp_path: Path, modules: str, scope: str
     machine = live("virtio", tmp_path / "machine")
     of = system(tmp_path / "system", [kernel(1), acme(modules=modules)], kmp_rules=rules, machine=machine)
     assert the_kmp(of).counts == counts
+
+
+def test_one_build_that_nobody_can_verify_may_work(tmp_path: Path) -> None:
+    of = system(tmp_path, [kernel(1), acme("0.9", "", krel="6.4.0-9"), acme(symbols="a=7")])
+    assert the_kmp(of).works_somewhere
 
 
 def test_the_kernel_on_which_it_is_used(tmp_path: Path) -> None:
