@@ -246,6 +246,59 @@ def test_the_extra_of_a_locked_kernel(tmp_path: Path, locks: list[str], parts: i
     assert [len(unit.packages) for unit in of.candidate_kernels(locked=True)] == [parts]
 
 
+@pytest.mark.parametrize(
+    ("requires", "parts"),
+    [
+        (("kernel-default = 6.4.0-20.1",), 2),
+        (("kernel-default = 6.4.0-10.1",), 1),
+        (("kernel-default = 6.4.0-10.1", "kernel-default = 6.4.0-20.1"), 2),
+        (("kernel-default-abi = 1",), 2),
+        (("kernel-default-abi = 2",), 1),
+        (("kernel-rt = 6.4.0-20.1",), 1),
+        ((), 2),
+    ],
+)
+def test_what_an_extra_requires_of_its_kernel(tmp_path: Path, requires: tuple[str, ...], parts: int) -> None:
+    extra = replace(EXTRA.spec(), requires=requires)
+    new = kernel(2, provides="kernel-default-abi = 1")
+    (unit,) = system(tmp_path / "offered", WITH_EXTRA, [new, extra]).candidate_kernels()
+    assert len(unit.packages) == parts
+    assert [len(unit.packages) for unit in system(tmp_path / "installed", [new, extra]).units] == [parts]
+
+
+@pytest.mark.parametrize(
+    ("requires", "parts"),
+    [
+        (("kernel-default-base = 6.4.0-20.1",), 2),
+        (("kernel-default-base = 6.4.0-10.1",), 1),
+        (("kernel-default-base",), 2),
+        (("base-of-default = 2",), 2),
+        (("base-of-default = 1",), 1),
+        (("other", "kernel-default-base"), 2),
+        (("other",), 1),
+        ((), 1),
+    ],
+)
+def test_a_base_that_the_kernel_requires(tmp_path: Path, requires: tuple[str, ...], parts: int) -> None:
+    """As on Code 11; later they are alternatives."""
+    base = kernel(2, package="kernel-default-base", provides="base-of-default = 2")
+    new = replace(kernel(2).spec(), requires=requires)
+    (unit,) = system(tmp_path, [kernel(1)], [new, base]).candidate_kernels()
+    assert [package.name for package in unit.packages] == ["kernel-default", "kernel-default-base"][:parts]
+
+
+def test_a_kernel_and_its_base_that_stand_together(tmp_path: Path) -> None:
+    """The full one names the unit, whatever the release of its -base."""
+    base = kernel(2, release="20.1.5", package="kernel-default-base", uname="6.4.0-20-default")
+    (unit,) = system(tmp_path, [base, kernel(2)]).units
+    assert [str(package.nevra) for package in unit.packages] == [
+        "kernel-default-6.4.0-20.1.x86_64",
+        "kernel-default-base-6.4.0-20.1.5.x86_64",
+    ]
+    of = system(tmp_path / "rebuilt", [kernel(2), kernel(2, release="20.2"), kernel(1)])
+    assert [[str(p.nevra.evr.release) for p in unit.packages] for unit in of.units] == [["10.1"], ["20.2"]]
+
+
 def test_a_retracted_extra(tmp_path: Path) -> None:
     of = system(tmp_path, WITH_EXTRA, [kernel(2), EXTRA], retracted=[EXTRA])
     assert [len(unit.packages) for unit in of.candidate_kernels()] == [1]
