@@ -330,7 +330,7 @@ class Universe:
     def locked_kernels_and_kmps(self) -> tuple[int, ...]:
         """Installed kernels and KMPs that a lock keeps as they are."""
         packages = [k.package for k in self.kernels] + [b.package for b in self.installed_kmps]
-        return tuple(p.handle for p in packages if p.installed and self.policy.locks and self.locked(p))
+        return tuple(p.handle for p in packages if p.installed and self.locked(p))
 
     def _multiversion_solvables(self) -> list[solv.XSolvable]:
         found = []

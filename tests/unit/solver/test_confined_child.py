@@ -54,15 +54,15 @@ def test_a_capability_that_is_no_text(tmp_path: Path) -> None:
     repo = pool.add_repo("x")
     solvable = repo.add_solvable()
     solvable.name, solvable.evr, solvable.arch = "acme", "1-1", "noarch"
-    solvable.add_deparray(solv.SOLVABLE_REQUIRES, pool.str2id("first"))
-    solvable.add_deparray(solv.SOLVABLE_REQUIRES, pool.str2id("for-scripts"), 1)
+    solvable.add_deparray(solv.SOLVABLE_REQUIRES, pool.str2id("front"))
+    solvable.add_deparray(solv.SOLVABLE_REQUIRES, pool.str2id("behind"), 1)
     place = tmp_path / "x.solv"
     stream = solv.xfopen(str(place), "w")
     repo.write(stream)
     stream.close()
     sound = place.read_bytes()
     assert confined("trial", str(place), seconds=20) == ""
-    for word in (b"first", b"-scripts"):
+    for word in (b"front", b"behind"):
         assert sound.count(word) == 1
         place.write_bytes(sound.replace(word, b"\xff" + word[1:]))
         with pytest.raises(CannotReadError, match="UTF-8"):

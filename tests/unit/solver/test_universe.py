@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import solv
 from kmpsolve.metadata.content import Content, Patch
 from kmpsolve.metadata.source import open_source
 from kmpsolve.model.evr import Evr
+from kmpsolve.model.modalias import Modaliases
 from kmpsolve.planner.system import join_units
 from kmpsolve.request import Policy
 from kmpsolve.solver.universe import SYSTEM, Universe
@@ -53,6 +55,9 @@ def test_the_headers_of_a_kernel(
     (unit,) = join_units(of, of.kernels)
     headers = of.headers(unit)
     assert (None if headers is None else [package.repository for package in headers]) == found
+    if found:
+        held = sealed(tmp_path / "held", offered, [KERNEL, *installed], locks=("kernel-default-devel",))
+        assert held.headers(unit) is None
 
 
 def test_packages_of_a_name(tmp_path: Path) -> None:
@@ -156,7 +161,9 @@ def test_where_the_rpm_of_a_package_lies(tmp_path: Path) -> None:
     (tmp_path / "rpms").mkdir()
     (tmp_path / "rpms" / "inside-1-1.x86_64.rpm").touch()
     of = Universe(Policy())
-    of.load(open_source(str(rpmmd.write(tmp_path / "s", [KERNEL])), alias=SYSTEM))
+    system = open_source(str(rpmmd.write(tmp_path / "s", [KERNEL, spec("mine")])), alias=SYSTEM)
+    of.load(replace(system, packages_at=tmp_path))
+    (tmp_path / "mine-1-1.x86_64.rpm").touch()
     packages = [inside, spec("missing")]
     for alias, place in (("r", tmp_path / "rpms"), ("far", None)):
         content = open_source(str(rpmmd.write(tmp_path / alias, packages)), alias=alias)
@@ -167,6 +174,7 @@ def test_where_the_rpm_of_a_package_lies(tmp_path: Path) -> None:
         None,
     ]
     assert [of.file_of(package) for package in of.called("missing")] == [None, None]
+    assert [of.file_of(package) for package in of.called("mine")] == [tmp_path / "mine-1-1.x86_64.rpm"]
     (tmp_path / "rpms" / "missing-1-1.x86_64.rpm").symlink_to(tmp_path / "s" / "repodata" / "repomd.xml")
     assert [of.file_of(package) for package in of.called("missing")] == [None, None]
 
@@ -201,3 +209,26 @@ def test_part_of_what_stands_in_a_file(tmp_path: Path) -> None:
     assert of.installed_handles == found.keys()
     assert of.packages == 2
     assert len(list(of.pool.solvables)) == 2
+
+
+def test_installed_livepatches(tmp_path: Path) -> None:
+    patch = spec("kernel-livepatch-6_4_0-10-default", "1-1", "kmod(livepatch_1.ko)")
+    assert not sealed(tmp_path / "1", {"r": [patch]}, [KERNEL]).livepatches
+    (found,) = sealed(tmp_path / "2", {"r": [patch]}, [KERNEL, patch]).livepatches
+    assert found.installed
+
+
+def test_hardware_counts_where_the_machine_is_at_hand(tmp_path: Path) -> None:
+    driver = spec("driver", supplements=("modalias(pci:v1*)",))
+
+    def met(of: Universe) -> bool:
+        pool = of.pool
+        asked = pool.rel2id(pool.str2id("namespace:modalias"), pool.str2id("pci:v1*"), solv.REL_NAMESPACE)
+        return bool(pool.whatprovides(asked))
+
+    for devices, there in ((["pci:v1d2"], True), (["pci:v2d2"], False), (None, False)):
+        machine = None if devices is None else partial(Modaliases, devices)
+        of = sealed(tmp_path / str(devices), {"r": [driver]}, [KERNEL], devices=machine)
+        assert met(of) == there
+        of.show_true_system()
+        assert met(of) == there

@@ -82,6 +82,12 @@ def test_files_of_kmps_are_required_as_well(tmp_path: Path) -> None:
         assert found.verdict == verdict
 
 
+def test_kernels_on_offer_are_nobodys_support(tmp_path: Path) -> None:
+    new = Kernel(release="20.1", ksyms="a=1", provides="new-feature")
+    of = made(tmp_path, KMP, Tool(name="tool", requires="new-feature"), offered=[new])
+    assert names(of, of.leaning) == []
+
+
 def test_each_flavor_has_bystanders_of_its_own(tmp_path: Path) -> None:
     rt = replace(KMP, flavor="rt")
     tools = [
@@ -99,6 +105,9 @@ def test_who_stands_side_by_side(tmp_path: Path) -> None:
     beside = Tool(name="beside", provides="multiversion(kernel)")
     of = made(tmp_path, RT, KMP, beside, OTHER)
     assert names(of, of.bystanders("default")[2]) == ["beside", "kernel-rt"]
+    specs = [one.spec() for one in (DEFAULT, KMP, beside, OTHER)]
+    named = sealed(tmp_path / "named", {}, specs, multiversion=("other",))
+    assert names(named, named.bystanders("default")[2]) == ["other"]
 
 
 # -- what counts as met --------------------------------------------------------------------------------------
@@ -127,13 +136,16 @@ def test_what_an_installed_kmp_lacks_now_counts_as_met(tmp_path: Path) -> None:
 def test_what_nobody_mentions_counts_as_met_where_no_user_space_is_listed(tmp_path: Path) -> None:
     """A package of another version, and a part of a condition, are mentions."""
     offered = replace(OFFERED, requires=f"{OFFERED.requires}; (gone or missing); (gone or other = 2)")
-    of = made(tmp_path, KMP, offered=[offered, OTHER])
+    far = Kmp(name="far", krel="6.4.0-10", modules="far.ko", requires="coreutils; far-tool")
+    of = made(tmp_path, KMP, offered=[offered, OTHER, far])
+    assert met_before(of, far) == []
     assert met_before(of, offered) == ["(gone or missing)", "coreutils"]
     assert of.taken_as_met([]) == set()
     assert names(of, of.providers(f"{TAKEN}coreutils")) == ["kmpsolve-met-on-the-host"]
     assert names(of, of.providers("coreutils")) == []
     of.widened()
     assert met_before(of, offered) == ["(gone or missing)", "coreutils"]
+    assert met_before(of, far) == ["coreutils", "far-tool"]
 
 
 def test_what_an_installed_package_requires_is_there_where_no_user_space_is_listed(tmp_path: Path) -> None:
