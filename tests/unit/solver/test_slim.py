@@ -23,7 +23,7 @@ FIXED = Kmp(
     symbols="a=2 core=7",
     modules="acme.ko",
     requires="lib = 1.0; (one and two); /usr/bin/prog",
-    scripts="for-scripts",
+    post="for-scripts",
 ).spec()
 
 
