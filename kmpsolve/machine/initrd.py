@@ -26,6 +26,7 @@ _PLACES = (
     "/boot/initramfs-{0}.img",
     "/boot/initrd.img-{0}",
 )
+_DIGITS = re.compile(rb"[0-9A-Fa-f]{8}")
 _MAGIC = (b"070701", b"070702")
 _HEADER = 110
 _END = "TRAILER!!!"
@@ -181,20 +182,27 @@ def _read_compressed(head: bytes, stream: BinaryIO, modules: dict[str, bytes]) -
         _read_archive(pieces, modules, magic)
 
 
+def _number(field: bytes) -> int:
+    """Eight hexadecimal digits; Python would also take a sign, blanks and underscores for part of a number."""
+    if not _DIGITS.fullmatch(field):
+        raise CorruptError("its archive is damaged")
+    return int(field, 16)
+
+
 def _read_archive(pieces: _Pieces, modules: dict[str, bytes], begun: bytes = b"") -> None:
     while True:
         header = begun + pieces.read(_HEADER - len(begun))
         begun = b""
         if len(header) < _HEADER or not header.startswith(_MAGIC):
             raise CorruptError("its archive is damaged or cut short")
-        size, name_size = int(header[54:62], 16), int(header[94:102], 16)
+        size, name_size = _number(header[54:62]), _number(header[94:102])
         if not 0 < name_size <= _MAX_NAME:
             raise CorruptError("its archive is damaged")
         name = pieces.read(name_size)[:-1].decode("utf-8", "surrogateescape")
         pieces.skip(-(_HEADER + name_size) % 4)
         if name == _END:
             return
-        is_file = int(header[14:22], 16) & 0o170000 == 0o100000
+        is_file = _number(header[14:22]) & 0o170000 == 0o100000
         if is_file and size and size <= _MAX_MODULE and _MODULE.search(name):
             content = pieces.read(size)
             if len(content) < size:

@@ -46,8 +46,8 @@ SAMPLE = (
             "kernel-uname-r = 6.4.0-10-default",
             "tool >= 1.0-2",
             "(coreutils and grep)",
-            "suse-kernel-rpm-scriptlets",
         ),
+        post=("suse-kernel-rpm-scriptlets", "depmod >= 3"),
         conflicts=("acme-kmp-default-k6.4.0_10",),
         obsoletes=("old-kmp-default <= 4:2",),
         recommends=("acme-ueficert",),
@@ -90,7 +90,6 @@ def _loaded(folder: Path) -> dict[str, dict[str, object]]:
     assert repo.add_rpmmd(solv.xfopen(str(metadata["filelists"])), "FL", extend)
     kinds = {
         "provides": solv.SOLVABLE_PROVIDES,
-        "requires": solv.SOLVABLE_REQUIRES,
         "conflicts": solv.SOLVABLE_CONFLICTS,
         "obsoletes": solv.SOLVABLE_OBSOLETES,
         "recommends": solv.SOLVABLE_RECOMMENDS,
@@ -102,9 +101,17 @@ def _loaded(folder: Path) -> dict[str, dict[str, object]]:
             "vendor": package.vendor,
             "files": _files(package),
             **{kind: sorted(map(str, package.lookup_deparray(key, 0))) for kind, key in kinds.items()},
+            "requires": _required(package, -1),
+            "post": _required(package, 1),
         }
         for package in repo.solvables
     }
+
+
+def _required(package: solv.Solvable, side: int) -> list[str]:
+    """On one side of the marker; createrepo_c leaves out what rpm itself promises."""
+    texts = map(str, package.lookup_deparray(solv.SOLVABLE_REQUIRES, side))
+    return sorted(text for text in texts if not text.startswith("rpmlib("))
 
 
 def _files(package: solv.Solvable) -> list[str]:
