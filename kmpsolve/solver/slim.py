@@ -299,9 +299,9 @@ class _Slimming:
                 if key == solv.SOLVABLE_REQUIRES:
                     classes = _telling(classes, masks)
                 for klass in sorted(classes):
-                    copy.add_deparray(key, pool.str2id(names[klass]), -1)
+                    copy.add_deparray(key, pool.str2id(names[klass]))
             for capability in files.get(handle, ()):
-                copy.add_deparray(solv.SOLVABLE_PROVIDES, capability, -1)
+                copy.add_deparray(solv.SOLVABLE_PROVIDES, capability)
         with tempfile.TemporaryDirectory(prefix="kmpsolve-slim-") as folder:
             path = Path(folder) / "slim.solv"
             stream = solv.xfopen(str(path), "w")

@@ -191,7 +191,7 @@ class UserSpace:
                     # rpm's own promises (rpmlib(...)) are the system solvable's, which is in no repo.
                     waiting += [int(p.id) for p in providers if p.repo is not None]
             tokens |= self._take_as_met(handle, unknown)
-        if tokens and self._pool.installed is not None:
+        if tokens:
             stand_in = self._pool.installed.add_solvable()
             stand_in.name, stand_in.evr, stand_in.arch = "kmpsolve-met-on-the-host", "0-0", "noarch"
             add_relation(stand_in, solv.SOLVABLE_PROVIDES, sorted(tokens))

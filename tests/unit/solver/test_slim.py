@@ -14,7 +14,23 @@ from tests.support.packages import PackageSpec
 from tests.support.universes import sealed
 from tests.support.worlds import Kernel, Kmp, Tool
 
-KERNELS = [Kernel(release=f"{number}0.1", ksyms=f"a={number} b=1").spec() for number in (1, 2)]
+STAYING = (
+    "conf=1e010abc kept=1 asked=1 core=7 mixed=1 strange=1 rich=1 both=1 odd=01",
+    "conf=1e10abc kept=2 asked=1 core=7 mixed=1 strange=1 rich=1 both=1",
+)
+"""To libsolv the first are equal; of the others one is spelled oddly, and somebody else mentions the rest."""
+KERNELS = [
+    replace(
+        Kernel(
+            release=f"{number}0.1",
+            ksyms=f"a={number} b=1 {STAYING[number - 1]}",
+            modules="asked.ko loop.ko",
+            provides="ksym(rh) = 1; ksym(default:strange) < 5",
+        ).spec(),
+        conflicts=("ksym(default:kept) = 9",),
+    )
+    for number in (1, 2)
+]
 ACME = Kmp(name="acme", krel="6.4.0-10", symbols="a=1 b=1", modules="acme.ko extra.ko").spec()
 FIXED = Kmp(
     name="acme",
@@ -36,6 +52,14 @@ def silent(build: Kmp) -> PackageSpec:
     return replace(build.spec(), enhances=())
 
 
+LOST = Kmp(
+    name="acme",
+    krel="6.4.0-20",
+    version="5.0",
+    symbols="gone=1",
+    requires="(ksym(default:rich) = 1 or nobody)",
+).spec()
+"""Needs what no kernel has."""
 REACHED = [
     FIXED,
     tool("lib", recommends=("recommended",)),
@@ -48,7 +72,14 @@ REACHED = [
     tool("prog", files=("/usr/bin/prog", "/usr/bin/nobodys")),
     tool("for-scripts"),
     tool("recommended"),
-    tool("supplementing", supplements=("nobody", "(bash and nowhere)")),
+    tool(
+        "supplementing",
+        supplements=("far", "(bash and far)"),
+        requires=("ksym(default:asked) = 1", "kmod(asked.ko)"),
+    ),
+    Kmp(name="acme", krel="6.4.0-20", version="3.0", symbols="mixed=1", requires="ksym(rt:z) = 1").spec(),
+    Kmp(name="acme", krel="6.4.0-20", version="4.0", symbols="both=1", exports="both=1").spec(),
+    LOST,
     tool("enhancing", enhances=("nobody", "acme-kmp")),
     tool("driving", supplements=("modalias(pci:v1*)",)),
     tool("replacing", obsoletes=("nobody", "bash < 9")),
@@ -86,5 +117,14 @@ def test_what_a_solve_can_reach_is_kept(tmp_path: Path) -> None:
     assert told[FIXED.nevra].vendor == FIXED.vendor
     assert "/usr/bin/prog" in told[tool("prog").nevra].provides
     assert "/usr/bin/nobodys" not in told[tool("prog").nevra].provides
-    assert told[tool("replacing").nevra].obsoletes == ("bash < 9",)
-    assert not [text for text in told[KERNELS[0].nevra].provides if text.startswith("ksym(")]
+    assert told[tool("replacing").nevra].obsoletes == ("nobody", "bash < 9")
+    left = {text for text in told[KERNELS[0].nevra].provides if text.startswith(("ksym(", "kmod("))}
+    staying = (symbol.split("=") for symbol in STAYING[0].split())
+    assert left == {
+        *(f"ksym(default:{name}) = {crc}" for name, crc in staying),
+        "ksym(rh) = 1",
+        "ksym(default:strange) < 5",
+        "kmod(asked.ko)",
+    }
+    provided = {text for kernel in KERNELS for text in told[kernel.nevra].provides}
+    assert provided.isdisjoint(told[LOST.nevra].requires)

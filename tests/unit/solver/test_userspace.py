@@ -143,6 +143,7 @@ def test_what_nobody_mentions_counts_as_met_where_no_user_space_is_listed(tmp_pa
     assert of.taken_as_met([]) == set()
     assert names(of, of.providers(f"{TAKEN}coreutils")) == ["kmpsolve-met-on-the-host"]
     assert names(of, of.providers("coreutils")) == []
+    assert names(of, of.stand_ins) == ["kmpsolve-met-on-the-host"]
     of.widened()
     assert met_before(of, offered) == ["(gone or missing)", "coreutils"]
     assert met_before(of, far) == ["coreutils", "far-tool"]
