@@ -76,6 +76,8 @@ class PackedSymbols:
         self._builds = {build: number for number, build in enumerate(builds)}
         self._texts = block[at * 4 :]
         self._members: dict[int, Sequence[str]] = {}
+        self._sizes: dict[int, Mapping[int, int]] = {}
+        self._versions: dict[str, Sequence[tuple[int, str]]] = {}
 
     def _text(self, ordinal: int) -> str:
         return str(self._bytes(ordinal), "utf-8", "surrogateescape")
@@ -99,8 +101,14 @@ class PackedSymbols:
         first = bisect_left(self._needed, self._starts[number], low, high)
         return first, bisect_left(self._needed, self._starts[number + 1], first, high)
 
-    def sizes(self, build: int) -> dict[int, int]:
+    def sizes(self, build: int) -> Mapping[int, int]:
         """The classes that a build requires something of, and how many symbols of each."""
+        known = self._sizes.get(build)
+        if known is None:
+            known = self._sizes[build] = self._counted(build)
+        return known
+
+    def _counted(self, build: int) -> dict[int, int]:
         slot = self._builds.get(build)
         if slot is None:
             return {}
@@ -118,8 +126,14 @@ class PackedSymbols:
         first, last = self._range(build, number)
         return map(self._text, self._needed[first:last])
 
-    def versions(self, name: str) -> Iterator[tuple[int, str]]:
+    def versions(self, name: str) -> Sequence[tuple[int, str]]:
         """The classes in which a symbol is, with its CRC there."""
+        known = self._versions.get(name)
+        if known is None:
+            known = self._versions[name] = tuple(self._found(name))
+        return known
+
+    def _found(self, name: str) -> Iterator[tuple[int, str]]:
         start = f"{name} = ".encode("utf-8", "surrogateescape")
         place = bisect_left(self._by_name, start, key=self._bytes)
         while place < len(self._by_name):

@@ -54,6 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code and never lets an exception out."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     verbose = "-v" in words or "--verbose" in words
+    gc.set_threshold(100_000)  # what is read stays until the end: looking for garbage in it only takes time
     _fill_standard_streams()
     os.umask(os.umask(0o022) | 0o022)  # others read what is written here, and never change it
     _keep_to_safe_folders()
@@ -122,7 +123,9 @@ def _of_the_system(error: OSError) -> MetadataError:
 def _run(words: list[str]) -> int:
     parser, verbs = _parser()
     named = next((word for word in words if word in VERBS), None)
-    for verb, help_text in VERBS.items():
+    # Where the verb comes first nobody sees the other ones.
+    for verb in VERBS if named is None or words[0] != named else (named,):
+        help_text = VERBS[verb]
         sub = verbs.add_parser(verb, help=help_text, description=help_text[0].upper() + help_text[1:] + ".")
         if verb == named:
             module = importlib.import_module(f"kmpsolve.cli.{verb}")
@@ -132,7 +135,6 @@ def _run(words: list[str]) -> int:
     if options.verb is None:
         parser.print_help()
         return 2 if words else 0
-    gc.set_threshold(100_000)  # what is read stays until the end: looking for garbage in it only takes time
     code: int = options.run(options)
     sys.stdout.flush()
     return code

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache, total_ordering
-from itertools import zip_longest
+from functools import lru_cache
 
 __all__ = ["Evr", "rpmvercmp"]
 
@@ -27,7 +26,8 @@ def _rank(segment: str | None) -> tuple[int, int, str]:
 
 @lru_cache(maxsize=65536)
 def _key(text: str) -> tuple[tuple[int, int, str], ...]:
-    return tuple(_rank(segment) for segment in _SEGMENT.findall(text))
+    """Sort key of a version or a release; no segment ranks as its end does, so that the shorter one is told there."""
+    return (*map(_rank, _SEGMENT.findall(text)), _rank(None))
 
 
 def rpmvercmp(a: str, b: str) -> int:
@@ -38,14 +38,10 @@ def rpmvercmp(a: str, b: str) -> int:
     """
     if a == b:
         return 0
-    end = _rank(None)
-    for left, right in zip_longest(_key(a), _key(b), fillvalue=end):
-        if left != right:
-            return -1 if left < right else 1
-    return 0
+    left, right = _key(a), _key(b)
+    return (left > right) - (left < right)
 
 
-@total_ordering
 @dataclass(frozen=True, slots=True)
 class Evr:
     """An epoch, a version and a release.
@@ -83,6 +79,15 @@ class Evr:
 
     def __lt__(self, other: Evr) -> bool:
         return self.compare(other) < 0
+
+    def __le__(self, other: Evr) -> bool:
+        return self.compare(other) <= 0
+
+    def __gt__(self, other: Evr) -> bool:
+        return self.compare(other) > 0
+
+    def __ge__(self, other: Evr) -> bool:
+        return self.compare(other) >= 0
 
     def __hash__(self) -> int:
         return hash((self.epoch, _key(self.version)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, KeysView, Mapping
 from functools import cached_property, lru_cache
 
 __all__ = ["Modules", "module_name"]
@@ -36,13 +36,21 @@ class Modules(Mapping[str, str]):
 
     @cached_property
     def _by_name(self) -> dict[str, str]:
-        return {name: file for file, name in sorted(filter(None, map(_offered, self._read())))}
+        found: dict[str, str] = {}
+        for file, name in filter(None, map(_offered, self._read())):
+            if file > found.get(name, ""):
+                found[name] = file
+        return found
 
     def __getitem__(self, name: str) -> str:
         return self._by_name[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._by_name)
+        return iter(sorted(self._by_name, key=self._by_name.__getitem__))
+
+    def keys(self) -> KeysView[str]:
+        """The names, for comparisons of sets: in no order."""
+        return self._by_name.keys()
 
     def __len__(self) -> int:
         return len(self._by_name)

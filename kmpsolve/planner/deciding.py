@@ -18,7 +18,26 @@ from kmpsolve.solver.reasons import Reason
 from kmpsolve.solver.transaction import Transacted
 from kmpsolve.solver.universe import Universe
 
-__all__ = ["Decision", "decide", "flavor_systems", "refused", "safe_on"]
+__all__ = ["Decision", "Safe", "decide", "flavor_systems", "refused", "safe_on"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Safe:
+    """A kernel on which no counted KMP is blocked or unverified, and that zypper does not refuse.
+
+    Parameters
+    ----------
+    transacted
+        What carries it out where it is the only flavor.
+    """
+
+    evaluation: Evaluation
+    transacted: Transacted
+
+    @property
+    def unit(self) -> KernelUnit:
+        """The kernel."""
+        return self.evaluation.unit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +58,17 @@ class Decision:
     evaluation: Evaluation
     target: KernelUnit | None
     verdict: Verdict
-    safe: Evaluation | None
+    safe: Safe | None
     warnings: tuple[Warned, ...]
+
+    @property
+    def transacted(self) -> Transacted | None:
+        """What carries it out where it is the only flavor, if that is known already."""
+        return (
+            self.safe.transacted
+            if self.safe is not None and self.evaluation is self.safe.evaluation
+            else None
+        )
 
 
 def flavor_systems(universe: Universe, request: Request) -> dict[str, FlavorSystem]:
@@ -76,7 +104,7 @@ def decide(system: FlavorSystem, aim: Aim) -> Decision:
     unit = aim.unit
     warnings = list(aim.warnings)
     if request.kernel == "newest-safe" and safe is not None:
-        stands = safe.unit.main.handle == system.newest.main.handle and not safe.wanted
+        stands = safe.unit.main.handle == system.newest.main.handle and not safe.evaluation.wanted
         unit = None if stands else safe.unit
     elif request.kernel == "newest-safe":
         warnings.append(
@@ -111,8 +139,10 @@ def decide(system: FlavorSystem, aim: Aim) -> Decision:
                 + ", ".join(kmp.name for kmp in lost),
             )
         )
-    known = safe is not None and unit.main.handle == safe.unit.main.handle
-    evaluation = (safe if known else None) or evaluate(system, unit)
+    if safe is not None and unit.main.handle == safe.unit.main.handle:
+        evaluation = safe.evaluation
+    else:
+        evaluation = evaluate(system, unit)
     return Decision(
         system=system,
         evaluation=evaluation,
@@ -123,14 +153,14 @@ def decide(system: FlavorSystem, aim: Aim) -> Decision:
     )
 
 
-def _newest_safe(system: FlavorSystem) -> Evaluation | None:
+def _newest_safe(system: FlavorSystem) -> Safe | None:
     """The newest kernel, installed or candidate, on which no counted KMP is blocked or unverified."""
     units = sorted([*system.candidate_kernels(), *system.units], key=lambda u: u.nevra.evr, reverse=True)
     return next(filter(None, (safe_on(system, unit) for unit in units)), None)
 
 
-def safe_on(system: FlavorSystem, unit: KernelUnit) -> Evaluation | None:
-    """The evaluation on a kernel on which no counted KMP is blocked or unverified; ``None`` on any other.
+def safe_on(system: FlavorSystem, unit: KernelUnit) -> Safe | None:
+    """The kernel as a safe one; ``None`` if it is not.
 
     What the package manager refuses to do is not safe either.
     """
@@ -142,7 +172,7 @@ def safe_on(system: FlavorSystem, unit: KernelUnit) -> Evaluation | None:
     transacted = carry_out(system.universe, [(system, evaluation)])
     if transacted.reasons or _loses_fallback(system, evaluation, transacted):
         return None
-    return evaluation
+    return Safe(evaluation=evaluation, transacted=transacted)
 
 
 def _loses_fallback(system: FlavorSystem, evaluation: Evaluation, transacted: Transacted) -> bool:

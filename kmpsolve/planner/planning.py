@@ -60,7 +60,9 @@ def plan(universe: Universe, request: Request, inputs: Inputs) -> Plan:
     asked = aims(systems, request.kernel)
     flavors = [decide(systems[flavor], aim) for flavor, aim in sorted(asked.items())]
     would = update_everything(universe)
-    transacted = carry_out(universe, [(f.system, f.evaluation) for f in flavors if f.target is not None])
+    moving = [flavor for flavor in flavors if flavor.target is not None]
+    known = moving[0].transacted if len(moving) == 1 else None
+    transacted = known or carry_out(universe, [(flavor.system, flavor.evaluation) for flavor in moving])
     if transacted.reasons:
         flavors = refused(universe, flavors)
     plans = [_flavor_plan(universe, request, flavor, transacted, would, complete) for flavor in flavors]
@@ -164,7 +166,7 @@ def _ways_out(universe: Universe, flavor: Decision, verdict: Verdict) -> tuple[W
         return ()
     command = None
     if flavor.safe is not None:
-        transacted = carry_out(universe, [(flavor.system, flavor.safe)])
+        transacted = carry_out(universe, [(flavor.system, flavor.safe.evaluation)])
         command = zypper_install(universe, transacted) if transacted.steps else None
     return ways_out(flavor.system, flavor.evaluation, flavor.safe.unit if flavor.safe else None, command)
 
@@ -213,9 +215,8 @@ def _modules_lost(flavor: Decision) -> tuple[str, ...]:
     """Modules of the newest installed kernel that the target no longer ships and no KMP replaces."""
     if flavor.target is None:
         return ()
-    there = set(flavor.target.modules)
-    for build in _serving(flavor):
-        there |= build.modules.keys()
+    there = set(flavor.target.modules.keys())
+    there.update(*(build.modules.keys() for build in _serving(flavor)))
     before = flavor.system.newest.modules
     lost = lost_in_use(flavor.system.request.machine, before.keys() - there)
     return tuple(sorted(before[m] for m in lost))

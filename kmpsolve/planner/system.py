@@ -135,6 +135,10 @@ class FlavorSystem:
         self._candidates: dict[tuple[bool, bool], list[KernelUnit]] = {}
         self._fits: dict[tuple[int, bool], Fit] = {}
         self._available = [k for k in kernels if not k.package.installed]
+        self._parts_on_offer: dict[str, list[KernelPackage]] = {}
+        for kernel in self._available:
+            if kernel.part:
+                self._parts_on_offer.setdefault(kernel.package.nevra.arch, []).append(kernel)
         self._take(universe.near_kmps())
         self.kmps = self._read_kmps()
         self.extras = self._find_extras()
@@ -183,16 +187,14 @@ class FlavorSystem:
         barred = (None, "lock") if self.universe.locked(main.package) else (None,)
         chosen: dict[str, KernelPackage] = {}
         for kernel in sorted(
-            self._available,
+            self._parts_on_offer.get(main.package.nevra.arch, ()),
             key=lambda k: (
                 k.package.priority,  # zypper takes it from there, whatever repository the kernel is from
                 k.package.repository != main.package.repository,
                 k.package.repository or "",
             ),
         ):
-            if kernel.part in chosen or kernel.part in ("", main.part) or kernel.package.barred not in barred:
-                continue
-            if kernel.package.nevra.arch != main.package.nevra.arch:
+            if kernel.part in chosen or kernel.part == main.part or kernel.package.barred not in barred:
                 continue
             if kernel.part == "base":
                 wanted = requires_base(main, kernel)

@@ -21,7 +21,10 @@ RELATIONS = (
 )
 
 _WORDS = re.compile(r"[^\s()]+(?:\([^\s()]*\))*")
-_PARTED = (solv.SOLVABLE_PROVIDES, solv.SOLVABLE_REQUIRES)
+_MARKERS = {
+    solv.SOLVABLE_PROVIDES: solv.SOLVABLE_FILEMARKER,
+    solv.SOLVABLE_REQUIRES: solv.SOLVABLE_PREREQMARKER,
+}
 
 
 def relation(solvable: solv.XSolvable, key: int) -> list[int]:
@@ -30,9 +33,10 @@ def relation(solvable: solv.XSolvable, key: int) -> list[int]:
     libsolv parts two of them by a marker, and its ``lookup_idarray`` ends there unless told otherwise: behind it
     is what scripts require (``Requires(post)``), and files that are provided.
     """
-    found: list[int] = solvable.lookup_idarray(key)
-    if key in _PARTED:
-        found += [int(capability.id) for capability in solvable.lookup_deparray(key, 1)]
+    found: list[int] = solvable.lookup_idarray(key, 0)
+    marker = _MARKERS.get(key)
+    if marker in found:
+        found.remove(marker)
     return found
 
 
