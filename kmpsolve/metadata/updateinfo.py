@@ -1,19 +1,29 @@
-"""updateinfo.xml: patches, their severity and CVEs, and the packages that were retracted."""
+"""updateinfo.xml: patches of kernels, their severity and CVEs, and the packages that were retracted."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import io
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import pairwise
 from typing import BinaryIO
 
 from kmpsolve.metadata.content import Patch
 from kmpsolve.metadata.origin import Origin
-from kmpsolve.metadata.xmlstream import read_xml
+from kmpsolve.metadata.xmlstream import check_xml, read_xml
 
 __all__ = ["read_updateinfo", "retracted_packages"]
 
+_KERNEL, _RETRACTED = "kernel-", "retracted"
+_ENTRY = b"<update"
+_IN_MEMORY = 64 << 20
+"""Bytes; a larger file, which no distribution has, is read piece by piece."""
+
 
 def read_updateinfo(stream: BinaryIO, *, name: str, origin: Origin) -> list[Patch]:
-    """Read all entries of an updateinfo.xml, in the file's order.
+    """Read the entries that a kernel's update has to do with, in the file's order.
+
+    These are the ones that name a kernel's package or retract something: a distribution has ten thousand others.
 
     Parameters
     ----------
@@ -27,8 +37,14 @@ def read_updateinfo(stream: BinaryIO, *, name: str, origin: Origin) -> list[Patc
     Raises
     ------
     MetadataError
-        If it is malformed, or an entry names a package without saying which one.
+        If it is malformed, or one of these entries has no id or names a package without saying which one.
     """
+    size = stream.seek(0, io.SEEK_END)
+    stream.seek(0)
+    if size <= _IN_MEMORY:
+        text = stream.read()
+        check_xml(io.BytesIO(text), name=name, root="updates", origin=origin)
+        stream = io.BytesIO(_without_others(text))
     reader = _Reader(name, origin)
     read_xml(stream, name=name, root="updates", start=reader.start, end=reader.end, origin=origin)
     return reader.patches
@@ -39,9 +55,32 @@ def retracted_packages(patches: Iterable[Patch]) -> frozenset[str]:
 
     zypp never installs these unless they are asked for by name.
     """
-    return frozenset(
-        package for patch in patches if patch.status == "retracted" for package in patch.packages
-    )
+    return frozenset(package for patch in patches if patch.status == _RETRACTED for package in patch.packages)
+
+
+def _without_others(text: bytes) -> bytes:
+    """A well-formed document without the entries that are certainly of no interest.
+
+    All of it where comments or CDATA could hide something, or entries do not simply follow each other.
+    """
+    starts = [place for place in _places(text, _ENTRY) if text[place + len(_ENTRY)] in b" \t\r\n>/"]
+    if not starts or b"<!" in text:
+        return text
+    words = (_KERNEL.encode(), _RETRACTED.encode(), b"&#")
+    wanted = {bisect_right(starts, place) for word in words for place in _places(text, word)}
+    starts.append(text.rindex(b"</updates"))
+    entries = [text[start:end] for start, end in pairwise(starts)]
+    if not all(entry.rstrip().endswith(b"</update>") for entry in entries):
+        return text
+    kept = [entry for number, entry in enumerate(entries, 1) if number in wanted]
+    return b"".join([text[: starts[0]], *kept, text[starts[-1] :]])
+
+
+def _places(text: bytes, word: bytes) -> Iterator[int]:
+    place = text.find(word)
+    while place >= 0:
+        yield place
+        place = text.find(word, place + 1)
 
 
 class _Reader:
@@ -54,7 +93,7 @@ class _Reader:
         self._status = ""
         self._texts: dict[str, str] = {}
         self._cves: set[str] = set()
-        self._packages: set[str] = set()
+        self._packages: list[Mapping[str, str]] = []
         self.patches: list[Patch] = []
 
     def start(self, element: str, attributes: Mapping[str, str]) -> None:
@@ -63,16 +102,16 @@ class _Reader:
             self._status = attributes.get("status", "")
             self._texts = {}
             self._cves = set()
-            self._packages = set()
+            self._packages = []
         elif element == "reference" and attributes.get("type") == "cve" and attributes.get("id"):
             self._cves.add(attributes["id"])
         elif element == "package":
-            self._packages.add(self._nevra(attributes))
+            self._packages.append(attributes)
 
     def end(self, element: str, text: str) -> None:
         if self._depth == 3:
             self._texts[element] = text
-        elif self._depth == 2 and element == "update":
+        elif self._depth == 2 and element == "update" and self._is_of_interest():
             if not self._texts.get("id"):
                 raise self._origin.damaged(f"{self._name} has an entry without an id", "malformed-updateinfo")
             self.patches.append(
@@ -81,10 +120,15 @@ class _Reader:
                     severity=self._texts.get("severity", ""),
                     cves=tuple(sorted(self._cves)),
                     status=self._status,
-                    packages=tuple(sorted(self._packages)),
+                    packages=tuple(sorted(set(map(self._nevra, self._packages)))),
                 )
             )
         self._depth -= 1
+
+    def _is_of_interest(self) -> bool:
+        return self._status == _RETRACTED or any(
+            package.get("name", "").startswith(_KERNEL) for package in self._packages
+        )
 
     def _nevra(self, attributes: Mapping[str, str]) -> str:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import random
 
 import pytest
 
@@ -49,19 +50,43 @@ def read(text: str) -> list[Patch]:
 
 
 def test_an_entry_is_read() -> None:
-    first, second = read(SAMPLE)
-    assert first == Patch(
-        id="SUSE-SLE-Module-Basesystem-15-SP6-2026-7",
-        severity="important",
-        cves=("CVE-2026-0001", "CVE-2026-0002"),
-        status="retracted",
-        packages=(
-            "acme-2:1-1.noarch",
-            "kernel-default-6.4.0-150600.23.7.x86_64",
-            "kernel-rt-6.4.0-150600.10.2.x86_64",
-        ),
-    )
-    assert second == Patch(id="B", severity="", cves=(), status="", packages=())
+    assert read(SAMPLE) == [
+        Patch(
+            id="SUSE-SLE-Module-Basesystem-15-SP6-2026-7",
+            severity="important",
+            cves=("CVE-2026-0001", "CVE-2026-0002"),
+            status="retracted",
+            packages=(
+                "acme-2:1-1.noarch",
+                "kernel-default-6.4.0-150600.23.7.x86_64",
+                "kernel-rt-6.4.0-150600.10.2.x86_64",
+            ),
+        )
+    ]
+
+
+KERNELS = """<update status="stable"><id>K</id><severity>low</severity><pkglist><collection>
+<package name="kernel-default" version="1" release="1" arch="x86_64"/></collection></pkglist></update>"""
+OTHERS = """<update status="stable"><id>O</id><references><reference id="CVE-1" type="cve"/></references><pkglist>
+<collection><package name="zlib" version="1" release="1" arch="x86_64"/></collection></pkglist></update >"""
+TAKEN_BACK = """<update status="retr&#97;cted"><id>T</id><pkglist><collection>
+<package name="zlib" version="2" release="1" arch="x86_64"/></collection></pkglist></update>"""
+DISGUISED = KERNELS.replace("<id>K", "<id>D").replace("kernel-default", "kern&#101;l&#45;rt")
+NO_ENTRY = f"<update-notes>{OTHERS}</update-notes>"
+"""A name that begins like an entry's, and entries where none are looked for."""
+
+
+@pytest.mark.parametrize(
+    "between", ["", "\n  ", "<other/>", "<!-- <update> kernel- -->", "<![CDATA[</update>]]>"]
+)
+@pytest.mark.parametrize("seed", range(12))
+def test_what_is_passed_over_is_of_no_interest(between: str, seed: int) -> None:
+    chance = random.Random(seed)  # noqa: S311 (the same files each time)
+    usual = [KERNELS, OTHERS, TAKEN_BACK, DISGUISED, OTHERS.replace("</update >", "</update>")]
+    entries = chance.choices([*usual, *([NO_ENTRY, "<update/>"] if seed % 3 == 0 else [])], k=seed)
+    found = read(f"<updates>{between}{between.join(entries)}{between}</updates>")
+    expected = {KERNELS: "K", TAKEN_BACK: "T", DISGUISED: "D"}
+    assert [patch.id for patch in found] == [expected[entry] for entry in entries if entry in expected]
 
 
 def test_only_retracted_entries_retract() -> None:
@@ -75,7 +100,8 @@ def test_only_retracted_entries_retract() -> None:
         (SAMPLE[:-20], "malformed-xml"),
         (SAMPLE.replace('release="150600.23.7" ', ""), "malformed-updateinfo"),
         (SAMPLE.replace('name="acme" ', ""), "malformed-updateinfo"),
-        (SAMPLE.replace("<id> B </id>", "<id> </id>"), "malformed-updateinfo"),
+        (SAMPLE.replace("<id>SUSE-SLE-Module-Basesystem-15-SP6-2026-7</id>", ""), "malformed-updateinfo"),
+        (f"<updates>{OTHERS.replace('</references>', '')}</updates>", "malformed-xml"),
         ("<patches/>", "wrong-xml"),
         ("", "malformed-xml"),
     ],
