@@ -11,6 +11,7 @@ import struct
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from kmpsolve.compat.judgement import Fit, judge
 from kmpsolve.model.membership import membership
@@ -104,22 +105,21 @@ def matrix(
     known: dict[tuple[int, bool], Cell] = {}
     columns: list[dict[int, Cell]] = []
     for number, unit in enumerate(kernels):
+        column: dict[int, Cell] = {}
+        columns.append(column)
         if unit.main.handle in unread:
-            columns.append({})
             continue
-        mine = [build for build in rows if build.flavor in (unit.flavor, "") and build.versioned]
-        lean = counts.lean(unit)
-        fit = judge([b for b in mine if not counts.plain[b.package.handle][number]], lean, table)
-        offered = offered_by(build for build in mine if fit.fits(build))
-        column = {}
-        for build in mine:
+        mine = counts.of_flavor(unit.flavor)
+        lean = counts.lean(unit, number)
+        fit = judge([build for build, lacking in mine if not lacking[number]], lean, table)
+        offered = offered_by(build for build in counts.exporting if fit.fits(build))
+        for build, lacking in mine:
             handle = build.package.handle
-            missing = counts.plain[handle][number]
-            if counts.looser[handle]:
+            missing = lacking[number]
+            if handle in counts.loosely:
                 missing += counts.loose(build, lean, offered)
             asked = missing, handle in fit.viable
             column[handle] = known.get(asked) or known.setdefault(asked, Cell(*asked))
-        columns.append(column)
     return Matrix(
         kernels=tuple(kernels),
         builds=rows,
@@ -132,7 +132,8 @@ class _Counts:
 
     Most symbols are plain: a kernel provides the very same capability or lacks the symbol, and no build provides
     it. Capabilities that the same kernels provide are counted together. The others need a closer look: to rpm
-    ``ksym(a:b) = 0abc`` is another capability than ``ksym(a:b) = abc``.
+    ``ksym(a:b) = 0abc`` is another capability than ``ksym(a:b) = abc``. They are left to lean builds and lean
+    kernels: where a build lacks no plain symbol, one of these stands for all of them.
     """
 
     def __init__(self, builds: Sequence[KmpBuild], units: Sequence[KernelUnit], table: SymbolTable) -> None:
@@ -140,43 +141,51 @@ class _Counts:
         self._units = units
         needs = frozenset().union(*(build.needs for build in builds))
         offered = frozenset().union(*(build.exports.capabilities for build in builds))
-        masks = membership(unit.exports.capabilities for unit in units)
-        self._closer = table.of_names(needs | masks.keys(), table.names(offered))
-        self.looser = {build.package.handle: build.needs & self._closer for build in builds}
-        self._masks = {c: masks.get(c, 0) for c in needs - self._closer}
-        self._lanes: dict[int, int] = {}
-        self.plain = {build.package.handle: self._lacking(build) for build in builds}
-        """For each build the number of plain symbols that each kernel lacks."""
+        self._masks = membership(unit.exports.once() for unit in units)
+        self._closer = table.of_names(needs | self._masks.keys(), table.names(offered))
+        groups: dict[int, int] = {}
+        self._group = {c: groups.setdefault(self._masks.get(c, 0), len(groups)) for c in needs - self._closer}
+        self._lanes = [self._lane(mask) for mask in groups]
+        self._builds = [(self._lean(build), self._lacking(build)) for build in builds if build.versioned]
+        self._standing = frozenset().union(*(build.needs for build, _ in self._builds)) - self._closer
+        self.loosely = {build.package.handle for build, _ in self._builds if build.needs & self._closer}
+        """Builds that need a closer look."""
+        self.exporting = [build for build, _ in self._builds if build.exports.capabilities]
+
+    def of_flavor(self, flavor: str) -> list[tuple[KmpBuild, Sequence[int]]]:
+        """The lean builds that may be for a flavor; with each the number of plain symbols that each kernel lacks."""
+        return [pair for pair in self._builds if pair[0].flavor in (flavor, "")]
+
+    def _lean(self, build: KmpBuild) -> KmpBuild:
+        plain = build.needs - self._closer
+        return replace(build, needs=build.needs - plain | frozenset(islice(plain, 1)))
 
     def _lacking(self, build: KmpBuild) -> Sequence[int]:
         plain = build.needs - self._closer
         groups: Counter[int]
         if self._table.classes is None:
-            groups = Counter(map(self._masks.__getitem__, plain))
+            groups = Counter(map(self._group.__getitem__, plain))
         else:
             groups = Counter()
             for capability, size in self._table.sizes(build.package.handle, plain):
-                groups[self._masks[capability]] += size
+                groups[self._group[capability]] += size
         # One number holds the counts of all kernels, 32 bits each.
-        everywhere = self._lane(-1)
-        lacking = groups.total() * everywhere - sum(size * self._lane(mask) for mask, size in groups.items())
+        everywhere = groups.total() * self._lane(-1)
+        lacking = everywhere - sum(size * self._lanes[group] for group, size in groups.items())
         return struct.unpack(f"<{len(self._units)}I", lacking.to_bytes(4 * len(self._units), "little"))
 
     def _lane(self, mask: int) -> int:
-        known = self._lanes.get(mask)
-        if known is None:
-            places = (number for number in range(len(self._units)) if mask >> number & 1)
-            known = self._lanes[mask] = sum(1 << 32 * place for place in places)
-        return known
+        places = (number for number in range(len(self._units)) if mask >> number & 1)
+        return sum(1 << 32 * place for place in places)
 
-    def lean(self, unit: KernelUnit) -> KernelUnit:
-        """A kernel of which only what needs a closer look can be found by name."""
-        exports = unit.exports
-        return replace(unit, exports=Exports(lambda: exports.capabilities, self._table, named=self._closer))
+    def lean(self, unit: KernelUnit, number: int) -> KernelUnit:
+        """The kernel of this number with what needs a closer look, and what stands for the rest."""
+        here = frozenset(c for c in self._closer if self._masks.get(c, 0) >> number & 1) | self._standing
+        return replace(unit, exports=Exports(lambda: here, self._table))
 
     def loose(self, build: KmpBuild, unit: KernelUnit, offered: set[tuple[str, str]]) -> int:
         """How many of the other symbols are missing, where fitting builds provide those that are offered."""
-        missing = self.looser[build.package.handle] - unit.exports.capabilities
+        missing = build.needs - unit.exports.capabilities
         return sum(
             need.kind != "exact-kernel"
             and (need.key, need.value) not in offered

@@ -130,6 +130,10 @@ class SymbolClasses(Protocol):
         ...
 
 
+_Symbol = tuple[int, tuple[str, str]]
+"""A capability, its name part and its value."""
+
+
 class SymbolTable:
     """Reads capabilities by the small integers that the solver's pool gives equal ones.
 
@@ -225,28 +229,29 @@ class SymbolTable:
 
         Where every version of a symbol is spelled as usual, equal versions are equal integers.
         """
-        symbols, others = self.sorted_out(capabilities)
-        strange = {text.partition(" ")[0] for _, text in others if text.startswith(("ksym(", "kernel"))}
+        plain, _ = self._parted(capabilities)
+        others = {c: text.partition(" ")[0] for c, text in self._others.items() if c in plain}
+        strange = {name for name in others.values() if name.startswith(("ksym(", "kernel"))}
         wanted = names | self._unusual | strange
-        found = [capability for capability, key, _ in symbols if key in wanted]
-        found += [capability for capability, text in others if text.partition(" ")[0] in wanted]
-        return frozenset(found)
+        found = [c for c, (key, _) in self._versions.items() if key in wanted and c in plain]
+        return frozenset(found).union(c for c, name in others.items() if name in wanted)
 
     def usual(self, name: str) -> bool:
         """Whether nobody spells a version of this symbol in another way than usual (`of_names`)."""
         return name not in self._unusual
 
-    def sorted_out(self, capabilities: Set[int]) -> tuple[list[tuple[int, str, str]], list[tuple[int, str]]]:
+    def sorted_out(self, capabilities: Set[int]) -> tuple[list[_Symbol], list[tuple[int, str]]]:
         """Symbols with name part and value; the others, the ones that stand for classes too, with their text."""
-        plain, classes = self._parted(capabilities)
-        symbols, others = [], [(capability, self.spell(capability)) for capability in classes]
-        for capability in plain:
+        classes = self._classes_among(capabilities)
+        new = capabilities - classes - self._known
+        symbols, others = self._read(list(new))
+        for capability in capabilities - classes - new:
             version = self._versions.get(capability)
             if version is not None:
-                symbols.append((capability, *version))
+                symbols.append((capability, version))
             else:
                 others.append((capability, self._others[capability]))
-        return symbols, others
+        return symbols, others + [(capability, self.spell(capability)) for capability in classes]
 
     def version(self, capability: int) -> tuple[str, str] | None:
         """As `versions`, of one that is in no class."""
@@ -254,36 +259,39 @@ class SymbolTable:
             self._read([capability])
         return self._versions.get(capability)
 
+    def _classes_among(self, capabilities: Set[int]) -> Set[int]:
+        return set(filter(self.is_class, capabilities)) if self.classes is not None else frozenset()
+
     def _parted(self, capabilities: Set[int]) -> tuple[Set[int], Set[int]]:
         """Those in no class, which are read now, and those in one."""
-        classes = set(filter(self.is_class, capabilities)) if self.classes is not None else set()
+        classes = self._classes_among(capabilities)
         plain = capabilities - classes if classes else capabilities
         if new := plain - self._known:
             self._read(list(new))
         return plain, classes
 
-    def _read(self, capabilities: list[int]) -> None:
+    def _read(self, capabilities: list[int]) -> tuple[list[_Symbol], list[tuple[int, str]]]:
         """Read many at once: kernels have 28,000, and most of them in common."""
-        self._known.update(capabilities)
         texts = list(map(self.spell, capabilities))
         pairs: list[tuple[str, str]] = _USUAL.findall("\n".join(texts))
-        usual = {}
-        if len(pairs) == len(texts):
-            usual = {
-                capability: pair for capability, pair in zip(capabilities, pairs, strict=True) if pair[0]
-            }
-        self._versions.update(usual)
-        if len(usual) == len(texts):
-            return
-        for capability, text in zip(capabilities, texts, strict=True):
-            if capability in usual:
-                continue
-            version = _version(text)
-            if version is not None:
-                self._unusual.add(version[0])
-                self._versions[capability] = version
-            else:
-                self._others[capability] = text
+        if len(pairs) != len(texts):  # some text has several lines
+            pairs = [("", "")] * len(texts)
+        symbols = [read for read in zip(capabilities, pairs, strict=True) if read[1][0]]
+        others: list[tuple[int, str]] = []
+        if len(symbols) < len(texts):
+            for capability, text, pair in zip(capabilities, texts, pairs, strict=True):
+                if pair[0]:
+                    continue
+                version = _version(text)
+                if version is None:
+                    others.append((capability, text))
+                else:
+                    self._unusual.add(version[0])
+                    symbols.append((capability, version))
+        self._known.update(capabilities)
+        self._versions.update(symbols)
+        self._others.update(others)
+        return symbols, others
 
 
 def _version(text: str) -> tuple[str, str] | None:
@@ -303,20 +311,16 @@ class Exports(Mapping[str, tuple[str, ...]]):
         Reads the integers, when they are needed first.
     table
         Understands them.
-    named
-        The ones that are looked up by name, where only some are.
     """
 
-    def __init__(
-        self,
-        capabilities: Callable[[], Iterable[int]],
-        table: SymbolTable,
-        *,
-        named: Set[int] | None = None,
-    ) -> None:
+    def __init__(self, capabilities: Callable[[], Iterable[int]], table: SymbolTable) -> None:
         self._read = capabilities
         self._table = table
-        self._named = named
+
+    def once(self) -> frozenset[int]:
+        """The integers for who goes through those of many kernels: they are not kept."""
+        known: frozenset[int] | None = self.__dict__.get("capabilities")
+        return frozenset(self._read()) if known is None else known
 
     @cached_property
     def capabilities(self) -> frozenset[int]:
@@ -325,7 +329,7 @@ class Exports(Mapping[str, tuple[str, ...]]):
 
     @cached_property
     def _by_key(self) -> dict[str, str | tuple[str, ...]]:
-        return self._sorted(self.capabilities if self._named is None else self.capabilities & self._named)
+        return self._sorted(self.capabilities)
 
     @cached_property
     def _loose(self) -> dict[str, str | tuple[str, ...]]:

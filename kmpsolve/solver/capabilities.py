@@ -7,7 +7,8 @@ requirements, of which 85,000 differ. The sets made here turn the rest into set 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 
 from kmpsolve.cache.symbols import PREFIX
 from kmpsolve.model.symbols import SymbolTable
@@ -49,26 +50,24 @@ class Capabilities:
         new = set(capabilities) - self._known
         self._known |= new
         symbols, others = self._table.sorted_out(new)
-        alike: dict[str, set[int]] = {}
-        for capability, key, _ in symbols:
-            start = key.rpartition(":")[0]
+        alike: defaultdict[str, list[int]] = defaultdict(list)
+        for capability, (key, _) in symbols:
+            alike[key.partition(":")[0]].append(capability)
+        for start, those in alike.items():
             if start.startswith("ksym("):
-                alike.setdefault(start[5:], set()).add(capability)
-            elif key.startswith("ksym("):
-                alike.setdefault("", set()).add(capability)
+                self._learn_needs("" if start.endswith(")") else start[5:], those)
             else:
-                self._learn_other(capability, key)
-        for flavor, those in alike.items():
-            self._learn_needs(flavor, those)
+                for capability in those:
+                    self._learn_other(capability, self._table.spell(capability))
         for capability, text in others:
             if match := _CLASS.match(text):
-                self._learn_needs(match["flavor"], {capability})
+                self._learn_needs(match["flavor"], [capability])
             else:
                 self._learn_other(capability, text)
 
-    def _learn_needs(self, flavor: str, capabilities: set[int]) -> None:
-        self.symbols |= capabilities
-        self.needs |= capabilities
+    def _learn_needs(self, flavor: str, capabilities: Sequence[int]) -> None:
+        self.symbols.update(capabilities)
+        self.needs.update(capabilities)
         self.by_flavor.setdefault(flavor, set()).update(capabilities)
 
     def _learn_other(self, capability: int, text: str) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cached_property, partial
 
 import solv
 
@@ -19,6 +19,23 @@ __all__ = ["KERNEL_NAME", "KernelPackage", "read_kernel", "unit_of"]
 KERNEL_NAME = re.compile(r"kernel-(?P<flavor>[A-Za-z0-9_]+)(?:-(?P<part>base|extra|optional))?")
 
 
+class Provides:
+    """What a package provides, read when somebody asks."""
+
+    def __init__(self, pool: solv.Pool, handle: int) -> None:
+        self._pool = pool
+        self._handle = handle
+
+    def read(self) -> frozenset[int]:
+        """The integers, which are not kept: a kernel has 28,000, and there are many kernels."""
+        return frozenset(self._pool.id2solvable(self._handle).lookup_idarray(solv.SOLVABLE_PROVIDES))
+
+    @cached_property
+    def capabilities(self) -> frozenset[int]:
+        """The integers."""
+        return self.read()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KernelPackage:
     """A kernel package before it is joined into a unit.
@@ -27,8 +44,6 @@ class KernelPackage:
     ----------
     part
         ``""`` for kernel-FLAVOR itself, else base, extra or optional.
-    provides
-        Reads the integers of what it provides.
     requires
         Its requirements on kernel packages, as text.
     wanted
@@ -39,14 +54,14 @@ class KernelPackage:
     flavor: str
     part: str
     uname_r: str
-    provides: Callable[[], frozenset[int]]
+    provides: Provides
     requires: tuple[str, ...]
     wanted: frozenset[int]
 
     @property
     def capabilities(self) -> frozenset[int]:
         """All that it provides, symbols, modules and the rest."""
-        return self.provides()
+        return self.provides.capabilities
 
 
 def read_kernel(pool: solv.Pool, package: Package, uname_r: str) -> KernelPackage:
@@ -70,14 +85,10 @@ def read_kernel(pool: solv.Pool, package: Package, uname_r: str) -> KernelPackag
         flavor=flavor_of_uname(uname_r) or flavor,
         part=part,
         uname_r=uname_r,
-        provides=cache(partial(_provided, pool, package.handle)),
+        provides=Provides(pool, package.handle),
         requires=tuple(text for text in map(pool.dep2str, wanted) if text.startswith("kernel-")),
         wanted=frozenset(wanted),
     )
-
-
-def _provided(pool: solv.Pool, handle: int) -> frozenset[int]:
-    return frozenset(pool.id2solvable(handle).lookup_idarray(solv.SOLVABLE_PROVIDES))
 
 
 def unit_of(
@@ -102,4 +113,5 @@ def unit_of(
 
 
 def _joint(kernels: Iterable[KernelPackage]) -> frozenset[int]:
-    return frozenset().union(*(kernel.capabilities for kernel in kernels))
+    first, *others = (kernel.provides.read() for kernel in kernels)
+    return first.union(*others) if others else first

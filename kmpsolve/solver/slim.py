@@ -168,7 +168,7 @@ class _Slimming:
         by_name: dict[str, list[tuple[str, int]]] = {}
         modules: list[int] = []
         symbols, others = table.sorted_out(masks.keys())
-        for capability, name, crc in symbols:
+        for capability, (name, crc) in symbols:
             by_name.setdefault(name, []).append((crc, capability))
         for capability, text in others:
             if not text.startswith("kmod("):
