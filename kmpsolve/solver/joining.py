@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import solv
 
@@ -30,10 +31,11 @@ _NO_FLAVOR = frozenset(
 _KMP = re.compile(r".+-kmp-(?P<flavor>[A-Za-z0-9_]+)")
 _SYMBOL = ("ksym(", "kernel(")
 _PROVIDES, _REQUIRES = solv.SOLVABLE_PROVIDES, solv.SOLVABLE_REQUIRES
-_ASKING = (_REQUIRES, solv.SOLVABLE_CONFLICTS, solv.SOLVABLE_OBSOLETES)
 _KEYS = (
     _PROVIDES,
-    *_ASKING,
+    _REQUIRES,
+    solv.SOLVABLE_CONFLICTS,
+    solv.SOLVABLE_OBSOLETES,
     solv.SOLVABLE_SUPPLEMENTS,
     solv.SOLVABLE_ENHANCES,
 )
@@ -217,46 +219,55 @@ def relevant_names(pool: solv.Pool) -> frozenset[str]:
     packages of a host the others only make equal hosts look different. Needs no index of the pool.
     """
     names: set[str] = set()
-    others: list[tuple[str, dict[int, list[int]]]] = []
-    for solvable in pool.solvables:
+    others: list[tuple[str, list[int], list[int], list[int]]] = []
+    for solvable in chain.from_iterable(
+        repo.solvables_iter() for repo in pool.repos if repo.name != "@System"
+    ):
         name = solvable.name
-        if solvable.repo.name == "@System":
-            continue
         if _KERNEL.fullmatch(name):
             names.add(name)
-        else:
-            others.append((name, _lists(solvable)))
-    words = _words(pool, set[int]().union(*(those for _, lists in others for those in lists.values())))
-    marks = (*_SYMBOL, "kmod(", "kernel-uname-r")
-    symbolic = {c for c, those in words.items() if any(w.startswith(marks) for w in those)}
+            continue
+        excluded = relation(solvable, solv.SOLVABLE_CONFLICTS) + relation(solvable, solv.SOLVABLE_OBSOLETES)
+        provided, required = solvable.lookup_idarray(_PROVIDES), relation(solvable, _REQUIRES)
+        others.append((name, provided, required, excluded))
+    words = _Words(pool, set[int]().union(*(those for _, *lists in others for those in lists)))
+    symbolic = words.capabilities(lambda word: word.startswith((*_SYMBOL, "kmod(", "kernel-uname-r")))
     kmps = [
-        (name, lists)
-        for name, lists in others
-        if _KMP.fullmatch(name)
-        or not (symbolic.isdisjoint(lists[_REQUIRES]) and symbolic.isdisjoint(lists[_PROVIDES]))
+        package
+        for package in others
+        if _KMP.fullmatch(package[0]) or not symbolic.isdisjoint(package[1] + package[2])
     ]
-    names.update(name for name, _ in kmps)
-    provided = set[int]().union(*(lists[_PROVIDES] for _, lists in kmps))
-    offered = {w for c in provided for w in words[c]}
-    offered = offered.union(name for name, _ in kmps) - {"multiversion(kernel)"}
-    asking = set[int]().union(*(lists[key] for _, lists in kmps for key in _ASKING))
-    wanted = {w for c in asking for w in words[c]}
-    meeting = {c for c, those in words.items() if not wanted.isdisjoint(those)}
-    naming = {c for c, those in words.items() if not offered.isdisjoint(those)}
-    for name, lists in others:
-        if not meeting.isdisjoint(lists[_PROVIDES]) or any(not naming.isdisjoint(lists[k]) for k in _ASKING):
-            names.add(name)
+    names.update(name for name, *_ in kmps)
+    offered = words.within(set[int]().union(*(provided for _, provided, *_ in kmps)))
+    offered = offered.union(name for name, *_ in kmps) - {"multiversion(kernel)"}
+    wanted = words.within(set[int]().union(*(required + excluded for *_, required, excluded in kmps)))
+    meeting = words.capabilities(wanted.__contains__)
+    naming = words.capabilities(offered.__contains__)
+    names.update(
+        name
+        for name, provided, required, excluded in others
+        if not (meeting.isdisjoint(provided) and naming.isdisjoint(required + excluded))
+    )
     return frozenset(names)
 
 
-def _lists(solvable: solv.XSolvable) -> dict[int, list[int]]:
-    """What a package provides, but for its files, and what it asks of others."""
-    return {_PROVIDES: solvable.lookup_idarray(_PROVIDES)} | {key: relation(solvable, key) for key in _ASKING}
+class _Words:
+    """The names in capabilities: of a plain one what it begins with, of a rich one any that can name something."""
 
+    def __init__(self, pool: solv.Pool, capabilities: Iterable[int]) -> None:
+        texts = {capability: pool.dep2str(capability) for capability in capabilities}
+        self._rich = {c: words(text) for c, text in texts.items() if text.startswith("(")}
+        self._plain = {c: text.partition(" ")[0] for c, text in texts.items() if c not in self._rich}
 
-def _words(pool: solv.Pool, capabilities: Iterable[int]) -> dict[int, tuple[str, ...]]:
-    """The names in each capability."""
-    return {capability: tuple(words(pool.dep2str(capability))) for capability in capabilities}
+    def capabilities(self, meant: Callable[[str], bool]) -> set[int]:
+        """Those with a name that is meant."""
+        found = {capability for capability, word in self._plain.items() if meant(word)}
+        return found.union(capability for capability, those in self._rich.items() if any(map(meant, those)))
+
+    def within(self, capabilities: set[int]) -> set[str]:
+        """The names in these."""
+        found = {self._plain[capability] for capability in capabilities - self._rich.keys()}
+        return found.union(*(self._rich[capability] for capability in capabilities & self._rich.keys()))
 
 
 def _nevra(solvable: solv.XSolvable) -> str:
