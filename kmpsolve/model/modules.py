@@ -18,35 +18,48 @@ def module_name(file: str) -> str:
 
 @lru_cache(maxsize=1 << 16)  # kernels have thousands each, and most of them in common
 def _offered(capability: str) -> tuple[str, str] | None:
-    """The file that a ``kmod()`` capability names, and its module."""
+    """The module that a ``kmod()`` capability names, and its file."""
     text = capability.partition(" ")[0]
     if not (text.startswith("kmod(") and text.endswith(")")):
         return None
-    return text[5:-1], module_name(text[5:-1])
+    return module_name(text[5:-1]), text[5:-1]
+
+
+@lru_cache(maxsize=1 << 10)
+def _named(capabilities: tuple[str, ...]) -> dict[str, str]:
+    return dict(sorted(filter(None, map(_offered, capabilities))))
 
 
 class Modules(Mapping[str, str]):
     """What ``kmod(NAME.ko)`` capabilities offer: the module's name -> the spelling that is provided.
 
     The names are only read when somebody asks: a kernel has thousands, and most kernels are never asked.
+
+    Parameters
+    ----------
+    capabilities
+        Reads them, in parts that other packages may have in common.
     """
 
-    def __init__(self, capabilities: Callable[[], Iterable[str]]) -> None:
+    def __init__(self, capabilities: Callable[[], Iterable[Iterable[str]]]) -> None:
         self._read = capabilities
 
     @cached_property
     def _by_name(self) -> dict[str, str]:
+        parts = [_named(tuple(part)) for part in self._read()]
+        if len(parts) == 1:
+            return parts[0]
         found: dict[str, str] = {}
-        for file, name in filter(None, map(_offered, self._read())):
-            if file > found.get(name, ""):
-                found[name] = file
+        for part in parts:
+            twice = found.keys() & part.keys()
+            found |= part | {name: max(found[name], part[name]) for name in twice}
         return found
 
     def __getitem__(self, name: str) -> str:
         return self._by_name[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(sorted(self._by_name, key=self._by_name.__getitem__))
+        return iter(sorted(self._by_name))
 
     def keys(self) -> KeysView[str]:
         """The names, for comparisons of sets: in no order."""

@@ -188,12 +188,14 @@ class SymbolTable:
             elif (text := self.spell(capability)).startswith(start):
                 yield text
 
-    def modules(self, capabilities: Set[int]) -> Iterator[str]:
-        """The ``kmod()`` capabilities among these as text, the ones in classes included."""
+    def modules(self, capabilities: Set[int]) -> Iterator[Iterable[str]]:
+        """The ``kmod()`` capabilities among these as text: those in no class, then class by class."""
         plain, classes = self._parted(capabilities)
         texts = map(self._others.get, plain)
-        yield from (text for text in texts if text is not None and text.startswith("kmod("))
-        yield from self.texts(classes, "kmod(")
+        yield (text for text in texts if text is not None and text.startswith("kmod("))
+        if self.classes is not None:
+            for capability in classes:
+                yield self.classes.members(capability, "kmod(")
 
     def names(self, capabilities: Set[int]) -> set[str]:
         """The name parts of those that are in no class."""

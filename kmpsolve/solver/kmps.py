@@ -203,7 +203,7 @@ class Kmps:
             needs=needs,
             damaged=tuple(sorted(damaged)),
             exports=Exports(lambda: exports, self._table),
-            modules=Modules(lambda: map(spell, modules)),
+            modules=Modules(lambda: [map(spell, modules)]),
             obsoletes=tuple(map(spell, solvable.lookup_idarray(solv.SOLVABLE_OBSOLETES))),
             built_for=built_for.replace("-", "_"),
             module_folders=folders,

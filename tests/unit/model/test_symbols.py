@@ -103,5 +103,5 @@ def test_module_spellings_are_one_module(file: str) -> None:
 
 
 def test_modules_keep_the_provided_spelling() -> None:
-    modules = Modules(lambda: ["kmod(snd-hda.ko)", "ksym(a:b) = 1", "kmod(x.ko.xz) = 5"])
+    modules = Modules(lambda: [["kmod(snd-hda.ko)", "ksym(a:b) = 1"], ["kmod(x.ko.xz) = 5"]])
     assert dict(modules) == {"snd_hda": "snd-hda.ko", "x": "x.ko.xz"}
