@@ -26,6 +26,7 @@ _KINDS = (
     "supplements",
     "enhances",
 )
+_PROMISE = '<rpm:entry name="rpmlib('
 _MODULE = re.compile(r".+\.ko(?:\.(?:gz|xz|zst))?")
 _ESCAPED = re.compile('[&<>"\t\n\r]')
 _ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\t": "&#9;", "\n": "&#10;", "\r": "&#13;"}
@@ -76,12 +77,16 @@ class HeaderWriter:
         return nevra, "".join(lines), names, modules
 
     def _relations(self, header: Any) -> dict[str, list[str]]:
-        found = {kind: self._entries(header, kind[:-1].upper()) for kind in _KINDS}
-        requires = found.pop("requires")
-        result = {kind: [line for _, line in lines] for kind, lines in found.items()}
+        result = {
+            kind: [line for _, line in self._entries(header, kind[:-1].upper())]
+            for kind in _KINDS
+            if kind != "requires"
+        }
+        requires = self._entries(header, "REQUIRE")
         # What the package provides itself is not in metadata either (createrepo_c leaves it out).
-        own = set(result["provides"]) if requires else set()
-        requires = [(sense, line) for sense, line in requires if line not in own]
+        own = {line for _, line in requires}.intersection(result["provides"])
+        # Nor are promises of rpm itself, which no package makes.
+        requires = [(s, line) for s, line in requires if line not in own and not line.startswith(_PROMISE)]
         # rpm before 4.12 had no weak dependencies but these spellings of them.
         result["requires"] = [line for sense, line in requires if not sense & _MISSING_OK]
         result["recommends"] += [line for sense, line in requires if sense & _MISSING_OK]
@@ -94,22 +99,22 @@ class HeaderWriter:
         return result
 
     def _entries(self, header: Any, name: str) -> list[tuple[int, str]]:
+        """Each dependency of a kind, with its flags."""
         tags = self._dependencies[name]
-        if not header[tags[0]]:
+        names = header[tags[0]]
+        if not names:
             return []
-        names, plain = _texts(header[tags[0]])
-        evrs, _ = _texts(header[tags[2]])
         return [
             (
                 sense,
                 # What a kernel has 28,000 of.
                 f'<rpm:entry name="{capability}" flags="EQ" epoch="0" ver="{evr}"/>\n'
-                if plain and sense & 0xF == _EQUAL and evr.isalnum()
+                if sense & 0xF == _EQUAL and evr.isalnum()
                 else _entry(capability, sense, evr),
             )
-            for capability, sense, evr in zip(names, header[tags[1]], evrs, strict=False)
-            # Promises of rpm itself, which no package makes.
-            if not capability.startswith("rpmlib(")
+            for capability, sense, evr in zip(
+                _texts(names), header[tags[1]], _texts(header[tags[2]]), strict=False
+            )
         ]
 
     def _files(self, header: Any) -> tuple[list[str], list[str]]:
@@ -145,15 +150,15 @@ class HeaderWriter:
         return in_primary, kernel_modules
 
 
-def _texts(values: Sequence[str | bytes]) -> tuple[Sequence[str], bool]:
-    """As `header_text`, for many at once; and whether XML holds all of them as they are."""
+def _texts(values: Sequence[str | bytes]) -> Sequence[str]:
+    """As `_xml` of `header_text`, for many at once."""
     try:
         joined = "".join(values)  # type: ignore[arg-type]
     except TypeError:
-        return list(map(header_text, values)), False
-    if joined.isascii() and joined.isprintable():
-        return values, _ESCAPED.search(joined) is None  # type: ignore[return-value]
-    return list(map(header_text, values)), False
+        joined = "\n"
+    if joined.isascii() and joined.isprintable() and not _ESCAPED.search(joined):
+        return values  # type: ignore[return-value]
+    return [_xml(header_text(value)) for value in values]
 
 
 def _xml(text: str) -> str:
@@ -164,13 +169,13 @@ def _entry(name: str, sense: int, evr: str) -> str:
     comparison = _COMPARISONS.get(sense & 0xF)
     mark = ' pre="1"' if sense & _PREREQUISITE else ""
     if comparison is None or not evr:
-        return f'<rpm:entry name="{_xml(name)}"{mark}/>\n'
+        return f'<rpm:entry name="{name}"{mark}/>\n'
     if evr.isalnum():  # a CRC
-        return f'<rpm:entry name="{_xml(name)}" flags="{comparison}" epoch="0" ver="{evr}"/>\n'
+        return f'<rpm:entry name="{name}" flags="{comparison}" epoch="0" ver="{evr}"/>\n'
     epoch, colon, rest = evr.partition(":")
     if not (colon and epoch.isdecimal()):
         epoch, rest = "0", evr
     version, dash, release = rest.partition("-")
-    rel = f' rel="{_xml(release)}"' if dash else ""
-    evr = f'epoch="{epoch}" ver="{_xml(version)}"{rel}'
-    return f'<rpm:entry name="{_xml(name)}" flags="{comparison}" {evr}{mark}/>\n'
+    rel = f' rel="{release}"' if dash else ""
+    evr = f'epoch="{epoch}" ver="{version}"{rel}'
+    return f'<rpm:entry name="{name}" flags="{comparison}" {evr}{mark}/>\n'
