@@ -21,25 +21,26 @@ __all__ = ["Fit", "OpenNeeds", "best_tried", "count_mismatches", "judge", "misma
 def open_needs(build: KmpBuild, unit: KernelUnit, table: SymbolTable) -> tuple[Need, ...]:
     """What `build` needs and neither `unit` nor the build itself provides, sorted by symbol."""
     classes, loose = _missing(build, unit, table)
-    return _by_symbol([*table.needs(build.package.handle, classes), *loose])
+    needs = table.needs(build.package.handle, [*classes, *loose])
+    return tuple(sorted(needs, key=lambda need: (need.kind, need.name, need.value)))
 
 
-def _missing(build: KmpBuild, unit: KernelUnit, table: SymbolTable) -> tuple[set[int], list[Need]]:
-    """The classes, and the needs in no class, that are open: a class is met by the kernels that provide it."""
+def _missing(
+    build: KmpBuild, unit: KernelUnit, table: SymbolTable
+) -> tuple[set[int], dict[int, tuple[str, str]]]:
+    """The classes that are open, and what is in no class, with name part and value.
+
+    A class is met by the kernels that provide it.
+    """
     missing = build.needs - unit.exports.capabilities - build.exports.capabilities
     classes = set(filter(table.is_class, missing))
-    loose: list[Need] = []
-    for capability in missing - classes:
-        version = table.version(capability)
-        if version is None or not (unit.exports.has(*version) or build.exports.has(*version)):
-            need = table.need(capability)
-            if need is not None:
-                loose.append(need)
+    loose = {
+        capability: version
+        for capability in missing - classes
+        if (version := table.version(capability)) is not None
+        and not (unit.exports.has(*version) or build.exports.has(*version))
+    }
     return classes, loose
-
-
-def _by_symbol(needs: Iterable[Need]) -> tuple[Need, ...]:
-    return tuple(sorted(needs, key=lambda need: (need.kind, need.name, need.value)))
 
 
 class OpenNeeds(Mapping[int, tuple[Need, ...]]):
@@ -72,12 +73,12 @@ class OpenNeeds(Mapping[int, tuple[Need, ...]]):
     def __contains__(self, handle: object) -> bool:
         return handle in self.builds
 
-    def counted(self, handle: int) -> tuple[int, list[Need]]:
-        """How many are in classes, which only kernels provide; and the others."""
+    def counted(self, handle: int) -> tuple[int, Iterable[tuple[str, str]]]:
+        """How many are in classes, which only kernels provide; name part and value of the others."""
         build = self.builds[handle]
         classes, loose = _missing(build, self._unit, self._table)
         packed = self._table.classes
-        return packed.count(handle, classes) if packed is not None else 0, loose
+        return packed.count(handle, classes) if packed is not None else 0, loose.values()
 
     def beside(self, builds: Iterable[KmpBuild]) -> OpenNeeds:
         """The same with more builds."""
@@ -189,25 +190,26 @@ def count_mismatches(
     """As `mismatches`, but only how many there are: names and CRCs are not looked up."""
     in_classes, loose = fit.open.counted(build.package.handle)
     found, by_kernel, by_kmp = 0, in_classes > 0, False
-    for need, offers in _left(loose, fit, providers):
+    for key, value in loose:
+        offers = _offers_of(key, value, providers)
+        if offers is None:
+            continue
         found += 1
-        if offers and need.key not in fit.unit.exports:
+        if offers and key not in fit.unit.exports:
             by_kmp = True
         else:
             by_kernel = True
     return found + in_classes, by_kernel, by_kmp
 
 
-def _left(
-    needs: Iterable[Need], fit: Fit, providers: Callable[[str], Sequence[tuple[KmpBuild, bool]]]
-) -> Iterator[tuple[Need, Sequence[tuple[KmpBuild, bool]]]]:
-    """The symbols that no chosen KMP provides either, and which KMPs know their names."""
-    for need in needs:
-        if need.kind == "exact-kernel":
-            continue
-        offers = providers(need.key)
-        if not any(chosen and other.exports.meets(need) for other, chosen in offers):
-            yield need, offers
+def _offers_of(
+    key: str, value: str, providers: Callable[[str], Sequence[tuple[KmpBuild, bool]]]
+) -> Sequence[tuple[KmpBuild, bool]] | None:
+    """The KMPs that know a symbol's name; ``None`` if a chosen one provides it, or it is no symbol."""
+    if key == "kernel-uname-r":
+        return None
+    offers = providers(key)
+    return None if any(chosen and other.exports.has(key, value) for other, chosen in offers) else offers
 
 
 def _mismatches(
@@ -215,7 +217,10 @@ def _mismatches(
 ) -> tuple[tuple[Mismatch, ...], bool, bool]:
     found: list[Mismatch] = []
     by_kernel = by_kmp = False
-    for need, offers in _left(needs, fit, providers):
+    for need in needs:
+        offers = _offers_of(need.key, need.value, providers)
+        if offers is None:
+            continue
         in_unit = fit.unit.exports.get(need.key)
         if in_unit is not None:
             by_kernel = True
