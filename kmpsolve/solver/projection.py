@@ -128,10 +128,13 @@ class Projection:
             self._host.moveshadow(moved)
         self._repo = pool.add_repo("projection")
         wanted: dict[str, set[Need]] = {}
+        classes: set[str] = set()
         for stand in self._stands:
-            if stand.role == "compatible":
-                for need in self._open[stand.handle]:
+            if stand.role == "compatible" and (needs := self._open[stand.handle]):
+                classes.add(self._class(stand))
+                for need in needs:
                     wanted.setdefault(need.key, set()).add(need)
+        self._asking = sorted(classes)
         for stand in self._stands:
             copy = self._copy(stand, wanted)
             self._copies[stand] = copy
@@ -204,20 +207,21 @@ class Projection:
             for capability in origin.lookup_idarray(keyname):
                 copy.add_deparray(keyname, capability)
         if stand.role == "compatible":
-            klass = self._universe.policy.vendor_class(build.package.vendor)
+            # One that is not installed comes in for KMPs of its own vendor class only.
+            mine = self._class(stand)
+            served = self._asking if build.name in self._universe.installed_kmp_names else [mine]
             offered = {
                 need for key in build.exports for need in wanted.get(key, ()) if build.exports.meets(need)
             }
-            own = build.name in self._universe.installed_kmp_names
             for need in sorted(offered, key=repr):
-                token = f"kmpsolve:{need.key}={need.value}"
-                name = token if own else f"{token}@{klass}"
-                copy.add_deparray(solv.SOLVABLE_PROVIDES, pool.str2id(name))
+                for klass in served:
+                    copy.add_deparray(solv.SOLVABLE_PROVIDES, pool.str2id(_token(need, klass)))
             for need in self._open[stand.handle]:
-                token = f"kmpsolve:{need.key}={need.value}"
-                either = pool.rel2id(pool.str2id(token), pool.str2id(f"{token}@{klass}"), solv.REL_OR)
-                copy.add_deparray(solv.SOLVABLE_REQUIRES, either)
+                copy.add_deparray(solv.SOLVABLE_REQUIRES, pool.str2id(_token(need, mine)))
         return int(copy.id)
+
+    def _class(self, stand: Stand) -> str:
+        return self._universe.policy.vendor_class(self._builds[stand.handle].package.vendor)
 
     def __contains__(self, stand: object) -> bool:
         return stand in self._copies
@@ -273,3 +277,8 @@ class Projection:
             elif solvable.id not in unit and solvable.id != self._floor.id:
                 companions.append(self._universe.package(solvable))
         return Outcome(True, frozenset(stands), tuple(sorted(companions, key=str)), ())
+
+
+def _token(need: Need, klass: str) -> str:
+    """A requirement between KMPs, in a spelling that libsolv takes for no version."""
+    return f"kmpsolve:{need.key}={need.value}@{klass}"
