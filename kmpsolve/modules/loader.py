@@ -1,9 +1,9 @@
 """Would the kernel load these modules? The loader's own questions, asked of files.
 
-Linux, kernel/module/main.c: a module is refused if struct module or the version magic differ, if a
-symbol that it needs is exported by nobody or with another CRC, if that symbol is for GPL modules only and
-it is none, or is in a namespace that it does not import, or if it exports what the kernel's image exports
-already. depmod asks the part about needed symbols, in the same words.
+Linux, kernel/module/main.c: a module is refused if it has no symbol table, if struct module or the version
+magic differ, if a symbol that it needs is exported by nobody or with another CRC, if that symbol is for GPL
+modules only and it is none, or is in a namespace that it does not import, or if it exports what the kernel's
+image exports already. depmod asks the part about needed symbols, in the same words.
 """
 
 from __future__ import annotations
@@ -52,7 +52,9 @@ class Mismatch:
 class Obstacle:
     """Another reason why a module does not load, in one line; and the symbols concerned, if any."""
 
-    kind: Literal["version-magic", "module-structure", "gpl-only", "namespace", "duplicate-export"]
+    kind: Literal[
+        "version-magic", "module-structure", "stripped", "gpl-only", "namespace", "duplicate-export"
+    ]
     message: str
     symbols: tuple[str, ...] = ()
 
@@ -174,6 +176,11 @@ class _Bench:
     ) -> Iterator[Obstacle]:
         if message := _magic_differs(module, self.kernel):
             yield Obstacle(kind="version-magic", message=message)
+        if module.stripped:
+            # What it needs beyond its table of versions is lost too, so the symbols alone prove nothing.
+            yield Obstacle(
+                kind="stripped", message="was stripped of its symbol table, and no kernel loads it so"
+            )
         sizes = {module.structure_size, self.kernel.structure_size} - {0}
         if len(sizes) > 1:
             yield Obstacle(

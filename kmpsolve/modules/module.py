@@ -74,6 +74,8 @@ class Module:
         Key -> values, in file order.
     structure_size
         Bytes of the kernel's description of a module (struct module) in it; 0 if it has none.
+    stripped
+        Whether it has lost its symbol table, without which no kernel loads it.
     signature
         ``None`` if it is not signed.
     """
@@ -86,6 +88,7 @@ class Module:
     exports: Mapping[str, Export] = field(default_factory=dict)
     modinfo: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     structure_size: int = 0
+    stripped: bool = False
     signature: Signature | None = None
 
     def said(self, key: str) -> str | None:
@@ -145,18 +148,21 @@ def _read_versions(elf: Elf, where: str) -> dict[str, str]:
     present the kernel uses the new one.
     """
     crcs, names = elf.named("__version_ext_crcs"), elf.named("__version_ext_names")
+    # Of two entries of one name the kernel looks at the first.
+    versions: dict[str, str] = {}
     if crcs:
-        spelled = names.decode("utf-8", "replace").split("\0")[: len(crcs) // 4]
-        if len(crcs) % 4 or len(spelled) != len(crcs) // 4 or names[-1:] != b"\0":
+        if len(crcs) % 4 or names.count(b"\0") < len(crcs) // 4 or names[-1:] != b"\0":
             raise damaged(where, "its two tables of symbol versions do not fit together")
-        return {_plain(name): _crc(elf.number(crcs, 4 * place, 4)) for place, name in enumerate(spelled)}
+        spelled = names.decode("utf-8", "replace").split("\0")
+        for place in range(len(crcs) // 4):
+            versions.setdefault(_plain(spelled[place]), _crc(elf.number(crcs, 4 * place, 4)))
+        return versions
     table = elf.named("__versions")
     if len(table) % _RECORD:
         raise damaged(where, "its table of symbol versions is cut short")
-    versions = {}
     for place in range(0, len(table), _RECORD):
         name = table[place + elf.word : place + _RECORD].partition(b"\0")[0].decode("utf-8", "replace")
-        versions[_plain(name)] = _crc(elf.number(table, place, elf.word))
+        versions.setdefault(_plain(name), _crc(elf.number(table, place, elf.word)))
     return versions
 
 
@@ -269,6 +275,7 @@ def _read(stream: BinaryIO, path: str) -> Module:
         exports=_read_exports(elf),
         modinfo=modinfo,
         structure_size=structure.size if structure else 0,
+        stripped=not elf.symbols,
         signature=signature,
     )
 

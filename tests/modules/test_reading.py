@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 import zstandard
 
+from kmpsolve.modules.kernel import Kernel
+from kmpsolve.modules.loader import judge_together
 from kmpsolve.modules.module import Module, read_module
 from kmpsolve.modules.symvers import read_symvers
 from tests.modules import debian, kbuild
@@ -141,6 +143,36 @@ def test_stripped_of_local_symbols(kernels: tuple[DebianKernel, ...], built: Bui
     subprocess.run(["strip", "--strip-unneeded", "-o", stripped, plain], check=True)
     assert "__crc_kmpsolve_sum" not in _output("nm", stripped)
     assert read_module(stripped).exports == read_module(plain).exports
+    assert not read_module(stripped).stripped
+
+
+def test_stripped_of_all_symbols(kernels: tuple[DebianKernel, ...], built: Built, tmp_path: Path) -> None:
+    """Its versions still agree with the kernel's, but the kernel refuses it ("module has no symbols")."""
+    folder, stripped = built(kernels[0]), tmp_path / "stripped.ko"
+    subprocess.run(["objcopy", "--strip-all", folder / "kmpsolve_user.ko", stripped], check=True)
+    base, kernel = read_module(folder / "kmpsolve_base.ko"), Kernel(source="", symvers=kernels[0].symvers)
+    _, found = judge_together((base, read_module(stripped)), kernel)
+    assert (found.verdict, found.mismatches) == ("blocked", ())
+    assert [(obstacle.kind, obstacle.message) for obstacle in found.obstacles] == [
+        ("stripped", "was stripped of its symbol table, and no kernel loads it so")
+    ]
+
+
+def test_the_first_of_two_versions_counts(
+    kernels: tuple[DebianKernel, ...], built: Built, tmp_path: Path
+) -> None:
+    """The kernel's check_version ends at the first entry of a symbol, so a fitting one after it is no help."""
+    plain = built(kernels[0]) / "kmpsolve_base.ko"
+    table = kbuild.section(plain, "__versions")
+    other = struct.pack("<Q", 0xBAD) + b"init_net".ljust(56, b"\0")
+    twice = kbuild.with_section(plain, "__versions", other + table, tmp_path / "twice.ko")
+    expected = {**read_module(plain).versions, "init_net": "bad"}
+    assert read_module(twice).versions == expected
+    names = b"init_net\0init_net\0" + b"".join(name.encode() + b"\0" for name in expected)
+    crcs = struct.pack("<II", 0xBAD, 0xCAFE) + bytes(4 * len(expected))
+    one = kbuild.with_section(plain, "__version_ext_crcs", crcs, tmp_path / "one.ko")
+    both = kbuild.with_section(one, "__version_ext_names", names, tmp_path / "both.ko")
+    assert read_module(both).versions["init_net"] == "bad"
 
 
 _SOURCE = """
