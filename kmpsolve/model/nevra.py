@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from kmpsolve.model.evr import Evr
 
-__all__ = ["Nevra"]
+__all__ = ["Nevra", "same_architecture"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,3 +36,12 @@ class Nevra:
 
     def __str__(self) -> str:
         return f"{self.name}-{self.evr}.{self.arch}"
+
+
+def same_architecture(a: str, b: str) -> bool:
+    """Whether modules of architecture `a` can belong to a kernel of architecture `b`."""
+
+    def family(arch: str) -> str:
+        return "ix86" if re.fullmatch(r"i[3-6]86", arch) else arch
+
+    return "noarch" in (a, b) or family(a) == family(b)

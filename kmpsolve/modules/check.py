@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from kmpsolve.errors import MetadataError, RequestError
+from kmpsolve.model.nevra import Nevra, same_architecture
 from kmpsolve.modules.findings import (
     Finding,
     modules_refused,
@@ -41,7 +42,7 @@ class Subject:
     Parameters
     ----------
     kernel
-        What it was judged against; ``None`` if no given kernel has its flavor.
+        What it was judged against; ``None`` if no given kernel has its flavor and architecture.
     mismatches
         Of all its modules, sorted by symbol.
     """
@@ -264,6 +265,40 @@ def _explain(candidate: Candidate, kernel: Kernel, judgements: Iterable[Judgemen
             )
 
 
+def _same_machine(candidate: Candidate, kernel: Kernel) -> bool:
+    """Whether they are for the same architecture, as far as both tell."""
+    return kernel.nevra is None or same_architecture(candidate.arch, Nevra.parse(kernel.nevra).arch)
+
+
+def _meets(candidate: Candidate, kernel: Kernel) -> bool:
+    """Whether that kernel uses it: a module of its own counts with whatever kernel was named."""
+    if candidate.rpm is None or not kernel.flavor:
+        return _same_machine(candidate, kernel)
+    return candidate.flavor in ("", kernel.flavor) and _same_machine(candidate, kernel)
+
+
+def _met_by_none(candidate: Candidate, kernels: Sequence[Kernel]) -> tuple[Subject, Finding]:
+    """What to say of a package that none of the kernels uses."""
+    foreign = not any(_same_machine(candidate, kernel) for kernel in kernels)
+    what = f"architecture {candidate.arch}" if foreign else f"flavor {candidate.flavor}"
+    return (
+        Subject(
+            path=candidate.path,
+            nevra=candidate.nevra,
+            kernel=None,
+            verdict="blocked" if foreign else "unverified",
+            mismatches=(),
+        ),
+        Finding(
+            reference="architecture" if foreign else "no-kernel-of-flavor",
+            severity="error" if foreign else "warning",
+            subject=candidate.path,
+            message=f"is for {what}; the kernels given are {named({kernel.label for kernel in kernels})}",
+            rule="A KMP is used by kernels of its own architecture and flavor only",
+        ),
+    )
+
+
 def check(
     paths: Sequence[Path],
     kernels: Sequence[Kernel],
@@ -324,12 +359,7 @@ def check(
         findings += of_module_signatures(candidate, trusted, collected.companions, required=require_signed)
     subjects: list[Subject] = []
     for kernel in kernels:
-        # A module of its own is judged against whatever kernel was named, a package only where it is used.
-        matching = [
-            candidate
-            for candidate in candidates
-            if candidate.rpm is None or candidate.flavor in ("", kernel.flavor) or not kernel.flavor
-        ]
+        matching = [candidate for candidate in candidates if _meets(candidate, kernel)]
         judged = iter(
             judge_together([module for candidate in matching for module in candidate.modules], kernel)
         )
@@ -341,25 +371,9 @@ def check(
     met = {subject.path for subject in subjects}
     for candidate in candidates:
         if candidate.path not in met:
-            subjects.append(
-                Subject(
-                    path=candidate.path,
-                    nevra=candidate.nevra,
-                    kernel=None,
-                    verdict="unverified",
-                    mismatches=(),
-                )
-            )
-            findings.append(
-                Finding(
-                    reference="no-kernel-of-flavor",
-                    severity="warning",
-                    subject=candidate.path,
-                    message=f"is for flavor {candidate.flavor}; the kernels given are"
-                    f" {named({kernel.label for kernel in kernels})}",
-                    rule="A KMP is used by kernels of its own flavor only",
-                )
-            )
+            subject, reason = _met_by_none(candidate, kernels)
+            subjects.append(subject)
+            findings.append(reason)
     return CheckReport(
         subjects=tuple(sorted(subjects, key=lambda subject: (subject.path, subject.kernel or ""))),
         findings=tuple(

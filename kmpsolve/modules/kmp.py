@@ -77,6 +77,11 @@ class Candidate:
         return str(self.rpm.nevra) if self.rpm else None
 
     @property
+    def arch(self) -> str:
+        """The package's architecture; ``noarch`` for a module on its own, which does not tell."""
+        return self.rpm.nevra.arch if self.rpm else "noarch"
+
+    @property
     def modules(self) -> tuple[Module, ...]:
         """The modules that could be read."""
         return tuple(file.module for file in self.files if file.module)

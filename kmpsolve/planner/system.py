@@ -9,7 +9,7 @@ from functools import cached_property
 
 from kmpsolve.compat.judgement import Fit, judge
 from kmpsolve.model.evr import Evr
-from kmpsolve.model.nevra import Nevra
+from kmpsolve.model.nevra import Nevra, same_architecture
 from kmpsolve.model.package import KernelUnit, KmpBuild, Package
 from kmpsolve.model.plan import CauseKind, Waived
 from kmpsolve.request import Request
@@ -22,7 +22,6 @@ __all__ = [
     "obsoleted_by",
     "preference",
     "requires_base",
-    "same_architecture",
 ]
 
 _RELATION = re.compile(r"(?P<name>\S+)(?: (?P<op>[<>=]+) (?P<evr>\S+))?")
@@ -67,15 +66,6 @@ class Kmp:
     def builds(self) -> tuple[KmpBuild, ...]:
         """Installed builds and candidates."""
         return self.installed + self.candidates
-
-
-def same_architecture(a: str, b: str) -> bool:
-    """Whether modules of architecture `a` can belong to a kernel of architecture `b`."""
-
-    def family(arch: str) -> str:
-        return "ix86" if re.fullmatch(r"i[3-6]86", arch) else arch
-
-    return "noarch" in (a, b) or family(a) == family(b)
 
 
 def is_native(build: KmpBuild, unit: KernelUnit) -> bool:

@@ -44,7 +44,7 @@ def _lines(report: CheckReport, terminal: Terminal) -> Iterator[str]:
 
 def _subject(subject: Subject, terminal: Terminal) -> Iterator[str]:
     label = terminal.tone(f"{_WORDS[subject.verdict]:<18}", _TONES[subject.verdict])
-    where = f"on {printable(subject.kernel)}" if subject.kernel else "no kernel of its flavor was given"
+    where = f"on {printable(subject.kernel)}" if subject.kernel else "none of the kernels given is for it"
     yield f"  {label} {printable(subject.nevra or subject.path)}  {where}"
     for mismatch in subject.mismatches[:_SHOWN]:
         provider = printable(mismatch.provider)

@@ -292,6 +292,19 @@ def test_a_flavor_that_no_kernel_has(shop: Shop) -> None:
     assert "no-kernel-of-flavor" in _found(report)
 
 
+def test_another_architecture(shop: Shop) -> None:
+    """Equal symbol versions are chance then; a disk for two machines is judged on the kernels of each."""
+    ours = replace(shop.target, nevra="kernel-default-6.1.0-53.1.x86_64")
+    theirs = replace(ours, nevra="kernel-default-6.1.0-53.1.aarch64")
+    spec = shop.spec("kmpsolve_base")
+    report = shop.check(spec, against=theirs)
+    assert (report.verdict, report.subjects[0].verdict, report.exit_code) == ("blocked", "blocked", 4)
+    assert _found(report) == {**_ALWAYS, "architecture": "error"}
+    (package,) = rpmbuild.build([spec])
+    both = check([package], [theirs, ours])
+    assert [(subject.kernel, subject.verdict) for subject in both.subjects] == [(ours.nevra, "safe")]
+
+
 def test_exactly_another_kernel(shop: Shop) -> None:
     spec = replace(shop.spec("kmpsolve_base"), requires=("kernel-uname-r = 6.3.6-1-amd64",))
     report = shop.check(spec)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from kmpsolve.model.nevra import Nevra
+from kmpsolve.model.nevra import Nevra, same_architecture
 from kmpsolve.planner import flavor_systems
 from kmpsolve.planner.system import (
     FlavorSystem,
@@ -17,7 +17,6 @@ from kmpsolve.planner.system import (
     is_native,
     obsoleted_by,
     preference,
-    same_architecture,
 )
 from kmpsolve.request import KmpRule, Request, Waiver
 from tests.property.cases import acme, beta, kernel
