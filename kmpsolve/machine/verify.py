@@ -9,7 +9,7 @@ from typing import Any
 from cryptography import x509
 
 from kmpsolve.errors import MetadataError
-from kmpsolve.machine.initrd import find_initrd, read_initrd
+from kmpsolve.machine.initrd import Initrd, find_initrd, read_initrd
 from kmpsolve.machine.kernels import read_module_file
 from kmpsolve.machine.links import of_links
 from kmpsolve.machine.reading import Disk, KernelDisk
@@ -264,7 +264,11 @@ def _of_builds(disk: Disk, kernel: KernelDisk) -> Iterator[Finding]:
         elsewhere = any(other.expected.builds.get(name) for other in disk.kernels if other is not kernel)
         best = max(builds, key=lambda offer: offer.evr)
         loads, refused = kernel.expected.partly(best.build)
-        partly = f"; of its modules {named(loads)} would load, {named(refused)} would not" if loads else ""
+        partly = (
+            f"; of its modules {named(loads)} would load, {named(refused)} would not"
+            if loads and refused
+            else ""
+        )
         fallen = sorted({m.name for o in builds for m in o.modules} & set(kernel.expected.fallen_back))
         if fallen:
             yield _finding(
@@ -276,11 +280,17 @@ def _of_builds(disk: Disk, kernel: KernelDisk) -> Iterator[Finding]:
                 "SolidDriver: a driver of the kernel's own that a KMP overrides",
             )
         else:
+            linked = any(module.path in kernel.expected.links.values() for module in best.modules)
+            message = (
+                f"{best.build} fits {uname_r} and is not used: other files of its modules' names stand there"
+                if linked or (loads and not refused)
+                else f"no installed build of {name} fits {uname_r}{partly}"
+            )
             yield _finding(
                 "no-build-fits",
                 "error" if newest and elsewhere else "warning",
                 kernel.tree.path,
-                f"no installed build of {name} fits {uname_r}{partly}",
+                message,
                 _WEAK_MODULES,
             )
 
@@ -358,17 +368,34 @@ def _of_initrd(disk: Disk, kernel: KernelDisk) -> Iterator[Finding]:
         elif target not in disk.damage and not _same_module(disk, target, content):
             changed.append(name)
     if changed or gone:
+        refused = _refused_in(initrd, changed, kernel)
+        others = [name for name in changed if name not in refused]
         parts = [
-            *([f"{named(changed)} changed since"] if changed else []),
+            *([f"{named(refused)} in it would not load on {uname_r}"] if refused else []),
+            *([f"{named(others)} changed since"] if others else []),
             *([f"{named(gone)} no longer on disk"] if gone else []),
         ]
         yield _finding(
             "initrd-outdated",
-            "warning",
+            "error" if refused else "warning",
             inside,
             f"has other modules than the disk ({'; '.join(parts)}): run dracut --force --kver {uname_r}",
             _INITRD,
         )
+
+
+def _refused_in(initrd: Initrd, names: Sequence[str], kernel: KernelDisk) -> list[str]:
+    """Of an initrd's modules that differ from the disk's, those that its kernel refuses when it boots."""
+    if not names:
+        return []
+    read = []
+    for name, content in initrd.modules.items():
+        try:
+            read.append(read_module(content, name))
+        except MetadataError:
+            continue
+    judged = judge_together(read, kernel.kernel)
+    return sorted(set(names) & {j.module.path for j in judged if j.verdict == "blocked"})
 
 
 def _should_be(disk: Disk, kernel: KernelDisk, name: str) -> str | None:

@@ -152,6 +152,12 @@ def initrd_with_another_build(disk: Building, near: Near) -> Found:
     return [("initrd-outdated", "warning", f"/boot/initrd-{near[1].uname_r}")]
 
 
+def initrd_with_a_build_that_does_not_load(disk: Building, near: Near) -> Found:
+    """That one boots without its driver: more than a copy that is merely another."""
+    disk.initrd(near[1], {"acme.ko": stock(near[0])[names_that(*near, fit=False)[6]]})
+    return [("initrd-outdated", "error", f"/boot/initrd-{near[1].uname_r}")]
+
+
 def initrd_with_a_module_that_is_gone(disk: Building, near: Near) -> Found:
     disk.initrd(near[1], {"old.ko": stock(near[0])[names_that(*near, fit=True)[6]]})
     return [("initrd-outdated", "warning", f"/boot/initrd-{near[1].uname_r}")]
@@ -248,6 +254,7 @@ FAULTS: tuple[Fault, ...] = (
     module_of_another_build_in_place,
     changed_after_signing,
     initrd_with_another_build,
+    initrd_with_a_build_that_does_not_load,
     initrd_with_a_module_that_is_gone,
     initrd_that_is_cut_short,
     folder_of_a_removed_kernel,
@@ -309,6 +316,19 @@ def test_absolute_links_are_followed_inside_the_root(healthy: Building, near: Ne
         link.unlink()
         link.symlink_to(f"/lib/modules/{near[0].uname_r}/updates/{name}")
     assert healthy.found() == []
+
+
+def test_a_file_in_the_place_of_a_link_is_told_as_that(healthy: Building, near: Near) -> None:
+    """The build fits; weak-modules2 makes no link where a module of that name stands already."""
+    for name in ("acme.ko", "acme-io.ko"):
+        link = _acme_link(healthy, near).with_name(name)
+        link.unlink()
+        shutil.copy(healthy.tree(near[0]) / "updates" / name, link)
+    (finding,) = [f for f in healthy.verify().findings if f.reference == "no-build-fits"]
+    assert finding.message == (
+        f"acme-kmp-amd64-1.0_k1-1.x86_64 fits {near[1].uname_r} and is not used:"
+        " other files of its modules' names stand there"
+    )
 
 
 def test_without_an_rpmdb_nothing_passes_for_checked(healthy: Building) -> None:
