@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from itertools import groupby
 from typing import Any
 
-from kmpsolve.compat.kabi import KabiDiff, SymbolGroup
+from kmpsolve.compat.kabi import Hit, KabiDiff, SymbolGroup
 from kmpsolve.model.plan import SCHEMA_VERSION
 from kmpsolve.report.matrix import plain
 from kmpsolve.report.terminal import Terminal, printable
@@ -88,6 +88,17 @@ def _lines(diff: KabiDiff, terminal: Terminal, whole: bool) -> Iterator[str]:
         if shown:
             yield ""
             yield from _group(diff, group, shown, terminal, whole)
+    told = {nevra for group in diff.groups for nevra in group.hits}
+    through = [hit for hit in diff.hits if hit.symbols and str(hit.build.nevra) not in told]
+    if through:
+        yield ""
+        # What another KMP exports, or a symset: no symbol of the two kernels.
+        kmps = len({hit.build.name for hit in through})
+        yield terminal.tone("needs besides these", "bad") + f"  hit {plural(kmps, 'KMP')}:"
+        for hit in through:
+            yield from terminal.wrapped(
+                "  ", f"{hit.build.name}: {_place(hit)}: {few(hit.symbols, 6)}", hang=6
+            )
     exact = [hit for hit in diff.hits if hit.exact_kernel]
     if exact:
         yield ""
@@ -134,9 +145,7 @@ def _group(
         hits = [hit for hit in diff.hits if str(hit.build.nevra) in group.hits]
         yield terminal.tone(counts, "bad") + f"  hit {plural(len({h.build.name for h in hits}), 'KMP')}:"
         for name, builds in groupby(hits, key=lambda hit: hit.build.name):
-            places = [
-                f"{hit.build.nevra.evr} ({hit.build.package.repository or 'installed'})" for hit in builds
-            ]
+            places = [_place(hit) for hit in builds]
             yield from terminal.wrapped("  ", f"{name}: {few(places, 6)}", hang=6)
     else:
         yield terminal.tone(counts, "strong") + "  hit no KMP"
@@ -152,6 +161,10 @@ def _group(
         yield from [line] if len(line) <= terminal.width else (f"    {printable(symbol)}", f"        {said}")
     if len(listed) < len(ordered):
         yield f"    (+ {len(ordered) - len(listed):,} more)"
+
+
+def _place(hit: Hit) -> str:
+    return f"{hit.build.nevra.evr} ({hit.build.package.repository or 'installed'})"
 
 
 def _names(symbols: list[str] | tuple[str, ...], terminal: Terminal, whole: bool) -> Iterator[str]:

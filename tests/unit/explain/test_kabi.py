@@ -91,6 +91,11 @@ def test_a_kmp_behind_a_kmp_is_hit_too(tmp_path: Path) -> None:
     answer = _ask("chain-lower-blocked", tmp_path, "diff", OLD, NEW, "--format", "json")
     hits = {entry["nevra"].split("-kmp-")[0]: entry["symbols"] for entry in json.loads(answer.stdout)["kmps"]}
     assert hits == {"bus": ["kmalloc"], "disk": ["bus_register"]}
+    # The text names every KMP that its first lines count.
+    text = _ask("chain-lower-blocked", tmp_path, "diff", OLD, NEW).stdout
+    assert "HITS 2 KMPs" in text
+    assert "needs besides these  hit 1 KMP:\n  disk-kmp-default: " in text
+    assert ": bus_register\n" in text
 
 
 @pytest.fixture
