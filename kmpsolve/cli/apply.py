@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kmpsolve.cli.options import EXIT_CODES, add_output, configuration, request
+from kmpsolve.cli.streams import complain, deliver
 from kmpsolve.errors import MetadataError, PrivilegeError
 from kmpsolve.model.nevra import Nevra
 from kmpsolve.model.plan import Plan, Step
@@ -82,12 +83,12 @@ def run(options: argparse.Namespace) -> int:
     if planned.verdict == "blocked" or planned.command is None:
         return code
     if not options.non_interactive and not _agreed():
-        print("kmpsolve: nothing was changed", file=sys.stderr)
+        complain("kmpsolve: nothing was changed")
         return code
     below = [] if root == Path("/") else ["--root", str(root)]
     verb, *words = _arguments(planned)
     zypper = ["zypper", "--non-interactive", *below]
-    sys.stdout.flush()
+    deliver()
     if any(step.action != "erase" for step in planned.transaction):
         fetched = _download([*zypper, verb, "--download-only", *words])
         if fetched not in _DONE:
@@ -101,9 +102,9 @@ def run(options: argparse.Namespace) -> int:
     done = subprocess.run([*zypper, verb, *words], check=False).returncode
     wrong = list(_differences(planned.transaction, _installed(root)))
     for line in wrong:
-        print(printable(f"kmpsolve: {line}"), file=sys.stderr)
+        complain(f"kmpsolve: {line}")
     if not wrong and not options.quiet:
-        print(f"kmpsolve: done as planned: {len(planned.transaction)} steps", file=sys.stderr)
+        complain(f"kmpsolve: done as planned: {len(planned.transaction)} steps")
     return done or (_COMMIT_FAILED if wrong else code)
 
 
@@ -170,7 +171,7 @@ def _download(command: list[str]) -> int:
     done = subprocess.run(command, stderr=subprocess.PIPE, check=False)
     if done.returncode not in _DONE:
         sys.stderr.buffer.write(done.stderr)
-        print("kmpsolve: not everything was downloaded; nothing was changed", file=sys.stderr)
+        complain("kmpsolve: not everything was downloaded; nothing was changed")
     return done.returncode
 
 
@@ -185,24 +186,18 @@ def _arrived_as_planned(loaded: Loaded, planned: Plan, root: Path, options: argp
 
     if planned.verdict == "blocked":
         _show(planned, options)
-        print(
-            "kmpsolve: the downloaded packages are not signed as required; nothing was changed",
-            file=sys.stderr,
-        )
+        complain("kmpsolve: the downloaded packages are not signed as required; nothing was changed")
         return False
     arrival = look_into(loaded, planned, [key.armored for key in public_keys(Root(root))])
     for line in finding_lines(arrival.findings, Terminal.of(options.color, to_file=True)):
         print(line, file=sys.stderr)
     if arrival.missing:
-        print(
-            f"kmpsolve: not checked: zypper does not keep the download of {few(arrival.missing)}",
-            file=sys.stderr,
-        )
+        complain(f"kmpsolve: not checked: zypper does not keep the download of {few(arrival.missing)}")
     if arrival.refused:
-        print("kmpsolve: stopped before anything was installed: see above", file=sys.stderr)
+        complain("kmpsolve: stopped before anything was installed: see above")
     elif arrival.looked_into and not options.quiet:
         said = "as planned" if arrival.sure else "not everything can be checked, nothing speaks against it"
-        print(f"kmpsolve: looked into {few(arrival.looked_into)}: {said}", file=sys.stderr)
+        complain(f"kmpsolve: looked into {few(arrival.looked_into)}: {said}")
     return not arrival.refused
 
 

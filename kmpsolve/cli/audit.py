@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kmpsolve.cli.options import EXIT_CODES, add_output, add_system, configuration, sources, write_result
+from kmpsolve.cli.streams import deliver
 from kmpsolve.errors import ConfigError, KmpsolveError, MetadataError, UsageError
 
 if TYPE_CHECKING:
@@ -209,8 +209,7 @@ def _write(audit: Audit, options: argparse.Namespace, code: int) -> None:
 
 def _stream(pieces: Iterable[str], options: argparse.Namespace) -> None:
     if options.output is None or options.output == "-":
-        for piece in pieces:
-            sys.stdout.write(piece)
+        deliver(pieces)
         return
     from kmpsolve.report.files import write_whole
 

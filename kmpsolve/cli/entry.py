@@ -8,9 +8,9 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
+from kmpsolve.cli.streams import complain, deliver, silence
 from kmpsolve.errors import KmpsolveError, MetadataError, UsageError
 from kmpsolve.version import __version__
 
@@ -64,13 +64,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _tell(error, verbose)
         return error.exit_code
     except KeyboardInterrupt:
-        print("kmpsolve: interrupted", file=sys.stderr)
+        complain("kmpsolve: interrupted")
         return 130
-    except BrokenPipeError:
-        _silence()  # whoever read the output has gone
-        return 0
     except OSError as error:
-        _silence()
+        silence(sys.stdout)
         _tell(_of_the_system(error), verbose)
         return 3
     except Exception as error:
@@ -89,12 +86,6 @@ def _fill_standard_streams() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 (for as long as the process)
-
-
-def _silence() -> None:
-    """What is left to be written cannot be; a second attempt at the end must not complain as well."""
-    with suppress(OSError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _keep_to_safe_folders() -> None:
@@ -131,22 +122,27 @@ def _run(words: list[str]) -> int:
             module = importlib.import_module(f"kmpsolve.cli.{verb}")
             module.add_arguments(sub)
             sub.set_defaults(run=module.run)
-    options = parser.parse_args(words)
+    try:
+        options = parser.parse_args(words)
+    except BrokenPipeError:
+        silence(sys.stdout)  # enough help for whoever read it
+        return 0
+    except SystemExit:  # --help and --version have printed what they are for
+        deliver()
+        return 0
     if options.verb is None:
-        parser.print_help()
+        deliver([parser.format_help()])
         return 2 if words else 0
     code: int = options.run(options)
-    sys.stdout.flush()
+    deliver()
     return code
 
 
 def _tell(error: KmpsolveError, verbose: bool) -> None:
-    from kmpsolve.report.terminal import printable  # names and addresses come from metadata
-
-    print(printable(f"kmpsolve: {error}"), file=sys.stderr)
+    complain(f"kmpsolve: {error}")
     if error.hint:
-        print(printable(f"          {error.hint}"), file=sys.stderr)
+        complain(f"          {error.hint}")
     cause = error.__cause__
     while verbose and cause is not None:
-        print(printable(f"          because of {type(cause).__name__}: {cause}"), file=sys.stderr)
+        complain(f"          because of {type(cause).__name__}: {cause}")
         cause = cause.__cause__

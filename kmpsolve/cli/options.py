@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from kmpsolve.cli.streams import complain, deliver
 from kmpsolve.config import Config, read_config
 from kmpsolve.errors import ConfigError, UsageError
 from kmpsolve.model.plan import Inputs, Verdict
@@ -143,16 +143,14 @@ def request(options: argparse.Namespace, where: Sources, kernel: str | None) -> 
 
 def tell_unread(inputs: Inputs, options: argparse.Namespace) -> None:
     """Name the repositories that were not read, for verbs whose result has no place for it."""
-    from kmpsolve.report.terminal import printable
-
     for skipped in () if options.quiet else inputs.skipped:
-        print(printable(f"kmpsolve: not read: {skipped.alias}: {skipped.reason}"), file=sys.stderr)
+        complain(f"kmpsolve: not read: {skipped.alias}: {skipped.reason}")
 
 
 def write_result(text: str, options: argparse.Namespace) -> None:
     """To stdout, or to a file that is there whole or not at all."""
     if options.output is None or options.output == "-":
-        sys.stdout.write(text)
+        deliver([text])
         return
     from kmpsolve.report.files import write_whole
 

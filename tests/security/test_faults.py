@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -151,11 +152,44 @@ def _shell(script: str, *words: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("verb", [["plan"], ["plan", "--format", "json"], ["matrix", "--format", "html"]])
 def test_a_reader_that_goes_away(verb: list[str], sources: list[str]) -> None:
-    done = _shell('"$@" | head -c 1; exit ${PIPESTATUS[0]}', *verb, *sources)
-    assert done.returncode in (0, 4)
-    assert done.stderr == ""
+    for unbuffered in ("", "1"):
+        for reader in ("head -c 1", "true"):
+            done = _shell(
+                f'PYTHONUNBUFFERED={unbuffered} "$@" | {reader}; exit ${{PIPESTATUS[0]}}', *verb, *sources
+            )
+            assert (done.returncode, done.stderr) == (0, ""), reader
     done = _shell('{ "$@" 2>&1 | true; exit ${PIPESTATUS[0]}; }', *verb, "--nonsense")
-    assert (done.returncode, done.stdout, done.stderr) in ((2, "", ""), (0, "", ""), (1, "", ""))
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", "")
+
+
+@pytest.mark.parametrize(
+    "verb", [["plan"], ["plan", "--format", "json"], ["audit", "--jobs", "1", "--format", "json"]]
+)
+def test_a_blocked_plan_stays_one_when_nobody_reads_it(verb: list[str], tmp_path: Path) -> None:
+    """Exit code 0 would say safe: ``kmpsolve plan | head -1 && zypper up`` under pipefail."""
+    other = ("kernel-uname-r = 6.4.0-150600.24-default", "multiversion(kernel)", "ksym(default:kfree) = 2")
+    changed = replace(KERNEL, release="150600.24.1", provides=other)
+    driver = replace(ACME, requires=("ksym(default:kfree) = 37a0cba",))
+    rpmmd.write(tmp_path / "installed", [KERNEL, driver])
+    rpmmd.write(tmp_path / "repo", [changed])
+    inventory = tmp_path / "host.json"
+    told = ["--installed", str(tmp_path / "installed")]
+    if verb[0] == "audit":
+        assert _shell('"$@"', "collect", *told, "-o", str(inventory)).returncode == 0
+        told = [str(inventory)]
+    words = [*verb, *told, "--repo", str(tmp_path / "repo")]
+    for script in (
+        '"$@" | true; exit ${PIPESTATUS[0]}',
+        '"$@" 2> /dev/full',
+        '"$@" 2>&1 | true; exit ${PIPESTATUS[0]}',
+    ):
+        assert _shell(script, *words).returncode == 4, script
+
+
+def test_a_full_log_changes_no_exit_code(tmp_path: Path) -> None:
+    for words, code in ((["plan", "--nonsense"], 2), (["plan", "--root", str(tmp_path / "gone")], 3)):
+        assert _shell('"$@" 2> /dev/full', *words).returncode == code
+    assert _shell('"$@" | true; exit ${PIPESTATUS[0]}', "--help").returncode == 0
 
 
 def test_a_full_output(sources: list[str]) -> None:
