@@ -94,6 +94,13 @@ def test_make_install_and_uninstall(tmp_path: Path) -> None:
     assert _tree(tmp_path) == before
 
 
+def test_a_place_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = _make("install", tmp_path / "file" / "root")
+    assert done.returncode == 2
+    assert [line.partition(":")[0] for line in done.stderr.splitlines()] == ["mkdir", "make"]
+
+
 def test_another_prefix(tmp_path: Path) -> None:
     done = _make("install", tmp_path, PREFIX="/opt/kmp")
     assert done.returncode == 0, done.stderr
