@@ -111,12 +111,12 @@ def _wrong(path: Path, message: str, hint: str | None = None) -> ConfigError:
 def _layer(config: Config, path: Path) -> Config:
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            raise _wrong(path, "is no regular file")
+            raise _wrong(path, "is no regular file", "Give a file that holds TOML")
         settings = _settings(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise _wrong(path, f"cannot be read: {error.strerror}") from error
+        raise _wrong(path, f"cannot be read: {error.strerror}", "Check its permissions") from error
     except (ValueError, RecursionError) as error:  # no TOML, no UTF-8, a number or a nesting without an end
-        raise _wrong(path, f"is no valid TOML: {error}") from error
+        raise _wrong(path, f"is no valid TOML: {error}", "Correct it there") from error
     known = {field.name for field in fields(Config)} - {"kmp_rules", "waivers"} | {"kmp", "waiver"}
     for key in settings:
         if key not in known:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kmpsolve.cli.options import add_output, configuration, write_result
-from kmpsolve.errors import MetadataError, PrivilegeError, UsageError
+from kmpsolve.errors import MetadataError, PrivilegeError, RequestError, UsageError
 from kmpsolve.model.jsontext import json_text
 from kmpsolve.session import Sources
 
@@ -63,10 +63,10 @@ def run(options: argparse.Namespace) -> int:
     from kmpsolve.machine.verify import verify_disk
 
     if not Path(options.root).is_dir():
-        raise UsageError(
-            f"{options.root} is no folder",
+        raise RequestError(
+            "there is no such folder",
             reference="root-missing",
-            where="--root",
+            where=options.root,
             hint="Give --root a folder",
         )
     where = Sources(root=Path(options.root), installed=options.installed)

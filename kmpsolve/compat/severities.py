@@ -121,5 +121,10 @@ def read_severities(path: Path) -> Severities:
             hint="Check its path and its permissions",
         ) from error
     except UnicodeDecodeError as error:
-        raise ConfigError("is not text", reference="wrong-severities", where=str(path)) from error
+        raise ConfigError(
+            "is not text",
+            reference="wrong-severities",
+            where=str(path),
+            hint="Give a severities file as SUSE's kernel-source has it",
+        ) from error
     return parse_severities(text, str(path))

@@ -188,7 +188,11 @@ def _given(source: str) -> list[Seen]:
     from kmpsolve.solver.listing import every_package
     from kmpsolve.solver.universe import SYSTEM, Universe
 
-    content = open_source(source, alias=SYSTEM)
+    try:
+        content = open_source(source, alias=SYSTEM)
+    except KmpsolveError as error:
+        error.where = "--installed" if error.where == SYSTEM else error.where
+        raise
     universe = Universe(Policy())
     universe.load(content)
     return [

@@ -161,7 +161,7 @@ def test_required_signatures(verify: Any, system: Building, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("prepare", "code", "said"),
     [
-        ("no root", 2, "root-missing"),
+        ("no root", 3, "root-missing"),
         ("no modules", 3, "there is no kernel"),
         ("damaged rpmdb", 3, "rpmdb"),
     ],

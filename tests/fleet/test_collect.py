@@ -9,9 +9,11 @@ import resource
 import subprocess
 from pathlib import Path
 
+import pytest
 from jsonschema import Draft202012Validator
 
 import kmpsolve
+from kmpsolve.cli import main
 from tests.fleet import fleets
 from tests.fleet.conftest import World, make, run
 from tests.support import repository
@@ -210,3 +212,9 @@ def test_hardware_for_suggest(world: World, tmp_path: Path) -> None:
     said = run("suggest", "--installed", line, "--devices", line, "--repo", repo, "--format", "json")
     assert [one["kmp"] for one in json.loads(said.stdout)["suggestions"]] == ["disk-kmp-default"], said.stderr
     assert "modaliases" not in json.loads(run("collect", "--root", root).stdout)
+
+
+def test_an_error_names_the_option(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "empty").touch()
+    assert main(["collect", "--installed", str(tmp_path / "empty")]) == 3
+    assert capsys.readouterr().err.startswith("kmpsolve: --installed: ")
