@@ -57,7 +57,8 @@ def _labels(texts: list[str] | tuple[str, ...]) -> dict[str, str]:
     found: dict[str, str] = {}
     for text in texts:
         key, equals, value = text.partition("=")
-        if not (key and equals):
+        is_text = not any("\ud800" <= character <= "\udfff" for character in text)  # bytes that are none
+        if not (key and equals and is_text):
             raise UsageError(
                 f"{text!r} is no KEY=VALUE",
                 reference="usage",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import gc
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -86,6 +87,9 @@ def _fill_standard_streams() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 (for as long as the process)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names are not in every locale's letters
 
 
 def _keep_to_safe_folders() -> None:
@@ -133,6 +137,9 @@ def _run(words: list[str]) -> int:
     if options.verb is None:
         deliver([parser.format_help()])
         return 2 if words else 0
+    for_programs = options.verb == "collect" or getattr(options, "format", "text") != "text"
+    if for_programs and isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")  # whatever letters the locale has
     code: int = options.run(options)
     deliver()
     return code

@@ -92,6 +92,7 @@ def _aliases_and_sources(texts: Sequence[str]) -> list[tuple[str, str]]:
     unnamed: list[str] = []
     for text in texts:
         alias, equals, source = text.partition("=")
+        alias = _readable(alias)
         if not (equals and alias and source and not {"/", "?"} & set(alias)):
             unnamed.append(text)
         elif alias in named:
@@ -103,10 +104,15 @@ def _aliases_and_sources(texts: Sequence[str]) -> list[tuple[str, str]]:
             )
         else:
             named[alias] = source
-    short = [Path(source.rstrip("/")).name or source for source in unnamed]
+    short = [_readable(Path(source.rstrip("/")).name or source) for source in unnamed]
     for source, alias in zip(unnamed, short, strict=True):
-        named[alias if short.count(alias) == 1 and alias not in named else source] = source
+        named[alias if short.count(alias) == 1 and alias not in named else _readable(source)] = source
     return list(named.items())
+
+
+def _readable(name: str) -> str:
+    """A name without the bytes that are no text: libsolv takes none, and nobody could read it."""
+    return name.encode(errors="backslashreplace").decode()
 
 
 def configuration(options: argparse.Namespace, where: Sources, *, repositories: bool = True) -> Config:

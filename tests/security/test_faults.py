@@ -201,6 +201,29 @@ def test_a_full_output(sources: list[str]) -> None:
     assert (done.returncode, "cannot be written" in done.stderr) == (3, True)
 
 
+@pytest.mark.parametrize("letters", ["ascii", "latin-1"])
+def test_names_that_the_locale_has_no_letters_for(letters: str, sources: list[str], tmp_path: Path) -> None:
+    """Text escapes them; what programs read is UTF-8 everywhere."""
+    rpmmd.write(tmp_path / "newer", [replace(KERNEL, release="150600.24.1")])
+    words = [*sources[:2], "--repo", f"Ł={tmp_path / 'newer'}"]
+    done = _shell(f'PYTHONIOENCODING={letters} "$@"', "plan", *words)
+    assert (done.returncode, "\\u0141" in done.stdout, done.stderr) == (0, True, "")
+    done = _shell(f'PYTHONIOENCODING={letters} "$@"', "plan", *words, "--format", "json")
+    assert json.loads(done.stdout)["inputs"]["repositories"][0]["alias"] == "Ł"
+    done = _shell(f'PYTHONIOENCODING={letters} "$@"', "collect", *sources[:2], "--label", "a=Ł")
+    assert json.loads(done.stdout)["labels"]["a"] == "Ł"
+
+
+def test_words_that_are_no_text(sources: list[str]) -> None:
+    *rest, repository = sources
+    done = _shell(
+        """name=$(printf '\\377'); "$@" "$name=$OLDPWD" """.replace("$OLDPWD", repository), "plan", *rest
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    done = _shell("""name=$(printf '\\377'); "$@" "a=$name" """, "collect", *sources[:2], "--label")
+    assert (done.returncode, done.stderr.partition(":")[0]) == (2, "kmpsolve")
+
+
 def test_no_output_at_all(sources: list[str]) -> None:
     for closed in (">&-", "2>&-", "<&-", ">&- 2>&- <&-"):
         done = _shell(f'"$@" {closed}', "plan", *sources)
