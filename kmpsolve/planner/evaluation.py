@@ -100,12 +100,20 @@ def evaluate(system: FlavorSystem, unit: KernelUnit, *, installed_only: bool = F
         at_rest = loaded({kmp.name: kmp.installed for kmp in system.kmps}, (), unit, universe.table)
     offered = _all_options(system, fit, headers is not None, at_rest)
     stands = {option.stand for choices in offered.values() for option in choices if option.stand is not None}
+    joining = set[Stand]()
     if not installed_only:
-        stands |= {Stand(b.package.handle, "compatible") for b in system.extras if fit.fits(b)}
+        joining = {Stand(b.package.handle, "compatible") for b in system.extras if fit.fits(b)}
     everything = {b.package.handle: b for b in system.dedicated}
     choices = [[o.stand for o in own if o.stand is not None] for own in offered.values()]
     with Projection(
-        universe, unit, everything, stands, fit.open, choices=choices, at_rest=installed_only
+        universe,
+        unit,
+        everything,
+        stands | joining,
+        fit.open,
+        choices=choices,
+        joining=joining,
+        at_rest=installed_only,
     ) as projection:
         choice = choose(system, projection, offered, unit.modules)
     if not (choice.settled or installed_only) and system.widen():
@@ -148,7 +156,7 @@ def evaluate(system: FlavorSystem, unit: KernelUnit, *, installed_only: bool = F
 
 
 def _check_again(system: FlavorSystem, fit: Fit, choice: Choice) -> None:
-    """What the solver chose must pass the exact comparison: anything else is a bug, never a guess."""
+    """What the solver chose must pass the exact comparison and lose no module: else it is a bug, never a guess."""
     chosen = [
         o.build for o in choice.options.values() if o.build is not None and o.decision in ("reuse", "fetch")
     ]
@@ -156,8 +164,17 @@ def _check_again(system: FlavorSystem, fit: Fit, choice: Choice) -> None:
     again = judge({b.package.handle: b for b in chosen}.values(), fit.unit, system.universe.table)
     for build in chosen:
         if not again.fits(build):
-            raise SolverError(
-                f"the solver chose {build} for {fit.unit.nevra}, which exact comparison refutes",
-                reference="choice-refuted",
-                hint="please report this with the output of kmpsolve plan --format json",
-            )
+            raise _refuted(f"the solver chose {build} for {fit.unit.nevra}, which exact comparison refutes")
+    serving = [option.build for option in choice.options.values() if option.build is not None]
+    there = set(fit.unit.modules).union(*(build.modules for build in (*serving, *choice.added)))
+    for kmp in system.kmps:
+        if choice.options[kmp.name].build is not None and not kmp.modules.keys() <= there:
+            raise _refuted(f"what the solver chose for {fit.unit.nevra} loses modules of {kmp.name}")
+
+
+def _refuted(message: str) -> SolverError:
+    return SolverError(
+        message,
+        reference="choice-refuted",
+        hint="please report this with the output of kmpsolve plan --format json",
+    )

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from kmpsolve.errors import KmpsolveError, RequestError
 from kmpsolve.model.nevra import Nevra
-from kmpsolve.model.package import KmpBuild
+from kmpsolve.model.package import KernelUnit, KmpBuild
 from kmpsolve.model.plan import (
     BootState,
     Cause,
@@ -32,6 +32,7 @@ from kmpsolve.model.plan import (
 )
 from kmpsolve.planner.aftermath import Aftermath, Subject, Transition
 from kmpsolve.planner.boot import fallback_losses
+from kmpsolve.planner.loading import loaded_parts
 from kmpsolve.planner.onhost import with_use
 from kmpsolve.planner.planning import plan
 from kmpsolve.planner.proof import Proof
@@ -258,10 +259,18 @@ class _Judge:
         if row is None:
             return ()
         gave = self._modules(row, kmp.installed, kmp.name)
-        has = set(self.aftermath.next.modules)
-        for other in self.aftermath.kmps:
-            has |= self._modules(self.aftermath.rows[0], self.aftermath.builds[other.name], other.name)
-        return tuple(sorted(kmp.modules[m] for m in gave - has))
+        return tuple(sorted(kmp.modules[m] for m in gave - self._modules_there(self.aftermath.next)))
+
+    def _modules_there(self, unit: KernelUnit) -> set[str]:
+        """Modules that the kernel which boots next has, its own and those of the builds that it loads.
+
+        A KMP that was split leaves more than one package which stands for the old name: each gives its modules.
+        """
+        there = set(unit.modules)
+        for kmp in self.aftermath.kmps:
+            there |= self._modules(self.aftermath.rows[0], self.aftermath.builds[kmp.name], kmp.name)
+        parts = loaded_parts(self.aftermath.builds, (), unit, self.aftermath.universe.table)
+        return there.union(*(build.modules for builds in parts.values() for build in builds))
 
     @staticmethod
     def _modules(row: BootState, builds: Sequence[KmpBuild], name: str) -> set[str]:
@@ -271,11 +280,9 @@ class _Judge:
         """Modules of the kernel that boots next now which neither the new one nor a KMP has."""
         if self.aftermath.next is None:
             return ()
-        there = set(self.aftermath.next.modules)
-        for kmp in self.aftermath.kmps:
-            there |= self._modules(self.aftermath.rows[0], self.aftermath.builds[kmp.name], kmp.name)
         before = self.aftermath.system.newest.modules
-        return tuple(sorted(before[m] for m in before.keys() - there))
+        lost = before.keys() - self._modules_there(self.aftermath.next)
+        return tuple(sorted(before[m] for m in lost))
 
     def _losses(self) -> tuple[Warned, ...]:
         shown = self.aftermath.rows[1:]

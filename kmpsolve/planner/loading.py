@@ -14,7 +14,7 @@ from kmpsolve.model.package import KernelUnit, KmpBuild
 from kmpsolve.model.symbols import SymbolTable
 from kmpsolve.planner.system import is_native
 
-__all__ = ["loaded", "loaded_before", "unshadowed"]
+__all__ = ["loaded", "loaded_before", "loaded_parts", "unshadowed"]
 
 
 def _share_a_name(a: KmpBuild, b: KmpBuild) -> bool:
@@ -45,25 +45,44 @@ def loaded(
     extras
         Other KMP builds that are there.
     """
+    return {name: parts[0] for name, parts in loaded_parts(builds, extras, unit, table).items()}
+
+
+def loaded_parts(
+    builds: Mapping[str, Sequence[KmpBuild]],
+    extras: Iterable[KmpBuild],
+    unit: KernelUnit,
+    table: SymbolTable,
+) -> dict[str, list[KmpBuild]]:
+    """As :func:`loaded`, and after it those of other packages that stand for the KMP too, since it was split."""
     extras = list(extras)
     standing = {name: unshadowed(group, unit) for name, group in builds.items()}
     while True:
         everything = {b.package.handle: b for b in (*extras, *(b for g in standing.values() for b in g))}
         fit = judge(everything.values(), unit, table)
-        taken: dict[str, KmpBuild] = {}
-        for name, group in standing.items():
-            fitting = [build for build in group if fit.fits(build)]
-            if fitting:
-                taken[name] = max(fitting, key=lambda build: (is_native(build, unit), build.nevra.evr))
-        together = {b.package.handle: b for b in (*extras, *taken.values())}
+        taken = {
+            name: _linked(fitting, unit)
+            for name, group in standing.items()
+            if (fitting := [build for build in group if fit.fits(build)])
+        }
+        together = {b.package.handle: b for b in (*extras, *(b for parts in taken.values() for b in parts))}
         if fit.viable <= together.keys():
             return taken
         fit = judge(together.values(), unit, table)
-        failing = [name for name, build in taken.items() if not fit.fits(build)]
+        failing = [(name, b) for name, parts in taken.items() for b in parts if not fit.fits(b)]
         if not failing:
             return taken
-        for name in failing:
-            standing[name].remove(taken[name])
+        for name, build in failing:
+            standing[name].remove(build)
+
+
+def _linked(fitting: Iterable[KmpBuild], unit: KernelUnit) -> list[KmpBuild]:
+    """Of one KMP's builds that fit the best, and those of other packages that have none of its modules."""
+    linked: list[KmpBuild] = []
+    for build in sorted(fitting, key=lambda b: (is_native(b, unit), b.nevra.evr), reverse=True):
+        if not any(one.name == build.name or _share_a_name(one, build) for one in linked):
+            linked.append(build)
+    return linked
 
 
 def loaded_before(

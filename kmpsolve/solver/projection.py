@@ -9,7 +9,7 @@ Everything else, requirements, conflicts and obsoletes, stays as the package has
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal
@@ -83,7 +83,10 @@ class Projection:
     open_needs
         For each compatible build, what neither the unit nor itself provides.
     choices
-        The stands of each KMP: where it is given up, none of the others may be chosen for anybody.
+        The stands of each KMP: where it is given up, none of the others may be chosen for anybody, and one at
+        most serves it.
+    joining
+        Stands that may be chosen beside those.
     at_rest
         Nothing is going to change, so that user space has nothing to lose.
     """
@@ -97,6 +100,7 @@ class Projection:
         open_needs: Mapping[int, Sequence[Need]],
         *,
         choices: Iterable[Sequence[Stand]] = (),
+        joining: Collection[Stand] = (),
         at_rest: bool = False,
     ) -> None:
         self._at_rest = at_rest
@@ -107,6 +111,7 @@ class Projection:
         self._stands = sorted(set(stands), key=lambda stand: (stand.handle, stand.role, stand.beside))
         self._open = open_needs
         self._choices = tuple(choices)
+        self._joining = joining
         self._copies: dict[Stand, int] = {}
         self._stand_of: dict[int, Stand] = {}
 
@@ -145,6 +150,13 @@ class Projection:
                 given_up = stand.role in ("given-up", "gone")
                 keyname = solv.SOLVABLE_CONFLICTS if given_up else solv.SOLVABLE_PROVIDES
                 pool.id2solvable(self._copies[stand]).add_deparray(keyname, token)
+            alone = [stand for stand in choice if stand not in self._joining]
+            if len({self._builds[stand.handle].name for stand in alone}) > 1:
+                token = pool.str2id(f"{GIVEN_UP}{number}-alone")
+                for stand in alone:
+                    copy = pool.id2solvable(self._copies[stand])
+                    copy.add_deparray(solv.SOLVABLE_PROVIDES, token)
+                    copy.add_deparray(solv.SOLVABLE_CONFLICTS, token)
         self._floor = self._repo.add_solvable()
         self._floor.name, self._floor.evr, self._floor.arch = "kmpsolve-met-before", "0-0", "noarch"
         for capability in sorted(unmet):

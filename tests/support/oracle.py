@@ -572,7 +572,6 @@ class Judgement:
             and p.verifiable
             and system.is_candidate(p, [b for builds in self.kmps.values() for b in builds], relax)
             and not self.unit.obsoletes(p)
-            and not any(p.obsoletes_package(other) for other in system.installed)
         ]
         self.movable = self._movable()
 

@@ -768,6 +768,27 @@ def test_a_module_of_a_build_that_does_not_serve_is_given_by_nobody(tmp_path: Pa
     assert [cause.kind for cause in told(plan).causes] == ["module-dropped"]
 
 
+@pytest.mark.parametrize("version", ["1.9", "2.0", "2.1"])
+def test_both_parts_of_a_split_kmp_give_their_modules_and_symbols(tmp_path: Path, version: str) -> None:
+    """Whichever of the two is the newer one."""
+    new, needy = kernel(2, "a=2"), beta(symbols="x=1")
+    one = acme("2.0", "a=2", krel="6.4.0-20", exports="x=1")
+    other = acme(
+        version,
+        "a=2",
+        krel="6.4.0-20",
+        name="acme_x",
+        modules="acme_x.ko",
+        obsoletes="acme-kmp-default < 1.5",
+    )
+    installed = [kernel(1), acme(modules="acme.ko acme_x.ko", exports="x=1"), needy]
+    steps: list[Step] = [("M", new), ("M", one), ("M", other), ("-", installed[1])]
+    plan = judged(tmp_path / "both", installed, [new, one, other], steps)
+    assert (decided(plan)[:2], decided(plan, "beta-kmp-default")[1]) == (("safe", "fetch"), "reuse")
+    plan = judged(tmp_path / "one", installed, [new, one, other], [("M", new), ("M", other)])
+    assert decided(plan)[0] == "blocked"
+
+
 def test_what_an_older_build_had_is_not_lost_again(tmp_path: Path) -> None:
     """The build that serves now is without the module already."""
     installed = [kernel(1), acme(modules="acme.ko acme_x.ko", krel="6.4.0-5"), acme("2.0")]

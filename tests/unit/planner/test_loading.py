@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from kmpsolve.model.package import KmpBuild
-from kmpsolve.planner.loading import loaded, loaded_before, unshadowed
+from kmpsolve.planner.loading import loaded, loaded_before, loaded_parts, unshadowed
 from tests.unit.compat.building import TABLE, kernel, kmp
 
 UNAME = "6.4.0-20-default"
@@ -80,3 +80,15 @@ def test_where_the_newest_falls_with_what_it_needs_the_next_one_is_linked() -> N
     lends, instead = kmp("lend", "x=1", "s=1", evr="1-1"), kmp("lend", "x=1", evr="2-1")
     found = loaded({"acme": [newest, next_one], "lend": [lends, instead]}, [], UNIT, TABLE)
     assert found == {"acme": next_one, "lend": instead}
+
+
+@pytest.mark.parametrize(("modules", "both"), [("b", True), ("a", False), ("a b", False), ("", False)])
+def test_another_package_for_the_same_kmp_is_linked_too_if_it_has_other_modules(
+    modules: str, both: bool
+) -> None:
+    one, older = build("2", gives="s=1"), build("1")
+    other = build("1.5", modules=modules)
+    other = replace(other, package=replace(other.package, nevra=replace(other.nevra, name="other")))
+    needy = kmp("needy", "x=1 s=1")
+    found = loaded_parts({"acme": [older, other, one], "needy": [needy]}, [], UNIT, TABLE)
+    assert found == {"acme": [one, other] if both else [one], "needy": [needy]}

@@ -247,6 +247,66 @@ def test_a_fallback_kernel_may_need_a_kmp_that_is_added() -> None:
     assert served(answer, "6.4.0-10-default") == (chosen, "weak-updates")
 
 
+# -- a KMP that was split in two -------------------------------------------------------------------------------
+
+WHOLE = replace(ACME, modules="acme.ko acme_x.ko")
+
+
+def part(name: str, modules: str, obsoletes: str = "", symbols: str = "a=2", **more: Any) -> Kmp:
+    return Kmp(
+        name=name,
+        krel="6.4.0-20",
+        version="2.0",
+        symbols=symbols,
+        modules=modules,
+        obsoletes=obsoletes,
+        **more,
+    )
+
+
+@pytest.mark.parametrize(
+    ("one", "obsoletes", "multiversion"),
+    [
+        ("acme", "acme-kmp-default < 2.0", True),
+        ("acme_core", "acme-kmp-default", True),
+        ("acme_core", "acme-kmp-default < 2.0", True),
+        ("acme_core", "acme-kmp-default", False),
+    ],
+)
+def test_both_parts_of_a_split_kmp_come(one: str, obsoletes: str, multiversion: bool) -> None:
+    """Each replaces the old name, and only together they have its modules."""
+    old = replace(WHOLE, multiversion=multiversion)
+    offered: list[Noun] = [
+        part(one, "acme.ko", "" if one == "acme" else obsoletes, multiversion=multiversion),
+        part("acme_x", "acme_x.ko", obsoletes, multiversion=multiversion),
+    ]
+    answer = plan([OLD, old, EDITOR], [NEW, *offered])
+    assert (answer["verdict"], *decided(answer)) == ("safe", "fetch", offered[0].spec().nevra)
+    arriving = {step["nevra"] for step in answer["transaction"] if step["action"] != "erase"}
+    assert arriving == {noun.spec().nevra for noun in (NEW, *offered)}
+
+
+@pytest.mark.parametrize("lacking", ["one", "other", "both"])
+def test_a_part_of_a_split_kmp_without_symbol_versions(lacking: str) -> None:
+    """It may be what is chosen; it is never added beside that."""
+    one = part("acme", "acme.ko", symbols="" if lacking in ("one", "both") else "a=2")
+    symbols = "" if lacking in ("other", "both") else "a=2"
+    other = part("acme_x", "acme_x.ko", "acme-kmp-default < 2.0", symbols)
+    answer = plan([OLD, WHOLE, EDITOR], [NEW, one, other])
+    assert answer["verdict"] == ("unverified" if lacking == "one" else "blocked")
+    assert decided(answer)[0] == answer["verdict"]
+
+
+def test_two_parts_that_only_together_serve_two_kmps_serve_none() -> None:
+    """Another KMP needs what one part exports, and the other part has no symbol versions."""
+    whole = replace(WHOLE, exports="x=1")
+    needy = Kmp(name="beta", krel="6.4.0-10", symbols="x=1", modules="beta.ko")
+    one = part("acme", "acme.ko", exports="x=1")
+    other = part("acme_x", "acme_x.ko", "acme-kmp-default < 2.0", "")
+    answer = plan([OLD, whole, needy, EDITOR], [NEW, one, other])
+    assert answer["verdict"] == "blocked"
+
+
 # -- without symbol versions ----------------------------------------------------------------------------------
 
 
