@@ -16,7 +16,9 @@ __all__ = ["read_updateinfo", "retracted_packages"]
 
 _KERNEL, _RETRACTED = "kernel-", "retracted"
 _ENTRY = b"<update"
-_IN_MEMORY = 64 << 20
+_TAIL = 64
+"""Bytes at the end of an entry that tell; more white space than fits in makes no difference but in speed."""
+_IN_MEMORY = 32 << 20
 """Bytes; a larger file, which no distribution has, is read piece by piece."""
 
 
@@ -69,11 +71,14 @@ def _without_others(text: bytes) -> bytes:
     words = (_KERNEL.encode(), _RETRACTED.encode(), b"&#")
     wanted = {bisect_right(starts, place) for word in words for place in _places(text, word)}
     starts.append(text.rindex(b"</updates"))
-    entries = [text[start:end] for start, end in pairwise(starts)]
-    if not all(entry.rstrip().endswith(b"</update>") for entry in entries):
+    if not all(_ends_an_entry(text[max(start, end - _TAIL) : end]) for start, end in pairwise(starts)):
         return text
-    kept = [entry for number, entry in enumerate(entries, 1) if number in wanted]
+    kept = [text[starts[number - 1] : starts[number]] for number in sorted(wanted - {0})]
     return b"".join([text[: starts[0]], *kept, text[starts[-1] :]])
+
+
+def _ends_an_entry(text: bytes) -> bool:
+    return text.rstrip().endswith(b"</update>")
 
 
 def _places(text: bytes, word: bytes) -> Iterator[int]:
