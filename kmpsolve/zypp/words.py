@@ -78,7 +78,10 @@ def passed(plan: Plan) -> list[str]:
     """A line for each KMP, and what has to be known besides."""
     lines: list[str] = []
     for flavor in plan.flavors:
-        lines += [f"kmpsolve: {printable(_fate(kmp, flavor))}" for kmp in flavor.kmps]
+        # One that goes because it was named works no less than before: the warning says what happens to it.
+        going = {w.message.partition(" ")[0] for w in flavor.warnings if w.reference == "removed"}
+        staying = [kmp for kmp in flavor.kmps if kmp.name not in going]
+        lines += [f"kmpsolve: {printable(_fate(kmp, flavor))}" for kmp in staying]
         lines += [line for message in _unchecked(flavor) for line in said(f"warning: {message}")]
         for warning in flavor.warnings:
             if warning.reference not in ("stale-metadata",):
