@@ -21,6 +21,9 @@ from kmpsolve.metadata.root import System, read_root
 from kmpsolve.metadata.rootpath import Root
 from kmpsolve.metadata.rpmdb import PublicKey, public_keys
 from kmpsolve.model.clock import now
+from kmpsolve.report.words import few
+from kmpsolve.zypp.guard import installed_service, standing
+from kmpsolve.zypp.lockfile import HOLD
 
 __all__ = ["Finding", "Sight", "look"]
 
@@ -87,7 +90,7 @@ def look(root: Path) -> Sight:
         findings.append(_of_error("zypp-configuration", error))
         return Sight(findings=tuple(findings), repositories=(), keys=(), cache=cache)
     keys = public_keys(system.root)
-    findings += [*_zypp(system), *_switched_off(system.root), *_installed(system)]
+    findings += [*_zypp(system), *_held(root), *_switched_off(system.root), *_installed(system)]
     described = []
     for repository in system.repositories:
         findings += [*_cache(repository, config), *_signatures(system, repository, keys)]
@@ -156,6 +159,18 @@ def _zypp(system: System) -> Iterator[Finding]:
             severity="warning",
             message=f"{system.conf.locks_file}: {problem}",
             hint="Correct it; zypper ignores what it cannot read, without a word",
+        )
+
+
+def _held(root: Path) -> Iterator[Finding]:
+    """A hold that on_blocked = "hold" wrote is for the guard to lift, and that may be off."""
+    held = [f"{lock.name} {lock.evr}" for lock in standing(root) if lock.comment == HOLD]
+    if held and not installed_service(root):
+        yield Finding(
+            reference="hold-without-guard",
+            severity="warning",
+            message=f"{few(held)} held back, and nobody lifts that when a rebuild appears: the guard is off",
+            hint="Have it looked after: kmpsolve guard on; or lift it: kmpsolve guard off",
         )
 
 

@@ -60,7 +60,10 @@ def stopped(
     commands = list(_commands(plan))
     again = _again(arguments)
     if held:
-        lines += _more(f"held from now on: {', '.join(held)}. Everything else is updated by:")
+        lines += _more(
+            f"held from now on: {', '.join(held)}. Only the guard lifts that when a rebuild appears:"
+            " kmpsolve guard on. Everything else is updated by:"
+        )
         commands = [("Again:", again), *commands]
     elif not commands:
         commands = [("Everything else:", "kmpsolve guard on && zypper up")] if _arriving_kernel(plan) else []

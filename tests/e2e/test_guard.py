@@ -229,8 +229,12 @@ def test_hold_stops_this_run_and_the_next_one_updates_everything_else() -> None:
         ended = host.zypper("up")
         assert stopped(host, ended, before) == [], str(ended)
         assert f"held from now on: kernel-default {NEW_EVR}." in " ".join(ended.stderr.split())
+        assert "Only the guard lifts that" in " ".join(ended.stderr.split())
         assert host.locks().startswith(FOREIGN)
         assert host.locks().endswith(HOLD)
+        assert "nobody lifts that when a rebuild appears" in " ".join(host.kmpsolve("doctor").stdout.split())
+        host.kmpsolve("guard", "on")
+        assert "nobody lifts" not in host.kmpsolve("doctor").stdout
         again = host.zypper("up")
         assert again.code == 0, str(again)
         assert host.installed() == sorted([DRIVER, OLD, MIDDLE, NEWER_TOOL])
