@@ -133,7 +133,7 @@ def _run(words: list[str]) -> int:
         return 0
     except SystemExit:  # --help and --version have printed what they are for
         deliver()
-        return 0
+        raise
     if options.verb is None:
         deliver([parser.format_help()])
         return 2 if words else 0
