@@ -110,7 +110,7 @@ def flavor_verdict(flavor: FlavorPlan) -> str:
     total = len(flavor.kmps)
     if flavor.target is None:
         said = "nothing to do" if flavor.verdict == "nothing-to-do" else flavor.verdict.upper()
-        return f"{said}: no newer kernel to install"
+        return f"{said}: {flavor.zypper_would.held_because or 'no newer kernel to install'}"
     broken = sum(map(_broken_before, flavor.kmps))
     if flavor.verdict == "blocked":
         blocked = sum(

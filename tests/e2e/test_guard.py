@@ -238,6 +238,7 @@ def test_hold_stops_this_run_and_the_next_one_updates_everything_else() -> None:
         again = host.zypper("up")
         assert again.code == 0, str(again)
         assert host.installed() == sorted([DRIVER, OLD, MIDDLE, NEWER_TOOL])
+        assert "nothing to do: a lock holds the newer kernel" in host.kmpsolve("plan").stdout
 
 
 def test_while_zypp_is_locked() -> None:
