@@ -75,11 +75,12 @@ def collect(
         **(_settings(system) if system is not None and where.installed is None else {}),
     )
     root = system.root if system is not None else None
+    product = _product(root) if where.installed is None else None  # that of the packages is not known
     told: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "host": _host(host, root, where),
         "collected": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now())),
-        "labels": {**({"product": product} if (product := _product(root)) else {}), **labels},
+        "labels": {**({"product": product} if product else {}), **labels},
     }
     if system is not None and where.installed is None:
         enabled = [{"alias": one.alias, "refreshed": one.refreshed} for one in system.repositories]

@@ -218,3 +218,14 @@ def test_an_error_names_the_option(tmp_path: Path, capsys: pytest.CaptureFixture
     (tmp_path / "empty").touch()
     assert main(["collect", "--installed", str(tmp_path / "empty")]) == 3
     assert capsys.readouterr().err.startswith("kmpsolve: --installed: ")
+
+
+def test_packages_from_elsewhere_are_not_said_to_be_this_machines_product(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "rpms").mkdir()
+    createrepo = ["createrepo_c", "--quiet", str(tmp_path / "rpms")]
+    subprocess.run(createrepo, check=True)
+    assert Path("/etc/os-release").exists() or Path("/usr/lib/os-release").exists()
+    assert main(["collect", "--installed", str(tmp_path / "rpms")]) == 0
+    assert json.loads(capsys.readouterr().out)["labels"] == {}
