@@ -27,6 +27,9 @@ _PLUGIN = "/usr/lib/zypp/plugins/commit/kmpsolve"
 _TRANSACTIONAL = "/usr/sbin/transactional-update"
 _ORDER = ("error", "warning", "note")
 _SECONDS = 10
+_LETS_PASS = frozenset(("hook-switched-off",))
+_CANNOT_JUDGE = frozenset(("configuration", "rpmdb", "zypp-configuration"))
+"""Findings with which the hook comes to no verdict: on_error decides then, and lets pass by default."""
 
 
 def health(root: Path) -> dict[str, Any]:
@@ -60,6 +63,9 @@ def health(root: Path) -> dict[str, Any]:
     findings += _unjudged(said)
     seen = look(root)
     findings += seen.findings
+    on_error = remembered_on_error() or None
+    unchecked = _LETS_PASS if on_error == "abort" else _LETS_PASS | _CANNOT_JUDGE
+    protected = protected and unchecked.isdisjoint(found.reference for found in findings)
     findings.sort(key=lambda found: (_ORDER.index(found.severity), found.reference, found.message))
     return {
         "schema_version": 1,
@@ -68,7 +74,7 @@ def health(root: Path) -> dict[str, Any]:
         "hook": hook,
         "protected": protected,
         "guard": guard,
-        "on_error": remembered_on_error() or None,
+        "on_error": on_error,
         **_last_verdict(below),
         "last_verdicts": said,
         "cache": seen.cache,

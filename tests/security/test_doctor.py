@@ -129,6 +129,14 @@ def test_nothing_protects(reference: str, host: Host) -> None:
         assert "Install kmpsolve again" in alone.stderr
 
 
+@pytest.mark.parametrize("reference", ["configuration", "hook-switched-off", "rpmdb", "zypp-configuration"])
+def test_a_hook_that_lets_everything_pass_protects_nothing(reference: str, host: Host) -> None:
+    with _changed(host, BLIND[reference]):
+        assert _ask(host)["protected"] is False
+        assert host.kmpsolve("doctor").stdout.startswith("NOT PROTECTED\n")
+    assert _ask(host)["protected"] is True
+
+
 def test_the_environment_is_looked_at(host: Host) -> None:
     assert "hook-switched-off" in _references(_ask(host, KMPSOLVE_DISABLE="1"))
 
