@@ -21,9 +21,9 @@ from kmpsolve.modules.findings import (
 )
 from kmpsolve.modules.folder import files_below
 from kmpsolve.modules.kernel import Kernel
-from kmpsolve.modules.kmp import Candidate, UefiCert, read_candidate, read_ueficert
+from kmpsolve.modules.kmp import Candidate, UefiCert, read_candidate, read_ueficert, spoken_for
 from kmpsolve.modules.loader import Judgement, Mismatch, judge_together
-from kmpsolve.modules.module import MODULE_FILE
+from kmpsolve.modules.module import MODULE_FILE, Module
 from kmpsolve.modules.rpmfile import Rpm, check_rpm_signature
 from kmpsolve.modules.signature import read_certificates
 
@@ -154,12 +154,7 @@ def _add(collected: _Collected, path: Path) -> None:
         collected.candidates.append(read)
 
 
-def _declared_mismatches(candidate: Candidate, kernel: Kernel) -> Iterator[Mismatch]:
-    """What the package says it needs and the kernel does not provide.
-
-    Symsets always count; single symbols only where the modules themselves could not be asked.
-    """
-    own = {(need.name, need.value) for need in candidate.declared}
+def _symset_mismatches(candidate: Candidate, kernel: Kernel) -> Iterator[Mismatch]:
     for need in candidate.needs:
         if need.kind == "symset" and kernel.symvers.symsets:
             hashes = kernel.symvers.symsets.get(need.name, frozenset())
@@ -170,15 +165,12 @@ def _declared_mismatches(candidate: Candidate, kernel: Kernel) -> Iterator[Misma
                     wanted=need.value,
                     found=min(hashes, default=None),
                 )
-        elif need.kind == "ksym" and not candidate.readable and (need.name, need.value) not in own:
-            found = kernel.symvers.crcs.get(need.name)
-            if found != need.value and (found is not None or not kernel.symvers.gap):
-                yield Mismatch(
-                    symbol=need.name,
-                    kind="unknown" if found is None else "disagrees",
-                    wanted=need.value,
-                    found=found,
-                )
+
+
+def _elsewhere(candidate: Candidate, kernel: Kernel) -> frozenset[str]:
+    """The kernels that it requires exactly, if this is none of them."""
+    exact = frozenset(need.value for need in candidate.needs if need.kind == "exact-kernel")
+    return exact if kernel.uname_r and kernel.uname_r not in exact else frozenset()
 
 
 def _judgeable(candidate: Candidate) -> bool:
@@ -187,27 +179,33 @@ def _judgeable(candidate: Candidate) -> bool:
 
 
 def _judge(
-    candidate: Candidate, kernel: Kernel, judgements: Sequence[Judgement], refused: Sequence[str]
+    candidate: Candidate,
+    kernel: Kernel,
+    judgements: Sequence[Judgement],
+    spoken: Sequence[Judgement],
+    refused: Sequence[str],
 ) -> tuple[Subject, list[Finding]]:
     findings = list(_explain(candidate, kernel, judgements))
-    mismatches = {mismatch for judgement in judgements for mismatch in judgement.mismatches}
-    mismatches.update(_declared_mismatches(candidate, kernel))
-    exact = {need.value for need in candidate.needs if need.kind == "exact-kernel"}
-    elsewhere = bool(exact and kernel.uname_r and kernel.uname_r not in exact)
-    if elsewhere:
+    mismatches = {mismatch for judgement in (*judgements, *spoken) for mismatch in judgement.mismatches}
+    mismatches.update(_symset_mismatches(candidate, kernel))
+    if elsewhere := _elsewhere(candidate, kernel):
         findings.append(
             Finding(
                 reference="exact-kernel",
                 severity="error",
                 subject=candidate.path,
-                message=f"requires exactly kernel {named(exact)}, not {kernel.uname_r}",
+                message=f"requires exactly kernel {named(elsewhere)}, not {kernel.uname_r}",
                 rule="kernel-uname-r requirement of the package",
             )
         )
     verdict: SubjectVerdict = "safe"
     if mismatches or elsewhere or refused or any(judgement.verdict == "blocked" for judgement in judgements):
         verdict = "blocked"
-    elif not _judgeable(candidate) or any(judgement.verdict == "unverified" for judgement in judgements):
+    elif (
+        not _judgeable(candidate)
+        or any(judgement.verdict == "unverified" for judgement in judgements)
+        or any(judgement.unverified for judgement in spoken)
+    ):
         verdict = "unverified"
     subject = Subject(
         path=candidate.path,
@@ -222,6 +220,11 @@ def _judge(
         ),
     )
     return subject, findings
+
+
+def _spoken(candidate: Candidate, kernel: Kernel) -> tuple[Module, ...]:
+    fits = not _elsewhere(candidate, kernel) and not any(_symset_mismatches(candidate, kernel))
+    return spoken_for(candidate, kernel, offers=fits)
 
 
 def _explain(candidate: Candidate, kernel: Kernel, judgements: Iterable[Judgement]) -> Iterator[Finding]:
@@ -360,12 +363,11 @@ def check(
     subjects: list[Subject] = []
     for kernel in kernels:
         matching = [candidate for candidate in candidates if _meets(candidate, kernel)]
-        judged = iter(
-            judge_together([module for candidate in matching for module in candidate.modules], kernel)
-        )
-        for candidate in matching:
-            own = [next(judged) for _ in candidate.modules]
-            subject, reasons = _judge(candidate, kernel, own, modules_refused(candidate, enrolled))
+        sets = [(candidate.modules, _spoken(candidate, kernel)) for candidate in matching]
+        judged = iter(judge_together([module for both in sets for part in both for module in part], kernel))
+        for candidate, (modules, said) in zip(matching, sets, strict=True):
+            own, spoken = [next(judged) for _ in modules], [next(judged) for _ in said]
+            subject, reasons = _judge(candidate, kernel, own, spoken, modules_refused(candidate, enrolled))
             subjects.append(subject)
             findings += reasons
     met = {subject.path for subject in subjects}

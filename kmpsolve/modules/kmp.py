@@ -13,12 +13,21 @@ from cryptography import x509
 
 from kmpsolve.errors import MetadataError
 from kmpsolve.model.symbols import Need, flavor_of_uname, parse_need
-from kmpsolve.modules.kernel import is_kernel_rpm
-from kmpsolve.modules.module import MODULE_FILE, Module, read_module
+from kmpsolve.modules.kernel import Kernel, is_kernel_rpm
+from kmpsolve.modules.module import MODULE_FILE, Export, Module, read_module
 from kmpsolve.modules.rpmfile import Rpm, payload, read_rpm
 from kmpsolve.modules.signature import parse_certificates
 
-__all__ = ["Candidate", "ModuleFile", "UefiCert", "folders_of", "is_kmp", "read_candidate", "read_ueficert"]
+__all__ = [
+    "Candidate",
+    "ModuleFile",
+    "UefiCert",
+    "folders_of",
+    "is_kmp",
+    "read_candidate",
+    "read_ueficert",
+    "spoken_for",
+]
 
 _KMP_NAME = re.compile(r"(?P<base>.+)-kmp-(?P<flavor>[A-Za-z0-9_]+)")
 _TREE = re.compile(r"(?:/usr)?/lib/modules/(?P<uname_r>[^/]+)/(?P<folder>[^/]+)/")
@@ -99,6 +108,29 @@ class Candidate:
         flavors = Counter(need.flavor for need in self.needs if need.flavor)
         flavors = flavors or Counter(flavor_of_uname(module.built_for) for module in self.modules)
         return min(flavors, key=lambda flavor: (-flavors[flavor], flavor), default="")
+
+
+def spoken_for(candidate: Candidate, kernel: Kernel, *, offers: bool) -> tuple[Module, ...]:
+    """A package whose modules could not all be asked, as one module that needs and exports what it says.
+
+    Nothing tells its licence, version magic and namespaces: they are taken to be as the kernel wants them.
+
+    Parameters
+    ----------
+    offers
+        Whether others may use what it says it exports.
+    """
+    needs = {need.name: need.value for need in candidate.needs if need.kind == "ksym"}
+    exports = {need.name: Export(crc=need.value) for need in candidate.declared} if offers else {}
+    if candidate.readable or not (needs or exports):
+        return ()
+    modinfo = {
+        "license": ("GPL",),
+        "vermagic": (kernel.vermagic,),
+        "import_ns": tuple(sorted(set(kernel.symvers.namespaces.values()))),
+    }
+    name = candidate.nevra or candidate.path
+    return (Module(name=name, path=candidate.path, versions=needs, exports=exports, modinfo=modinfo),)
 
 
 def folders_of(files: Iterable[str]) -> list[tuple[str, str]]:

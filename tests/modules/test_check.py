@@ -292,6 +292,38 @@ def test_a_flavor_that_no_kernel_has(shop: Shop) -> None:
     assert "no-kernel-of-flavor" in _found(report)
 
 
+def test_packages_without_modules_serve_each_other(shop: Shop) -> None:
+    """A driver disk whose packages only declare: the one that needs the other's symbol has it, if it fits."""
+    kernel = replace(shop.target, symvers=Symvers(crcs={"a": "1"}, symsets={"mm": frozenset({"f"})}))
+
+    def kmp(name: str, requires: tuple[str, ...], exports: tuple[str, ...] = ()) -> PackageSpec:
+        provides = (f"kmod({name}.ko)", *(f"ksym({_FLAVOR}:{export}" for export in exports))
+        needs = tuple(
+            f"{'kernel' if need.startswith('mm') else 'ksym'}({_FLAVOR}:{need}" for need in requires
+        )
+        return PackageSpec(
+            name=f"acme-{name}-kmp-{_FLAVOR}", version="1", release="1", provides=provides, requires=needs
+        )
+
+    def verdicts(*specs: PackageSpec, against: Kernel = kernel) -> list[object]:
+        found: dict[str | None, object] = {
+            subject.nevra: (subject.verdict, [(m.symbol, m.kind, m.found or "") for m in subject.mismatches])
+            for subject in shop.check(*specs, against=against).subjects
+        }
+        return [found[spec.nevra] for spec in specs]
+
+    low, high = kmp("low", ("a) = 1",), ("low) = 5",)), kmp("high", ("a) = 1", "low) = 5"))
+    assert verdicts(low, high) == [("safe", []), ("safe", [])]
+    assert verdicts(high) == [("blocked", [("low", "unknown", "")])]
+    assert verdicts(low, kmp("high", ("low) = 6",)))[1] == ("blocked", [("low", "disagrees", "5")])
+    broken = kmp("low", ("a) = 2",), ("low) = 5",))
+    assert verdicts(broken, high)[1] == ("blocked", [("low", "unknown", "5")])
+    other_set = kmp("low", ("a) = 1", "mm) = e"), ("low) = 5",))
+    assert verdicts(other_set, high)[1] == ("blocked", [("low", "unknown", "")])
+    partial = replace(kernel, symvers=replace(kernel.symvers, gap="not everything is known"))
+    assert verdicts(kmp("high", ("a) = 1", "b) = 5")), against=partial) == [("unverified", [])]
+
+
 def test_another_architecture(shop: Shop) -> None:
     """Equal symbol versions are chance then; a disk for two machines is judged on the kernels of each."""
     ours = replace(shop.target, nevra="kernel-default-6.1.0-53.1.x86_64")
