@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import solv
 
@@ -22,10 +22,10 @@ class Packages:
     Parameters
     ----------
     retracted
-        NEVRAs that a repository's updateinfo retracts.
+        By alias the NEVRAs that a repository's updateinfo retracts: there, and nowhere else, as for libsolv.
     """
 
-    def __init__(self, pool: solv.Pool, policy: Policy, retracted: Collection[str]) -> None:
+    def __init__(self, pool: solv.Pool, policy: Policy, retracted: Mapping[str, Collection[str]]) -> None:
         self._pool = pool
         self._policy = policy
         self._retracted = retracted
@@ -93,7 +93,8 @@ class Packages:
     def _barred(self, solvable: solv.XSolvable, nevra: Nevra, alias: str) -> Barred | None:
         if not self._pool.isknownarch(solvable.archid):
             return "architecture"
-        if solvable.id in self._withdrawn or (self._retracted and str(nevra) in self._retracted):
+        retracted = self._retracted.get(alias)
+        if solvable.id in self._withdrawn or (retracted and str(nevra) in retracted):
             return "retracted"
         if solvable.id in self._ptf:
             return "ptf"

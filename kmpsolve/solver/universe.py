@@ -56,7 +56,7 @@ class Universe:
         """Installed kernels whose symbols nobody knows; KMPs are taken to work on them now."""
         self._listed: frozenset[str] = frozenset()
         self._digests: Mapping[str, str] = {}
-        self._retracted: set[str] = set()
+        self._retracted: dict[str, frozenset[str]] = {}
         self._triggers: dict[str, tuple[str, ...]] = {}
         self._module_files: dict[tuple[str, str], tuple[str, ...]] = {}
         self._repos: dict[str, solv.Repo] = {}
@@ -108,7 +108,8 @@ class Universe:
             self.partial = content.partial_system
             self._listed = content.listed
             self._digests = content.digests
-        self._retracted |= content.retracted
+        if content.retracted:
+            self._retracted[content.alias] = content.retracted
         self._patches += content.patches
         self._triggers.update(content.triggers)
         for nevra, files in content.module_files.items():
@@ -219,7 +220,7 @@ class Universe:
 
     def retracted(self, package: Package) -> bool:
         """Whether a repository retracts the NEVRA of a package, which may be installed."""
-        return str(package.nevra) in self._retracted or any(
+        return any(str(package.nevra) in nevras for nevras in self._retracted.values()) or any(
             other.nevra == package.nevra and other.barred == "retracted"
             for other in self.called(package.name)
         )

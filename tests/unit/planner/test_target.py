@@ -88,6 +88,15 @@ def test_locked_and_retracted_kernels_are_passed_over() -> None:
     assert target(World(installed=[kernel("1")], repositories=[retracted])) == named("2")
 
 
+def test_what_one_repository_retracts_another_one_may_offer() -> None:
+    """As for zypper, which marks the packages of the repository that says so."""
+    withdrawn = offers(kernel("3"), retracted=(named("3"),))
+    other = offers(kernel("2"), kernel("3"), alias="other")
+    of = World(installed=[kernel("1")], repositories=[withdrawn, other])
+    assert target(of) == named("3")
+    assert [step["repository"] for step in plan_of(of)["transaction"]] == ["other"]
+
+
 def test_latest_looks_past_locks_and_priorities_and_says_so() -> None:
     locked = World(
         installed=[kernel("1")],
