@@ -47,7 +47,7 @@ def _sync(options: argparse.Namespace, root: Path) -> int:
     from kmpsolve.config import read_config
     from kmpsolve.request import Request
     from kmpsolve.zypp import guard, words
-    from kmpsolve.zypp.reading import read_caches
+    from kmpsolve.zypp.reading import every_patch, read_caches
 
     config = read_config(root, Path(options.config) if options.config else None)
     request = Request(running=os.uname().release if root == Path("/") else None)
@@ -56,7 +56,7 @@ def _sync(options: argparse.Namespace, root: Path) -> int:
     guard.write(guarded, root, keep=config.keep_last_good)
     told = words.held(guarded)
     if guarded.held:
-        told += words.patch_command(guard.free_patches(loaded, guarded))
+        told += words.patch_command(guard.free_patches(loaded, guarded, every_patch(root)))
     _show(options, root, told)
     return 0
 

@@ -24,7 +24,7 @@ from kmpsolve.metadata.trust import SIGNATURE_LIMIT, Trust
 from kmpsolve.metadata.updateinfo import read_updateinfo, retracted_packages
 from kmpsolve.metadata.xmlstream import PROLOG, check_prolog
 
-__all__ = ["PACKED_LIMIT", "newest_timestamp", "open_rpmmd", "with_patches"]
+__all__ = ["PACKED_LIMIT", "every_patch", "newest_timestamp", "open_rpmmd", "with_patches"]
 
 PACKED_LIMIT = 1 << 30
 UNPACKED_LIMIT = 2 << 30
@@ -124,15 +124,27 @@ def with_patches(content: Content, folder: Path, *, remedy: str | None = None) -
     )
 
 
+def every_patch(folder: Path, alias: str) -> tuple[Patch, ...]:
+    """All patches of a repository; its content has only those that a kernel's update has to do with.
+
+    Raises
+    ------
+    MetadataError
+        If repomd.xml or an updateinfo file is missing or damaged.
+    """
+    origin = _origin(folder, alias, None)
+    return _patches(folder, _load_repomd(folder, origin)[0], origin, every=True)
+
+
 def _origin(folder: Path, alias: str, remedy: str | None) -> Origin:
     return Origin(alias=alias, remedy=remedy or f"Write its metadata again: createrepo_c {folder}")
 
 
-def _patches(folder: Path, repomd: Repomd, origin: Origin) -> tuple[Patch, ...]:
+def _patches(folder: Path, repomd: Repomd, origin: Origin, *, every: bool = False) -> tuple[Patch, ...]:
     patches: list[Patch] = []
     for record in repomd.updateinfo:
         with _unpack(folder, record, origin) as file:
-            patches += read_updateinfo(file, name=record.href.name, origin=origin)
+            patches += read_updateinfo(file, name=record.href.name, origin=origin, every=every)
     return tuple(sorted(patches, key=lambda patch: (patch.id, patch.packages)))
 
 

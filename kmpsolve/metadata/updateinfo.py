@@ -22,7 +22,7 @@ _IN_MEMORY = 32 << 20
 """Bytes; a larger file, which no distribution has, is read piece by piece."""
 
 
-def read_updateinfo(stream: BinaryIO, *, name: str, origin: Origin) -> list[Patch]:
+def read_updateinfo(stream: BinaryIO, *, name: str, origin: Origin, every: bool = False) -> list[Patch]:
     """Read the entries that a kernel's update has to do with, in the file's order.
 
     These are the ones that name a kernel's package or retract something: a distribution has ten thousand others.
@@ -35,6 +35,8 @@ def read_updateinfo(stream: BinaryIO, *, name: str, origin: Origin) -> list[Patc
         What to call it in errors.
     origin
         The repository.
+    every
+        Read all the others too.
 
     Raises
     ------
@@ -43,11 +45,11 @@ def read_updateinfo(stream: BinaryIO, *, name: str, origin: Origin) -> list[Patc
     """
     size = stream.seek(0, io.SEEK_END)
     stream.seek(0)
-    if size <= _IN_MEMORY:
+    if size <= _IN_MEMORY and not every:
         text = stream.read()
         check_xml(io.BytesIO(text), name=name, root="updates", origin=origin)
         stream = io.BytesIO(_without_others(text))
-    reader = _Reader(name, origin)
+    reader = _Reader(name, origin, every)
     read_xml(stream, name=name, root="updates", start=reader.start, end=reader.end, origin=origin)
     return reader.patches
 
@@ -91,7 +93,8 @@ def _places(text: bytes, word: bytes) -> Iterator[int]:
 class _Reader:
     """Collects the entries of updateinfo.xml while it is parsed."""
 
-    def __init__(self, name: str, origin: Origin) -> None:
+    def __init__(self, name: str, origin: Origin, every: bool) -> None:
+        self._every = every
         self._name = name
         self._origin = origin
         self._depth = 0
@@ -131,8 +134,10 @@ class _Reader:
         self._depth -= 1
 
     def _is_of_interest(self) -> bool:
-        return self._status == _RETRACTED or any(
-            package.get("name", "").startswith(_KERNEL) for package in self._packages
+        return (
+            self._every
+            or self._status == _RETRACTED
+            or any(package.get("name", "").startswith(_KERNEL) for package in self._packages)
         )
 
     def _nevra(self, attributes: Mapping[str, str]) -> str:

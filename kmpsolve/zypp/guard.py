@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kmpsolve.errors import ConfigError, PrivilegeError
+from kmpsolve.metadata.content import Patch
 from kmpsolve.metadata.rootpath import Root
 from kmpsolve.model.evr import Evr
 from kmpsolve.model.nevra import Nevra
@@ -307,7 +308,7 @@ def switch(root: Path, library: Path, *, on: bool) -> None:
         ) from error
 
 
-def free_patches(loaded: Loaded, guarded: Guarded) -> list[str]:
+def free_patches(loaded: Loaded, guarded: Guarded, patches: Iterable[Patch]) -> list[str]:
     """Names of the patches that this system needs and that contain nothing that is held.
 
     A patch is needed if it has a newer build of an installed package.
@@ -315,7 +316,7 @@ def free_patches(loaded: Loaded, guarded: Guarded) -> list[str]:
     held = {(lock.name, lock.evr) for lock in guarded.locks}
     installed: dict[str, list[Evr]] = {}
     needed: set[str] = set()
-    for patch in loaded.universe.patches:
+    for patch in patches:
         packages = [Nevra.parse(text) for text in patch.packages]
         if patch.status == "retracted" or any((p.name, str(p.evr)) in held for p in packages):
             continue

@@ -24,7 +24,7 @@ from kmpsolve.solver.universe import Universe
 from kmpsolve.solver.view import View, open_view, solver_version
 from kmpsolve.zypp.lockfile import HOLD
 
-__all__ = ["Reading", "read_caches", "root_of"]
+__all__ = ["Reading", "every_patch", "read_caches", "root_of"]
 
 _TEMPORARY = "/var/tmp"  # noqa: S108 (zypper's own choice; see _temporary for whose folders count)
 _ROOT_OPTIONS = ("--root", "-R", "--installroot")
@@ -160,6 +160,16 @@ def _patches(system: System) -> Iterator[Patch]:
             with contextlib.suppress(KmpsolveError):
                 bare = Content(alias=repository.alias, source=str(repository.metadata))
                 yield from with_patches(bare, repository.metadata).patches
+
+
+def every_patch(root: Path) -> Iterator[Patch]:
+    """All patches in the metadata that zypper has, those of no kernel too; what cannot be read is left out."""
+    from kmpsolve.metadata import rpmmd
+
+    for repository in read_root(root).repositories:
+        if repository.metadata is not None:
+            with contextlib.suppress(KmpsolveError):
+                yield from rpmmd.every_patch(repository.metadata, repository.alias)
 
 
 def _solv(system: System, repository: Repository) -> Path:

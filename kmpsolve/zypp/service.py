@@ -19,7 +19,7 @@ from kmpsolve.metadata.root import read_root
 from kmpsolve.request import Request
 from kmpsolve.zypp import guard, words
 from kmpsolve.zypp.first_stage import Caller, journal
-from kmpsolve.zypp.reading import read_caches
+from kmpsolve.zypp.reading import every_patch, read_caches
 
 __all__ = ["main"]
 
@@ -61,7 +61,9 @@ def _look(root: Path, config: Config, *, patches: bool) -> tuple[guard.Guarded, 
     request = Request(running=os.uname().release)
     loaded = read_caches(root, request, config, without_holds=True, patches=patches).loaded
     guarded = guard.survey(loaded, doubtful=config.unverified == "abort")
-    return guarded, guard.free_patches(loaded, guarded) if patches and guarded.held else []
+    if not (patches and guarded.held):
+        return guarded, []
+    return guarded, guard.free_patches(loaded, guarded, every_patch(root))
 
 
 def _zypper() -> Caller | None:
