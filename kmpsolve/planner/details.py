@@ -214,6 +214,8 @@ class Details:
                     )
                 )
         causes += self._refusals(kmp)
+        if not causes:  # no symbol speaks against what has no symbol versions: the system does
+            causes += self._system_causes(kmp)
         if not causes:
             causes.append(Cause("conflict", f"{kmp.name} cannot be kept on {unit.nevra}"))
         return tuple(causes)

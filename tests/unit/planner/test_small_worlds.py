@@ -327,6 +327,29 @@ def test_without_symbol_versions_the_newest_or_the_native_build_may_serve() -> N
     assert served(answer, "6.4.0-10-default", name) == ("bare-kmp-default-1.0_k6.4.0_10-1.x86_64", "unknown")
 
 
+@pytest.mark.parametrize(
+    ("bare", "target", "kind", "said"),
+    [
+        (
+            replace(BARE, requires="kernel-default = 6.4.0-10.1"),
+            NEW,
+            "missing",
+            "kernel-default = 6.4.0-10.1",
+        ),
+        (BARE, replace(NEW, provides="n = 1"), "conflict", "conflicts with"),
+    ],
+)
+def test_what_keeps_out_a_kmp_without_symbol_versions_is_told(
+    bare: Kmp, target: Kernel, kind: str, said: str
+) -> None:
+    answer = plan([OLD, replace(bare, conflicts="n"), EDITOR], [target])
+    (kmp,) = answer["flavors"][0]["kmps"]
+    (cause,) = kmp["causes"]
+    assert (kmp["decision"], cause["kind"]) == ("blocked", kind)
+    assert said in cause["message"]
+    assert "bare-kmp-default-1.0_k6.4.0_10-1.x86_64" in cause["packages"]
+
+
 # -- user space ------------------------------------------------------------------------------------------------
 
 
