@@ -60,7 +60,7 @@ class Sources:
     installed
         Instead of the root's rpmdb: a folder of RPMs, an rpm-md folder, a .solv file, an inventory.
     repositories
-        Instead of the root's repositories: (alias, source) pairs.
+        Instead of the root's repositories: (alias, source) pairs; empty: none are needed.
     extra
         Besides these: (alias, source) pairs.
     """
@@ -168,8 +168,10 @@ def load(sources: Sources, request: Request, config: Config, *, cached: bool = F
             skipped.append(SkippedInput(alias=SYSTEM, reason=installed.stale))
     contents: list[Content] = []
     foreseen = len(skipped)
-    read, notes = load_repositories(universe, repositories, config, skipped, contents)
-    request = replace(request, notes=notes)
+    read: list[RepositoryInput] = []
+    if repositories or sources.repositories != ():
+        read, notes = load_repositories(universe, repositories, config, skipped, contents)
+        request = replace(request, notes=notes)
     universe.seal()
     inputs = _inputs(sources.root, read, skipped)
     keep = None

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["add_arguments", "run"]
 
 _BLOCKED = 4
+_DECLINED = 4
+"""As zypper ends where whom it asks says no."""
 _COMMIT_FAILED = 8
 _DONE = frozenset((0, 102, 103, 106, 107))
 """zypper's codes for a run that did what it should; those above 100 tell something besides."""
@@ -84,7 +86,7 @@ def run(options: argparse.Namespace) -> int:
         return code
     if not options.non_interactive and not _agreed():
         complain("kmpsolve: nothing was changed")
-        return code
+        return _DECLINED
     below = [] if root == Path("/") else ["--root", str(root)]
     verb, *words = _arguments(planned)
     zypper = ["zypper", "--non-interactive", *below]

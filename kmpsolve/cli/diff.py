@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,6 +69,10 @@ def run(options: argparse.Namespace) -> int:
             from kmpsolve.session import load
 
             where = sources(options, system=False)
+            if None not in files and options.repo is None and options.root is None:
+                where = replace(
+                    where, root=None, repositories=()
+                )  # these kernels, and the KMPs that are given
             loaded = load(where, request(options, where, None), configuration(options, where))
         progress.step("comparing what they export")
         found = _compare(options, files, severities, loaded)

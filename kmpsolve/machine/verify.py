@@ -316,7 +316,11 @@ def _of_modules_dep(disk: Disk, kernel: KernelDisk) -> Iterator[Finding]:
         text = disk.trees.locate(path).read_bytes().decode("utf-8", "surrogateescape")
     except (OSError, MetadataError):
         yield _finding(
-            "modules-dep-missing", "warning", path, f"is missing: run depmod -a {tree.uname_r}", "modprobe(8)"
+            "modules-dep-missing",
+            "error" if kernel.actual else "warning",
+            path,
+            f"is missing, so that modprobe finds no module: run depmod -a {tree.uname_r}",
+            "modprobe(8)",
         )
         return
     listed = {

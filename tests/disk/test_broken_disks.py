@@ -200,7 +200,7 @@ def depmod_did_not_run(disk: Building, near: Near) -> Found:
 
 def no_modules_dep(disk: Building, near: Near) -> Found:
     (disk.tree(near[0]) / "modules.dep").unlink()
-    return [("modules-dep-missing", "warning", _path(near[0], "modules.dep"))]
+    return [("modules-dep-missing", "error", _path(near[0], "modules.dep"))]
 
 
 def two_modules_of_one_name(disk: Building, near: Near) -> Found:

@@ -98,6 +98,7 @@ def test_it_asks(answer: str, done: bool) -> None:
         ended = host.run(["kmpsolve", "apply"], stdin=answer)
         assert "Continue? [y/n] (n): " in ended.stderr
         assert (NEW in host.installed()) == done, str(ended)
+        assert ended.code == (0 if done else 4), str(ended)
 
 
 def test_through_zypper() -> None:

@@ -254,6 +254,8 @@ def test_files_against_a_system(lists: tuple[str, str], tmp_path: Path) -> None:
     assert answer.exit == 4
     (hit,) = json.loads(answer.stdout)["kmps"]
     assert hit["symbols"] == ["bio_put_many"]
+    bare = dataclasses.replace(fixture.load("abort"), repositories=())
+    assert runner.ask(bare, "rpm-md", tmp_path, "diff", str(old), str(new), "--format", "json") == answer
 
 
 def _neighbours() -> list[tuple[DebianKernel, DebianKernel]]:
