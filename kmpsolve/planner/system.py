@@ -120,7 +120,8 @@ class FlavorSystem:
         self._parts = {
             kernel.part
             for kernel in kernels
-            if kernel.package.installed and kernel.uname_r == self.newest.uname_r
+            if kernel.package.installed
+            and (kernel.part in ("extra", "optional") or kernel.uname_r == self.newest.uname_r)
         }
         self._candidates: dict[tuple[bool, bool], list[KernelUnit]] = {}
         self._fits: dict[tuple[int, bool], Fit] = {}
