@@ -154,11 +154,12 @@ class FlavorSystem:
         universe = self.universe
         names = {kmp.name for kmp in self.kmps}
         # What replaces a KMP may stand beside another package that does, where the KMP was split in two.
-        instead = {
+        known = {build.package.handle for kmp in self.kmps for build in kmp.candidates}
+        beside = {
             build.package.handle
             for kmp in self.kmps
             for build in kmp.candidates
-            if all(obsoleted_by(build.obsoletes, b.nevra) for b in kmp.builds if b.name != build.name)
+            if not all(obsoleted_by(build.obsoletes, b.nevra) for b in kmp.builds if b.name != build.name)
         }
         classes = {universe.policy.vendor_class(kmp.installed[0].package.vendor) for kmp in self.kmps}
         return tuple(
@@ -167,7 +168,7 @@ class FlavorSystem:
                     build
                     for build in self.dedicated
                     if build.name not in names
-                    and build.package.handle not in instead
+                    and build.package.handle not in known - beside
                     and build.package.barred is None
                     and build.flavor == self.flavor
                     and same_architecture(build.nevra.arch, self.arch)

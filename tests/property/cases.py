@@ -1258,4 +1258,28 @@ CASES: dict[str, tuple[World, str]] = {
         ),
         "blocked 20.1 | acme blocked | newest-safe 10.1",
     ),
+    "two packages that each replace a KMP together with another one stand beside each other": (
+        made(
+            [kernel(1), acme(), beta(), beta(name="dyna", modules="dyna.ko")],
+            [
+                kernel(2, "a=2"),
+                acme("2.0", "a=2"),
+                acme(
+                    "4.0",
+                    "a=2",
+                    name="acme-ng",
+                    modules="acme.ko dyna.ko",
+                    obsoletes="acme-kmp-default; dyna-kmp-default",
+                ),
+                beta(
+                    "4.0",
+                    "a=2",
+                    name="beta-ng",
+                    modules="acme.ko beta.ko",
+                    obsoletes="beta-kmp-default; acme-kmp-default",
+                ),
+            ],
+        ),
+        "safe 20.1 | acme fetch 4.0, beta fetch 4.0, dyna fetch 4.0 | newest-safe 20.1",
+    ),
 }
