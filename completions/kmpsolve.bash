@@ -109,8 +109,10 @@ _kmpsolve() {
         apply,--color) COMPREPLY=($(compgen -W 'auto always never' -- "$word")); return ;;
         guard,--root) COMPREPLY=($(compgen -f -- "$word")); return ;;
         guard,--config) COMPREPLY=($(compgen -f -- "$word")); return ;;
+        guard,--running) COMPREPLY=($(compgen -W "$(_kmpsolve_unames)" -- "$word")); return ;;
         guard,--format) COMPREPLY=($(compgen -W 'text json' -- "$word")); return ;;
         guard,-o|guard,--output) COMPREPLY=($(compgen -f -- "$word")); return ;;
+        guard,--color) COMPREPLY=($(compgen -W 'auto always never' -- "$word")); return ;;
         collect,--root) COMPREPLY=($(compgen -f -- "$word")); return ;;
         collect,--installed) COMPREPLY=($(compgen -f -- "$word")); return ;;
         collect,--repo) COMPREPLY=($(compgen -f -- "$word")); return ;;
@@ -173,7 +175,7 @@ _kmpsolve() {
             if [[ $word == -* ]]; then COMPREPLY=($(compgen -W '--root --flavor --running --config --kernel --non-interactive --format --output --color --strict --verbose --quiet --help' -- "$word"))
             else :; fi ;;
         guard)
-            if [[ $word == -* ]]; then COMPREPLY=($(compgen -W '--root --config --format --output --verbose --quiet --help' -- "$word"))
+            if [[ $word == -* ]]; then COMPREPLY=($(compgen -W '--root --config --running --format --output --color --strict --verbose --quiet --help' -- "$word"))
             else COMPREPLY=($(compgen -W 'on off sync status' -- "$word")); fi ;;
         collect)
             if [[ $word == -* ]]; then COMPREPLY=($(compgen -W '--root --installed --repo --releasever --flavor --running --config --host --label --hardware --schema --format --output --color --strict --verbose --quiet --help' -- "$word"))

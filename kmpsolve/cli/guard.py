@@ -7,7 +7,7 @@ import json
 import os
 from pathlib import Path
 
-from kmpsolve.cli.options import write_result
+from kmpsolve.cli.options import add_output, write_result
 from kmpsolve.errors import PrivilegeError
 
 __all__ = ["add_arguments", "run"]
@@ -18,11 +18,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", choices=("on", "off", "sync", "status"))
     parser.add_argument("--root", metavar="DIR", default="/", help="the system to guard (default /)")
     parser.add_argument("--config", metavar="FILE", help="a configuration file to read after the system's")
-    group = parser.add_argument_group("output")
-    group.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
-    group.add_argument("-o", "--output", metavar="FILE", help="write the result there instead of to stdout")
-    group.add_argument("-v", "--verbose", action="store_true", help="tell the chain behind an error")
-    group.add_argument("-q", "--quiet", action="store_true", help="nothing but results and errors")
+    parser.add_argument("--running", metavar="UNAME-R", help="the kernel that runs")
+    add_output(parser, ("text", "json"))
 
 
 def run(options: argparse.Namespace) -> int:
@@ -50,7 +47,8 @@ def _sync(options: argparse.Namespace, root: Path) -> int:
     from kmpsolve.zypp.reading import every_patch, read_caches
 
     config = read_config(root, Path(options.config) if options.config else None)
-    request = Request(running=os.uname().release if root == Path("/") else None)
+    running = options.running or (os.uname().release if root == Path("/") else None)
+    request = Request(running=running)
     loaded = read_caches(root, request, config, without_holds=True, patches=True).loaded
     guarded = guard.survey(loaded, doubtful=config.unverified == "abort")
     guard.write(guarded, root, keep=config.keep_last_good)

@@ -310,7 +310,7 @@ def test_only_root() -> None:
     with Host(OLD, DRIVER) as host:
         ended = without_root(host, "guard", "on")
         assert ended.code == 5, str(ended)
-        assert host.kmpsolve("guard", "status", "--format", "json").code == 0
+        assert host.kmpsolve("guard", "status", "--format", "json", "--color", "never", "--strict").code == 0
 
 
 def test_keep_last_good() -> None:
