@@ -81,14 +81,14 @@ def _of_kernels(work: Callable[[Universe, Loaded], object], *, cached: bool, rou
 
 
 def whole_matrix(universe: Universe, loaded: Loaded) -> None:
-    units = [u for s in flavor_systems(universe, loaded.request).values() for u in s.every_kernel()]
+    units = [u for s in flavor_systems(universe, loaded.request).values() for u in s.kernels.every()]
     matrix(universe.kmps, units, universe.table)
 
 
 def all_mismatches(universe: Universe, loaded: Loaded) -> None:
     """Of every KMP's newest build for an older kernel, the symbols that the newest kernel lacks, with both CRCs."""
     system = flavor_systems(universe, loaded.request)["default"]
-    unit = system.every_kernel()[-1]
+    unit = system.kernels.every()[-1]
     fit = judge(universe.kmps, unit, universe.table)
     older: dict[str, KmpBuild] = {}
     for build in universe.kmps:
@@ -102,7 +102,7 @@ def all_mismatches(universe: Universe, loaded: Loaded) -> None:
 
 def solve(universe: Universe, loaded: Loaded) -> None:
     system = flavor_systems(universe, loaded.request)["default"]
-    unit = system.zypper_up_pick()
+    unit = system.kernels.zypper_up_pick()
     assert unit is not None
     evaluate(system, unit)
 

@@ -91,6 +91,10 @@ class Policy:
     locks: tuple[LockRule, ...] = ()
     devices: Callable[[], Modaliases] | None = None
 
+    def allows(self, vendor: str, *, instead_of: str) -> bool:
+        """Whether zypp would put a package of `vendor` in the place of one of another, or the same, vendor."""
+        return self.allow_vendor_change or self.vendor_class(vendor) == self.vendor_class(instead_of)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KmpRule:

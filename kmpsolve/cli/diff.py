@@ -127,7 +127,7 @@ def _kernels(loaded: Loaded) -> list[KernelUnit]:
     universe, request = loaded.universe, loaded.request
     installed = {kernel.flavor for kernel in universe.kernels if kernel.package.installed}
     systems = flavor_systems(universe, request) if installed else {}
-    units = [unit for system in systems.values() for unit in system.every_kernel()]
+    units = [unit for system in systems.values() for unit in system.kernels.every()]
     asked = set(request.flavors) or {kernel.flavor for kernel in universe.kernels}
     others = [k for k in universe.kernels if not k.part and k.flavor in asked - systems.keys()]
     units += {str(k.package.nevra): universe.unit(k, ()) for k in others}.values()

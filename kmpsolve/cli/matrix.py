@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
         standing = any(kernel.package.installed for kernel in loaded.universe.kernels)
         if standing:
             systems = flavor_systems(loaded.universe, loaded.request)
-            units = [unit for system in systems.values() for unit in system.every_kernel()]
+            units = [unit for system in systems.values() for unit in system.kernels.every()]
         else:
             units = every_kernel(loaded.universe, loaded.request.flavors)
         flavors = {unit.flavor for unit in units}

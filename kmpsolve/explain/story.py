@@ -156,7 +156,7 @@ class _Teller:
         self.kmps = {kmp.name: kmp for kmp in system.kmps}
         self.entries = {entry.name: entry for entry in flavor.kmps}
         self.target = flavor.target.nevra if flavor.target else flavor.current[0].nevra
-        units = {str(u.nevra): u for u in [*system.candidate_kernels(named=True), *system.units]}
+        units = {str(u.nevra): u for u in [*system.kernels.candidates(named=True), *system.units]}
         self.units = sorted(units.values(), key=lambda unit: (unit.nevra.evr, str(unit.nevra)))
         self.unit = units[self.target]
         everything = {b.package.handle: b for kmp in system.kmps for b in kmp.builds}

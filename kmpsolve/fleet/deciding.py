@@ -286,7 +286,7 @@ def _nothing(inputs: Inputs, verdict: Verdict, reason: str | None) -> Plan:
 def _safe(universe: Universe, request: Request, flavor: str, kernels: Iterable[str]) -> dict[str, bool]:
     """On which of these kernels every counted KMP of a flavor would work."""
     system = flavor_systems(universe, replace(request, kernel=None, flavors=(flavor,)))[flavor]
-    units = {str(unit.nevra): unit for unit in [*system.candidate_kernels(), *system.units]}
+    units = {str(unit.nevra): unit for unit in [*system.kernels.candidates(), *system.units]}
     return {k: k in units and safe_on(system, units[k]) is not None for k in kernels}
 
 

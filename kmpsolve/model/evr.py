@@ -9,6 +9,8 @@ from functools import lru_cache
 __all__ = ["Evr", "rpmvercmp"]
 
 _SEGMENT = re.compile(r"[0-9]+|[A-Za-z]+|~|\^")
+_EPOCH = re.compile(r"[0-9]{1,10}")
+"""rpm keeps it in 32 bits."""
 
 
 def _rank(segment: str | None) -> tuple[int, int, str]:
@@ -20,7 +22,8 @@ def _rank(segment: str | None) -> tuple[int, int, str]:
     if segment == "^":
         return (2, 0, "")
     if segment[0].isdigit():
-        return (4, int(segment), "")
+        digits = segment.lstrip("0")
+        return (4, len(digits), digits)  # compares as the number does, however long it is
     return (3, 0, segment)
 
 
@@ -59,9 +62,8 @@ class Evr:
     def parse(cls, text: str) -> Evr:
         """Read ``[epoch:]version[-release]``; the release is what follows the last dash."""
         head, colon, rest = text.partition(":")
-        epoch = int(head) if colon and head.isdigit() else 0
-        if not (colon and head.isdigit()):
-            rest = text
+        told = colon != "" and _EPOCH.fullmatch(head) is not None
+        epoch, rest = (int(head), rest) if told else (0, text)
         version, dash, release = rest.rpartition("-")
         return cls(epoch, version, release) if dash else cls(epoch, rest, "")
 

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from kmpsolve.compat.judgement import Fit, judge
 from kmpsolve.model.package import KernelUnit, KmpBuild, Package
 from kmpsolve.model.plan import BootState, BuildInUse, KernelState, Step, Waived
+from kmpsolve.model.relation import obsoleted_by
 from kmpsolve.planner.boot import boot_matrix
-from kmpsolve.planner.system import FlavorSystem, Kmp, join_units, obsoleted_by
+from kmpsolve.planner.kernels import join_units
+from kmpsolve.planner.system import FlavorSystem, Kmp
 from kmpsolve.planner.takeover import takeover
 from kmpsolve.request import Request
 from kmpsolve.solver.universe import Universe

@@ -7,11 +7,12 @@ from dataclasses import replace
 
 from kmpsolve.model.package import KernelUnit, KmpBuild
 from kmpsolve.model.plan import BootState, BuildInUse, KernelState, Via, Warned
+from kmpsolve.model.relation import obsoleted_by
 from kmpsolve.model.symbols import SymbolTable
 from kmpsolve.planner.evaluation import Evaluation
 from kmpsolve.planner.loading import loaded, unshadowed
 from kmpsolve.planner.options import absorbs, overrides
-from kmpsolve.planner.system import FlavorSystem, Kmp, is_native, obsoleted_by
+from kmpsolve.planner.system import FlavorSystem, Kmp, is_native
 from kmpsolve.solver.purging import purged_after
 from kmpsolve.solver.transaction import Transacted
 

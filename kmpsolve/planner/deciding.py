@@ -155,7 +155,7 @@ def decide(system: FlavorSystem, aim: Aim) -> Decision:
 
 def _newest_safe(system: FlavorSystem) -> Safe | None:
     """The newest kernel, installed or candidate, on which no counted KMP is blocked or unverified."""
-    units = sorted([*system.candidate_kernels(), *system.units], key=lambda u: u.nevra.evr, reverse=True)
+    units = sorted([*system.kernels.candidates(), *system.units], key=lambda u: u.nevra.evr, reverse=True)
     return next(filter(None, (safe_on(system, unit) for unit in units)), None)
 
 

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from kmpsolve.compat.judgement import Fit, best_tried, count_mismatches, mismatches
 from kmpsolve.model.package import KmpBuild
 from kmpsolve.model.plan import Attempt, Cause, CauseKind, KmpPlan, Mismatch, Warned
+from kmpsolve.model.relation import obsoleted_by
 from kmpsolve.planner.choice import Choice
 from kmpsolve.planner.options import Option, absorbs
-from kmpsolve.planner.system import FlavorSystem, Kmp, obsoleted_by
+from kmpsolve.planner.system import FlavorSystem, Kmp
 from kmpsolve.solver.projection import GIVEN_UP
 from kmpsolve.solver.reasons import Reason
 

@@ -20,12 +20,13 @@ from kmpsolve.model.plan import (
     ZypperWould,
     worst,
 )
+from kmpsolve.model.relation import obsoleted_by
 from kmpsolve.planner.boot import booted_after
 from kmpsolve.planner.carrying import carry_out
 from kmpsolve.planner.command import zypper_install
 from kmpsolve.planner.deciding import Decision, decide, flavor_systems, refused
 from kmpsolve.planner.onhost import lost_in_use, rebuild_warnings, unmanaged, with_disk, with_use
-from kmpsolve.planner.system import FlavorSystem, obsoleted_by
+from kmpsolve.planner.system import FlavorSystem
 from kmpsolve.planner.target import aims
 from kmpsolve.planner.waysout import ways_out
 from kmpsolve.request import Request
@@ -189,9 +190,9 @@ def _zypper_would(system: FlavorSystem, would: Transacted) -> ZypperWould:
         kmps[kmp.name] = str(best) if best else None
     held = None
     if target is None:
-        pick = system.zypper_up_pick()
-        newer = [u for u in system.candidate_kernels(locked=True) if u.nevra.evr > system.newest.nevra.evr]
-        others = [p for p in system.other_vendor_kernels() if p.nevra.evr > system.newest.nevra.evr]
+        pick = system.kernels.zypper_up_pick()
+        newer = [u for u in system.kernels.candidates(locked=True) if u.nevra.evr > system.newest.nevra.evr]
+        others = [p for p in system.kernels.of_other_vendors() if p.nevra.evr > system.newest.nevra.evr]
         if pick is not None:
             standing = [u.nevra for u in system.units] + [
                 b.nevra for kmp in system.kmps for b in kmp.installed

@@ -93,7 +93,7 @@ def suggest(
     """
     found: list[Suggestion] = []
     for system in systems:
-        units = [*reversed(system.candidate_kernels(locked=True)), *reversed(system.units)]
+        units = [*reversed(system.kernels.candidates(locked=True)), *reversed(system.units)]
         by_name: dict[str, list[tuple[KmpBuild, tuple[str, ...]]]] = {}
         for build in universe.kmps:
             if build.flavor not in (system.flavor, "") or build.package.barred is not None:

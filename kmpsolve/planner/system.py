@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from kmpsolve.compat.judgement import Fit, judge
 from kmpsolve.model.evr import Evr
-from kmpsolve.model.nevra import Nevra, same_architecture
-from kmpsolve.model.package import KernelUnit, KmpBuild, Package
+from kmpsolve.model.nevra import same_architecture
+from kmpsolve.model.package import KernelUnit, KmpBuild
 from kmpsolve.model.plan import CauseKind, Waived
+from kmpsolve.model.relation import obsoleted_by
+from kmpsolve.planner.kernels import Kernels
 from kmpsolve.request import Request
-from kmpsolve.solver.universe import KernelPackage, Universe
+from kmpsolve.solver.universe import Universe
 
 __all__ = [
     "FlavorSystem",
     "Kmp",
     "is_native",
-    "obsoleted_by",
     "preference",
-    "requires_base",
 ]
-
-_RELATION = re.compile(r"(?P<name>\S+)(?: (?P<op>[<>=]+) (?P<evr>\S+))?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,27 +76,6 @@ def is_native(build: KmpBuild, unit: KernelUnit) -> bool:
     return build.built_for in (krel, unit.uname_r.replace("-", "_"))
 
 
-def obsoleted_by(capabilities: Iterable[str], nevra: Nevra) -> bool:
-    """Whether one of `capabilities` (an Obsoletes list) names the package.
-
-    Obsoletes match package names, not provides (rpm, and libsolv for rpm).
-    """
-    for capability in capabilities:
-        match = _RELATION.fullmatch(capability)
-        if match is None or match["name"] != nevra.name:
-            continue
-        if match["op"] is None:
-            return True
-        order = nevra.evr.compare(Evr.parse(match["evr"]))
-        if (
-            (order < 0 and "<" in match["op"])
-            or (order > 0 and ">" in match["op"])
-            or (order == 0 and "=" in match["op"])
-        ):
-            return True
-    return False
-
-
 class FlavorSystem:
     """What stands and what is on offer for one flavor.
 
@@ -113,23 +89,11 @@ class FlavorSystem:
         self.universe = universe
         self.request = request
         self.flavor = flavor
-        kernels = [kernel for kernel in universe.kernels if kernel.flavor == flavor]
-        self.units = join_units(self.universe, [k for k in kernels if k.package.installed])
-        self.newest = self.units[-1]
-        self.arch = self.newest.main.nevra.arch
-        self._parts = {
-            kernel.part
-            for kernel in kernels
-            if kernel.package.installed
-            and (kernel.part in ("extra", "optional") or kernel.uname_r == self.newest.uname_r)
-        }
-        self._candidates: dict[tuple[bool, bool], list[KernelUnit]] = {}
+        self.kernels = Kernels(universe, flavor)
+        self.units = self.kernels.units
+        self.newest = self.kernels.newest
+        self.arch = self.kernels.arch
         self._fits: dict[tuple[int, bool], Fit] = {}
-        self._available = [k for k in kernels if not k.package.installed]
-        self._parts_on_offer: dict[str, list[KernelPackage]] = {}
-        for kernel in self._available:
-            if kernel.part:
-                self._parts_on_offer.setdefault(kernel.package.nevra.arch, []).append(kernel)
         self._take(universe.near_kmps())
         self.kmps = self._read_kmps()
         self.extras = self._find_extras()
@@ -178,115 +142,6 @@ class FlavorSystem:
             )
         )
 
-    # kernels
-
-    def _unit_of_candidate(self, main: KernelPackage) -> KernelUnit:
-        # What a lock holds goes along only where the lock holds the whole unit.
-        barred = (None, "lock") if self.universe.locked(main.package) else (None,)
-        chosen: dict[str, KernelPackage] = {}
-        for kernel in sorted(
-            self._parts_on_offer.get(main.package.nevra.arch, ()),
-            key=lambda k: (
-                k.package.priority,  # zypper takes it from there, whatever repository the kernel is from
-                k.package.repository != main.package.repository,
-                k.package.repository or "",
-            ),
-        ):
-            if kernel.part in chosen or kernel.part == main.part or kernel.package.barred not in barred:
-                continue
-            if kernel.part == "base":
-                wanted = requires_base(main, kernel)
-            else:
-                wanted = kernel.part in self._parts and _serves(kernel, main)
-            if wanted and self.universe.same_class(kernel.package.vendor, main.package.vendor):
-                chosen[kernel.part] = kernel
-        return self.universe.unit(main, chosen.values())
-
-    def _vendor_allowed(self, vendor: str, instead_of: str) -> bool:
-        return self.request.policy.allow_vendor_change or self.universe.same_class(vendor, instead_of)
-
-    def candidate_kernels(self, *, locked: bool = False, named: bool = False) -> list[KernelUnit]:
-        """Available kernels by the name of the newest installed one, oldest first, best repository last.
-
-        Parameters
-        ----------
-        locked
-            Also those that a lock holds.
-        named
-            Also those that only count when named: locked, retracted, PTFs.
-        """
-        asked = (locked, named)
-        if asked in self._candidates:
-            return self._candidates[asked]
-        installed = {str(unit.nevra) for unit in self.units}
-        found: dict[str, KernelPackage] = {}
-        for kernel in sorted(self._available, key=lambda k: (k.package.priority, k.package.repository or "")):
-            package = kernel.package
-            if (
-                package.name != self.newest.main.name
-                or package.nevra.arch != self.arch
-                or str(package.nevra) in installed
-                or not self._vendor_allowed(package.vendor, self.newest.main.vendor)
-                or (package.barred == "lock" and not (locked or named))
-                or (package.barred in ("retracted", "ptf") and not named)
-            ):
-                continue
-            found.setdefault(str(package.nevra), kernel)
-        units = [self._unit_of_candidate(kernel) for kernel in found.values()]
-        self._candidates[asked] = sorted(units, key=lambda unit: (unit.nevra.evr, str(unit.nevra)))
-        return self._candidates[asked]
-
-    def every_kernel(self) -> list[KernelUnit]:
-        """Kernels of this name, installed or available, oldest first, also what zypp would not choose."""
-        units = {str(unit.nevra): unit for unit in [*self.candidate_kernels(), *self.units]}
-        for kernel in sorted(self._available, key=lambda k: (k.package.priority, k.package.repository or "")):
-            nevra = kernel.package.nevra
-            if nevra.name == self.newest.main.name and nevra.arch == self.arch and str(nevra) not in units:
-                units[str(nevra)] = self._unit_of_candidate(kernel)
-        return sorted(units.values(), key=lambda unit: (unit.nevra.evr, str(unit.nevra)))
-
-    def other_vendor_kernels(self) -> list[Package]:
-        """Available kernels of the same name that only a change of vendor would bring."""
-        return [
-            kernel.package
-            for kernel in self._available
-            if kernel.package.name == self.newest.main.name
-            and not self._vendor_allowed(kernel.package.vendor, self.newest.main.vendor)
-        ]
-
-    def zypper_up_pick(self) -> KernelUnit | None:
-        """The newest kernel that ``zypper up`` would bring, if it is newer than every installed one.
-
-        For each installed kernel by itself libsolv keeps, of the candidates that are not older, those of
-        the repositories with the best priority, the installed version included; the newest of these wins.
-        (Measured on zypper 1.14.42.)
-        """
-        everything = [
-            kernel.package
-            for kernel in self._available
-            if kernel.package.name == self.newest.main.name
-            and kernel.package.nevra.arch == self.arch
-            and kernel.package.barred is None
-        ]
-        picks: list[Package] = []
-        for unit in self.units:
-            if unit.main.name != self.newest.main.name:
-                continue
-            offers = [
-                package
-                for package in everything
-                if package.nevra.evr >= unit.nevra.evr
-                and self._vendor_allowed(package.vendor, unit.main.vendor)
-            ]
-            if offers:
-                best = min(package.priority for package in offers)
-                picks.append(max((p for p in offers if p.priority == best), key=lambda p: p.nevra.evr))
-        newer = [p for p in picks if p.nevra.evr > self.newest.nevra.evr]
-        if not newer:
-            return None
-        nevra = str(max(newer, key=lambda p: p.nevra.evr).nevra)
-        return next((u for u in self.candidate_kernels() if str(u.nevra) == nevra), None)
-
     # KMPs
 
     def _read_kmps(self) -> tuple[Kmp, ...]:
@@ -318,7 +173,7 @@ class FlavorSystem:
         installed.sort(key=lambda build: (build.nevra.evr, str(build.nevra)), reverse=True)
         present = {str(build.nevra) for build in installed}
         locked = [build for build in installed if self.universe.locked(build.package)]
-        vendor = installed[0].package.vendor
+        vendor, policy = installed[0].package.vendor, self.universe.policy
         candidates: list[KmpBuild] = []
         refused: list[tuple[KmpBuild, CauseKind]] = []
         twins: list[KmpBuild] = []
@@ -338,17 +193,14 @@ class FlavorSystem:
                 for old in locked
             ):
                 barred = "lock"
-            elif not self._vendor_allowed(build.package.vendor, vendor):
+            elif not policy.allows(build.package.vendor, instead_of=vendor):
                 barred = "vendor"
             if barred is None:
                 candidates.append(build)
             else:
                 refused.append((build, barred))
-        klass = self.request.policy.vendor_class(vendor)
         candidates.sort(
-            key=lambda b: preference(
-                b, "" if self.request.policy.vendor_class(b.package.vendor) == klass else "other"
-            )
+            key=lambda b: preference(b, "" if self.universe.same_class(b.package.vendor, vendor) else "other")
         )
         modules: dict[str, str] = {}
         for build in installed:
@@ -409,42 +261,3 @@ class _Descending:
 
     def __lt__(self, other: _Descending) -> bool:
         return other.evr < self.evr
-
-
-def join_units(universe: Universe, kernels: Sequence[KernelPackage]) -> tuple[KernelUnit, ...]:
-    """The units that packages of one flavor make up when they stand together, oldest first."""
-    by_uname: dict[str, list[KernelPackage]] = {}
-    parts = [k for k in kernels if k.part in ("extra", "optional")]
-    for kernel in kernels:
-        if kernel.part in ("", "base"):
-            by_uname.setdefault(kernel.uname_r, []).append(kernel)
-    units = []
-    for members in by_uname.values():
-        members.sort(key=lambda k: (k.part == "", k.package.nevra.evr), reverse=True)
-        main = members[0]
-        rest = [k for k in members[1:] if k.package.name != main.package.name]
-        rest += [k for k in parts if _serves(k, main)]
-        units.append(universe.unit(main, rest))
-    return tuple(sorted(units, key=lambda unit: (unit.nevra.evr, str(unit.nevra))))
-
-
-def _serves(part: KernelPackage, main: KernelPackage) -> bool:
-    """Whether an -extra or -optional belongs to exactly this kernel, by what it requires of it."""
-    exact = [text.partition(" = ") for text in part.requires if " = " in text]
-    if not exact:
-        return part.package.nevra.evr == main.package.nevra.evr
-    own = any(
-        name == main.package.name and Evr.parse(evr) == main.package.nevra.evr for name, _, evr in exact
-    )
-    return own or bool(part.wanted & main.capabilities)
-
-
-def requires_base(main: KernelPackage, base: KernelPackage) -> bool:
-    """Whether a kernel requires this -base, as on Code 11, where both make up the unit."""
-    if main.wanted & base.capabilities:
-        return True
-    for text in main.requires:
-        match = _RELATION.fullmatch(text)
-        if match and match["name"] == base.package.name:
-            return match["op"] is None or Evr.parse(match["evr"]) == base.package.nevra.evr
-    return False

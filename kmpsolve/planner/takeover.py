@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 from kmpsolve.compat.judgement import Fit, judge
 from kmpsolve.model.package import KernelUnit, KmpBuild, Package
+from kmpsolve.planner.kernels import join_units
 from kmpsolve.planner.options import overrides
-from kmpsolve.planner.system import Kmp, join_units
+from kmpsolve.planner.system import Kmp
 from kmpsolve.solver.universe import Universe
 
 __all__ = ["Takeover", "takeover"]

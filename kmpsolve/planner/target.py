@@ -9,7 +9,8 @@ from kmpsolve.errors import RequestError
 from kmpsolve.model.evr import Evr
 from kmpsolve.model.package import KernelUnit
 from kmpsolve.model.plan import Warned
-from kmpsolve.planner.system import FlavorSystem, requires_base
+from kmpsolve.planner.kernels import requires_base
+from kmpsolve.planner.system import FlavorSystem
 from kmpsolve.solver.universe import KernelPackage, Universe
 
 __all__ = ["Aim", "aims", "every_kernel", "kernels_named"]
@@ -34,7 +35,7 @@ def aims(systems: dict[str, FlavorSystem], kernel: str | None) -> dict[str, Aim]
         If no selected flavor has the kernel that was named.
     """
     if kernel in (None, "newest-safe"):
-        return {flavor: Aim(system.zypper_up_pick()) for flavor, system in systems.items()}
+        return {flavor: Aim(system.kernels.zypper_up_pick()) for flavor, system in systems.items()}
     if kernel == "latest":
         return {flavor: _latest(system) for flavor, system in systems.items()}
     found = {flavor: _named(system, kernel) for flavor, system in systems.items()}
@@ -46,7 +47,7 @@ def aims(systems: dict[str, FlavorSystem], kernel: str | None) -> dict[str, Aim]
             {
                 f"{p.nevra} ({p.vendor})"
                 for s in systems.values()
-                for p in s.other_vendor_kernels()
+                for p in s.kernels.of_other_vendors()
                 if _spelled(kernel, p.nevra.evr)
             }
         )
@@ -92,11 +93,11 @@ def _named_anyway(system: FlavorSystem, unit: KernelUnit) -> Aim:
 
 
 def _latest(system: FlavorSystem) -> Aim:
-    candidates = [u for u in system.candidate_kernels(locked=True) if u.nevra.evr > system.newest.nevra.evr]
+    candidates = [u for u in system.kernels.candidates(locked=True) if u.nevra.evr > system.newest.nevra.evr]
     if not candidates:
         return Aim(None)
     unit = candidates[-1]
-    usual = system.zypper_up_pick()
+    usual = system.kernels.zypper_up_pick()
     if usual is not None and usual.nevra == unit.nevra:
         return Aim(unit)
     instead = str(usual.nevra) if usual else "none"
@@ -120,7 +121,7 @@ def _spelled(kernel: str, evr: Evr) -> bool:
 
 
 def _named(system: FlavorSystem, kernel: str) -> tuple[KernelUnit | None, bool]:
-    units = [*system.candidate_kernels(named=True), *system.units]
+    units = [*system.kernels.candidates(named=True), *system.units]
     by_uname = [unit for unit in units if unit.uname_r == kernel]
     matching = by_uname or [unit for unit in units if _spelled(kernel, unit.nevra.evr)]
     exact = [unit for unit in matching if Evr.parse(kernel).release == unit.nevra.evr.release]

@@ -186,7 +186,7 @@ def _kernels(loaded: Loaded, flavor: FlavorPlan) -> list[Kernel]:
         return []
     system = flavor_systems(loaded.universe, loaded.request)[flavor.flavor]
     wanted = (flavor.target.nevra, flavor.target.repository)
-    units = [*system.units, *system.candidate_kernels(named=True)]
+    units = [*system.units, *system.kernels.candidates(named=True)]
     exported = [unit.exports for unit in units if (str(unit.nevra), unit.main.repository) == wanted]
     reused = {kmp.chosen for kmp in flavor.kmps if kmp.repository is None}
     exported += [

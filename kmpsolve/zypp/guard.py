@@ -94,7 +94,7 @@ def survey(loaded: Loaded, *, doubtful: bool = False) -> Guarded:
         system = FlavorSystem(universe, request, flavor)
         broken: list[tuple[KernelUnit, tuple[tuple[str, str], ...]]] = []
         safe: list[KernelUnit] = []
-        for unit in system.candidate_kernels():
+        for unit in system.kernels.candidates():
             if unit.nevra.evr > system.newest.nevra.evr:
                 lost = _lost(request, evaluate(system, unit), doubtful)
                 if lost:

@@ -13,8 +13,8 @@ from kmpsolve.model.evr import Evr
 from kmpsolve.model.nevra import Nevra
 from kmpsolve.model.package import Package
 from kmpsolve.model.plan import Action, Step
+from kmpsolve.model.relation import obsoleted_by
 from kmpsolve.planner.judgement import Transition
-from kmpsolve.planner.system import obsoleted_by
 from kmpsolve.solver.universe import Universe
 from kmpsolve.zypp.first_stage import relevant_name
 

@@ -41,7 +41,7 @@ def plainly(loaded: session.Loaded, units: Sequence[KernelUnit]) -> Table:
 
 def both(loaded: session.Loaded) -> tuple[Table, Table]:
     systems = flavor_systems(loaded.universe, loaded.request)
-    units = [unit for system in systems.values() for unit in system.every_kernel()]
+    units = [unit for system in systems.values() for unit in system.kernels.every()]
     found = matrix(loaded.universe.kmps, units, loaded.universe.table)
     return [list(row) for row in found.cells], plainly(loaded, found.kernels)
 

@@ -45,6 +45,8 @@ def test_equal_versions_have_equal_hashes(a: str, b: str) -> None:
         ("1.0", Evr(0, "1.0", "")),
         ("6.4.0-150600.23-default", Evr(0, "6.4.0-150600.23", "default")),
         ("x:1-2", Evr(0, "x:1", "2")),
+        ("²:1-2", Evr(0, "²:1", "2")),
+        ("9" * 5000 + ":1-2", Evr(0, "9" * 5000 + ":1", "2")),
     ],
 )
 def test_parse(text: str, expected: Evr) -> None:
@@ -54,6 +56,11 @@ def test_parse(text: str, expected: Evr) -> None:
         expected.version,
         expected.release,
     )
+
+
+def test_numbers_of_any_length_are_compared() -> None:
+    assert rpmvercmp("9" * 5000, "1" + "0" * 5000) == -1
+    assert rpmvercmp("0" * 5000 + "1", "1") == 0
 
 
 def test_without_a_release_only_epoch_and_version_count() -> None:

@@ -124,7 +124,7 @@ def test_a_kernel_that_cannot_be_installed(
     system = [kernel(1), Tool(name="editor"), *installed]
     of = sealed(tmp_path, {"r": [new]}, [noun.spec() for noun in system])
     here = flavor_systems(of, Request())["default"]
-    (unit,) = here.candidate_kernels()
+    (unit,) = here.kernels.candidates()
     found = evaluate(here, unit)
     assert found.verdict == "blocked"
     assert [(w.reference, w.message) for w in found.warnings] == [("conflict", said)]

@@ -10,14 +10,9 @@ from typing import Any
 import pytest
 
 from kmpsolve.model.nevra import Nevra, same_architecture
+from kmpsolve.model.relation import obsoleted_by
 from kmpsolve.planner import flavor_systems
-from kmpsolve.planner.system import (
-    FlavorSystem,
-    Kmp,
-    is_native,
-    obsoleted_by,
-    preference,
-)
+from kmpsolve.planner.system import FlavorSystem, Kmp, is_native, preference
 from kmpsolve.request import KmpRule, Request, Waiver
 from tests.property.cases import acme, beta, kernel
 from tests.support.packages import PackageSpec
@@ -150,32 +145,32 @@ def test_kernels_on_offer(tmp_path: Path) -> None:
         kernel(9),
     ]
     of = system(tmp_path, [kernel(1)], offered, retracted=[kernel(9)])
-    assert releases(of.candidate_kernels()) == ["20.1", "30.1"]
-    assert releases(of.candidate_kernels(named=True)) == ["20.1", "30.1", "90.1"]
-    assert releases(of.candidate_kernels(locked=True)) == ["20.1", "30.1"]
-    assert releases(of.every_kernel()) == ["10.1", "20.1", "30.1", "40.1", "90.1"]
-    assert [str(p.nevra.evr.release) for p in of.other_vendor_kernels()] == ["40.1"]
+    assert releases(of.kernels.candidates()) == ["20.1", "30.1"]
+    assert releases(of.kernels.candidates(named=True)) == ["20.1", "30.1", "90.1"]
+    assert releases(of.kernels.candidates(locked=True)) == ["20.1", "30.1"]
+    assert releases(of.kernels.every()) == ["10.1", "20.1", "30.1", "40.1", "90.1"]
+    assert [str(p.nevra.evr.release) for p in of.kernels.of_other_vendors()] == ["40.1"]
     held = system(tmp_path / "held", [kernel(1)], [locked, kernel(9)], locks=["kernel-default"])
-    assert releases(held.candidate_kernels()) == []
-    assert releases(held.candidate_kernels(locked=True)) == ["60.1", "90.1"]
-    assert releases(held.candidate_kernels(named=True)) == ["60.1", "90.1"]
+    assert releases(held.kernels.candidates()) == []
+    assert releases(held.kernels.candidates(locked=True)) == ["60.1", "90.1"]
+    assert releases(held.kernels.candidates(named=True)) == ["60.1", "90.1"]
 
 
 def test_a_kernel_that_two_repositories_have(tmp_path: Path) -> None:
     of = system(tmp_path, [kernel(1)], [kernel(2)], also=[kernel(2)])
-    (unit,) = of.candidate_kernels()
+    (unit,) = of.kernels.candidates()
     assert unit.main.repository == "also"
-    assert [unit.main.repository for unit in of.every_kernel()] == [None, "also"]
+    assert [unit.main.repository for unit in of.kernels.every()] == [None, "also"]
     foreign = [kernel(2, vendor=OTHER)]
     of = system(tmp_path / "foreign", [kernel(1)], foreign, also=foreign)
-    assert [unit.main.repository for unit in of.every_kernel()] == [None, "also"]
+    assert [unit.main.repository for unit in of.kernels.every()] == [None, "also"]
 
 
 def test_another_vendor_where_zypp_allows_it(tmp_path: Path) -> None:
     of = sealed(tmp_path, {"r": [spec(kernel(2, vendor=OTHER))]}, [spec(kernel(1))], allow_vendor_change=True)
     allowed = flavor_systems(of, Request(policy=of.policy))["default"]
-    assert releases(allowed.candidate_kernels()) == ["20.1"]
-    assert allowed.other_vendor_kernels() == []
+    assert releases(allowed.kernels.candidates()) == ["20.1"]
+    assert allowed.kernels.of_other_vendors() == []
 
 
 BASE = kernel(2, package="kernel-default-base")
@@ -197,7 +192,7 @@ FOREIGN_BASE = replace(BASE, release="40.1", vendor=OTHER)
 def test_what_zypper_up_brings(
     tmp_path: Path, installed: list[Kernel], offered: list[Kernel], picked: str | None
 ) -> None:
-    found = system(tmp_path, installed, offered).zypper_up_pick()
+    found = system(tmp_path, installed, offered).kernels.zypper_up_pick()
     assert (found and found.nevra.evr.release) == picked
 
 
@@ -206,7 +201,7 @@ def test_extras_belong_to_the_kernel_of_exactly_their_version(tmp_path: Path) ->
     optional = KernelExtra(release="20.1", suffix="optional", ksyms="o=1")
     offered = [kernel(2), kernel(3), extras[1], optional]
     of = system(tmp_path, [kernel(1), extras[0]], offered)
-    parts = {u.nevra.evr.release: [str(p.nevra.name) for p in u.packages] for u in of.candidate_kernels()}
+    parts = {u.nevra.evr.release: [str(p.nevra.name) for p in u.packages] for u in of.kernels.candidates()}
     assert parts == {"20.1": ["kernel-default", "kernel-default-extra"], "30.1": ["kernel-default"]}
     assert [len(unit.packages) for unit in of.units] == [2]
 
@@ -218,7 +213,7 @@ def test_extras_belong_to_the_kernel_of_exactly_their_version(tmp_path: Path) ->
 def test_the_extra_of_a_kernel_on_offer(tmp_path: Path, changes: dict[str, str], parts: int) -> None:
     extra = KernelExtra(**({"release": "20.1", "ksyms": "x=1"} | changes))
     of = system(tmp_path, [kernel(1), KernelExtra(release="10.1", ksyms="x=1")], [kernel(2), extra])
-    (unit,) = of.candidate_kernels()
+    (unit,) = of.kernels.candidates()
     assert len(unit.packages) == parts
 
 
@@ -238,7 +233,7 @@ EXTRA = KernelExtra(release="20.1", ksyms="x=2")
 def test_the_extra_of_a_locked_kernel(tmp_path: Path, locks: list[str], parts: int) -> None:
     """What a lock holds goes along only where the lock holds the whole unit."""
     of = system(tmp_path, WITH_EXTRA, [kernel(2), EXTRA], locks=locks)
-    assert [len(unit.packages) for unit in of.candidate_kernels(locked=True)] == [parts]
+    assert [len(unit.packages) for unit in of.kernels.candidates(locked=True)] == [parts]
 
 
 @pytest.mark.parametrize(
@@ -258,7 +253,7 @@ def test_the_extra_of_a_locked_kernel(tmp_path: Path, locks: list[str], parts: i
 def test_what_an_extra_requires_of_its_kernel(tmp_path: Path, requires: tuple[str, ...], parts: int) -> None:
     extra = replace(EXTRA.spec(), requires=requires)
     new = kernel(2, provides="kernel-default-abi = 1")
-    (unit,) = system(tmp_path / "offered", WITH_EXTRA, [new, extra]).candidate_kernels()
+    (unit,) = system(tmp_path / "offered", WITH_EXTRA, [new, extra]).kernels.candidates()
     assert len(unit.packages) == parts
     assert [len(unit.packages) for unit in system(tmp_path / "installed", [new, extra]).units] == [parts]
 
@@ -282,7 +277,7 @@ def test_a_base_that_the_kernel_requires(tmp_path: Path, requires: tuple[str, ..
     """As on Code 11; later they are alternatives."""
     base = kernel(2, package="kernel-default-base", provides="base-of-default = 2")
     new = replace(kernel(2).spec(), requires=requires)
-    (unit,) = system(tmp_path, [kernel(1)], [new, base]).candidate_kernels()
+    (unit,) = system(tmp_path, [kernel(1)], [new, base]).kernels.candidates()
     assert [package.name for package in unit.packages] == ["kernel-default", "kernel-default-base"][:parts]
 
 
@@ -300,7 +295,7 @@ def test_a_kernel_and_its_base_that_stand_together(tmp_path: Path) -> None:
 
 def test_a_retracted_extra(tmp_path: Path) -> None:
     of = system(tmp_path, WITH_EXTRA, [kernel(2), EXTRA], retracted=[EXTRA])
-    assert [len(unit.packages) for unit in of.candidate_kernels()] == [1]
+    assert [len(unit.packages) for unit in of.kernels.candidates()] == [1]
 
 
 @pytest.mark.parametrize(("places", "taken"), [("r b a", "r"), ("b a", "a")])
@@ -311,34 +306,34 @@ def test_an_extra_that_several_repositories_have(tmp_path: Path, places: str, ta
         for name in ("r", "b", "a")
     }
     of = sealed(tmp_path, repositories, [spec(one) for one in WITH_EXTRA])
-    (unit,) = flavor_systems(of, Request(policy=of.policy))["default"].candidate_kernels()
+    (unit,) = flavor_systems(of, Request(policy=of.policy))["default"].kernels.candidates()
     assert [package.repository for package in unit.packages] == ["r", taken]
 
 
 def test_an_extra_that_only_an_older_kernel_has_is_updated_too(tmp_path: Path) -> None:
     """As zypper up does (measured)."""
     extras = [KernelExtra(release=f"{n}0.1", ksyms=f"x={n}") for n in (1, 3)]
-    (unit,) = system(tmp_path, [kernel(1), kernel(2), extras[0]], [kernel(3), extras[1]]).candidate_kernels()
+    (unit,) = system(tmp_path, [kernel(1), kernel(2), extras[0]], [kernel(3), extras[1]]).kernels.candidates()
     assert [package.name for package in unit.packages] == ["kernel-default", "kernel-default-extra"]
 
 
 def test_an_extra_that_is_not_installed_is_not_wanted(tmp_path: Path) -> None:
     """Though the newest kernel has one on offer."""
     extras = [KernelExtra(release=f"{n}0.1", ksyms=f"x={n}") for n in (1, 2)]
-    (unit,) = system(tmp_path, [kernel(1)], [kernel(2), *extras]).candidate_kernels()
+    (unit,) = system(tmp_path, [kernel(1)], [kernel(2), *extras]).kernels.candidates()
     assert len(unit.packages) == 1
 
 
 def test_an_installed_kernel_of_another_vendor_is_not_on_offer(tmp_path: Path) -> None:
     of = system(tmp_path, [kernel(1, vendor=OTHER), kernel(2)], [kernel(3)])
-    assert of.other_vendor_kernels() == []
+    assert of.kernels.of_other_vendors() == []
     assert releases(of.units) == ["10.1", "20.1"]
 
 
 def test_what_belongs_to_another_flavor(tmp_path: Path) -> None:
     installed = [kernel(1), kernel(2, flavor="rt"), acme(), beta(flavor="rt")]
     of = system(tmp_path, installed, [kernel(3), kernel(4, flavor="rt")])
-    assert (releases(of.units), releases(of.candidate_kernels())) == (["10.1"], ["30.1"])
+    assert (releases(of.units), releases(of.kernels.candidates())) == (["10.1"], ["30.1"])
     assert [kmp.name for kmp in of.kmps] == ["acme-kmp-default"]
 
 
@@ -500,7 +495,7 @@ def test_the_kernel_on_which_it_is_used(tmp_path: Path) -> None:
 
 def test_what_is_of_no_use_to_what_is_installed_counts_only_once_it_has_to(tmp_path: Path) -> None:
     of = system(tmp_path, [kernel(1), acme()], [kernel(2), beta()])
-    (unit,) = of.candidate_kernels()
+    (unit,) = of.kernels.candidates()
     assert (len(of.judge(unit).viable), of.extras, len(of.elsewhere)) == (1, (), 1)
     assert of.widen()
     assert (len(of.judge(unit).viable), len(of.extras), len(of.elsewhere)) == (2, 1, 0)
@@ -510,7 +505,7 @@ def test_what_is_of_no_use_to_what_is_installed_counts_only_once_it_has_to(tmp_p
 def test_how_builds_fit_is_asked_with_and_without_those_on_offer(tmp_path: Path) -> None:
     offered = [kernel(2, "a=2"), acme("2.0", "a=2 s=1"), beta("1.0", "a=2", exports="s=1")]
     of = system(tmp_path, [kernel(1), acme()], offered)
-    (unit,) = of.candidate_kernels()
+    (unit,) = of.kernels.candidates()
     of.widen()
     (rebuild,) = the_kmp(of).candidates
     assert of.judge(unit).fits(rebuild)

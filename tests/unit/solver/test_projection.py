@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import kmpsolve
-from kmpsolve.planner.system import join_units
+from kmpsolve.planner.kernels import join_units
 from kmpsolve.solver.projection import Projection
 from tests.support import rpmmd
 from tests.support.packages import PackageSpec

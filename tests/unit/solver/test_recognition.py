@@ -9,7 +9,7 @@ import pytest
 
 from kmpsolve.metadata.source import open_source
 from kmpsolve.model.package import KmpBuild
-from kmpsolve.planner.system import join_units
+from kmpsolve.planner.kernels import join_units
 from kmpsolve.request import Policy
 from kmpsolve.solver.universe import SYSTEM, Universe
 from tests.support import rpmmd

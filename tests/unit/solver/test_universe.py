@@ -13,7 +13,7 @@ from kmpsolve.metadata.content import Content, Patch
 from kmpsolve.metadata.source import open_source
 from kmpsolve.model.evr import Evr
 from kmpsolve.model.modalias import Modaliases
-from kmpsolve.planner.system import join_units
+from kmpsolve.planner.kernels import join_units
 from kmpsolve.request import Policy
 from kmpsolve.solver.universe import SYSTEM, Universe
 from tests.support import rpmmd
