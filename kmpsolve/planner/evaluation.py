@@ -9,6 +9,7 @@ from kmpsolve.compat.judgement import Fit, judge
 from kmpsolve.errors import SolverError
 from kmpsolve.model.package import KernelUnit, KmpBuild, Package
 from kmpsolve.model.plan import KmpPlan, Verdict, Warned, worst
+from kmpsolve.planner.causes import sentence
 from kmpsolve.planner.choice import Choice, choose
 from kmpsolve.planner.details import Details
 from kmpsolve.planner.loading import loaded, loaded_before
@@ -119,7 +120,7 @@ def evaluate(system: FlavorSystem, unit: KernelUnit, *, installed_only: bool = F
     if not (choice.settled or installed_only) and system.widen():
         return evaluate(system, unit)
     _check_again(system, fit, choice)
-    details = Details(system, fit, choice, offered, installed_only)
+    details = Details(system, fit, choice, offered)
     signing = look_at_signatures(
         universe,
         system.request,
@@ -140,7 +141,7 @@ def evaluate(system: FlavorSystem, unit: KernelUnit, *, installed_only: bool = F
         warnings.append(
             Warned(
                 reference="conflict",
-                message=details.sentence(choice.impossible) or "the kernel cannot be installed",
+                message=sentence(choice.impossible, universe) or "the kernel cannot be installed",
             )
         )
     rebuilding = any(o.decision == "rebuild-on-host" for o in choice.options.values())
