@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Collection
 
 from kmpsolve.model.package import Package
+from kmpsolve.solver.namesakes import namesakes
 from kmpsolve.solver.transaction import Transacted
 from kmpsolve.solver.universe import Universe
 
@@ -27,7 +28,7 @@ def zypper_install(universe: Universe, transacted: Transacted) -> str:
     installed = universe.installed_evrs({p.name for p in transacted.arrived})
     older = any(p.nevra.evr < evr for p in transacted.arrived for evr in installed.get(p.name, ()))
     words = [
-        _word(p, universe.namesakes(p))
+        _word(p, namesakes(universe, p))
         for p in sorted(transacted.arrived, key=lambda p: (not p.name.startswith("kernel-"), str(p)))
     ]
     erased = {step.nevra for step in transacted.steps if step.action == "erase"}
@@ -40,10 +41,10 @@ def zypper_install(universe: Universe, transacted: Transacted) -> str:
     return " ".join(["zypper", "install", *flags, *map(quoted, [*words, *gone])])
 
 
-def _word(package: Package, namesakes: Collection[Package]) -> str:
+def _word(package: Package, others: Collection[Package]) -> str:
     nevra = package.nevra
-    alias = f"{package.repository}:" if any(o.repository != package.repository for o in namesakes) else ""
-    arch = f".{nevra.arch}" if any(o.nevra.arch != nevra.arch for o in namesakes) else ""
+    alias = f"{package.repository}:" if any(o.repository != package.repository for o in others) else ""
+    arch = f".{nevra.arch}" if any(o.nevra.arch != nevra.arch for o in others) else ""
     return f"{alias}{nevra.name}{arch}={nevra.evr}"
 
 

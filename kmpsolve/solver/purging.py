@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import solv
+
+from kmpsolve.model.evr import Evr
 from kmpsolve.model.package import Package
 from kmpsolve.purge import Candidate, purged
 from kmpsolve.solver.relations import required
 from kmpsolve.solver.universe import Universe
 
-__all__ = ["purged_after"]
+__all__ = ["own_provides", "purged_after"]
 
 
 def purged_after(
@@ -35,20 +38,17 @@ def _purged_after(
     left_out = {package.handle for package in gone}
     new = {package.handle for package in arrived}
     present = sorted((universe.installed_handles - left_out) | new)
-    kernel_like = {k.package.handle for k in universe.kernels}
+    kernel_like = {kernel.package.handle: kernel.capabilities for kernel in universe.kernels}
     builds = {h: build for h in present if (build := universe.kmp(h)) is not None}
     pool = universe.pool
     leaning = universe.leaning
-    concerned = [h for h in present if h in builds or h in leaning or universe.belongs_to_kernels(h)]
+    concerned = [h for h in present if h in builds or h in leaning or _belongs_to_kernels(universe, h)]
     position = {handle: index for index, handle in enumerate(concerned)}
     everyone = set(present)
     kernels = universe.providers("kernel-uname-r")
     multiversion = universe.providers("multiversion(kernel)")
-    exports = [
-        (index, kernel_capabilities)
-        for handle, index in position.items()
-        if (kernel_capabilities := universe.symbol_capabilities(handle))
-    ]
+    offered = {handle: build.exports.capabilities for handle, build in builds.items()} | kernel_like
+    exports = [(index, offered[handle]) for handle, index in position.items() if handle in offered]
     candidates = []
     for handle in concerned:
         solvable = pool.id2solvable(handle)
@@ -67,7 +67,7 @@ def _purged_after(
                 name=package.name,
                 evr=package.nevra.evr,
                 arch=package.nevra.arch,
-                own_provides=universe.own_provides(handle),
+                own_provides=own_provides(universe, handle),
                 is_kernel=handle in kernels,
                 multiversion=handle in multiversion,
                 has_modules=handle in kernel_like
@@ -77,6 +77,23 @@ def _purged_after(
             )
         )
     return frozenset(concerned[index] for index in purged(candidates, universe.policy.keep, running))
+
+
+def _belongs_to_kernels(universe: Universe, handle: int) -> bool:
+    """Whether a package is a kernel or one of its siblings, such as -devel, -source or -syms."""
+    name: str = universe.pool.id2solvable(handle).name
+    return name.startswith("kernel-")
+
+
+def own_provides(universe: Universe, handle: int) -> tuple[Evr, ...]:
+    """The EVRs with which a package provides its own name, sorted as in an RPM's header."""
+    solvable = universe.pool.id2solvable(handle)
+    lead = f"{solvable.name} = "
+    exactly = solv.Dataiterator.SEARCH_STRING
+    places = solvable.Dataiterator(solv.SOLVABLE_PROVIDES, solvable.name, exactly)
+    texts = (universe.pool.dep2str(place.id) for place in places)
+    found = {Evr.parse(text.removeprefix(lead)) for text in texts if text.startswith(lead)}
+    return tuple(sorted(found, key=lambda evr: (evr, str(evr))))
 
 
 def _providers(symbols: frozenset[int], exports: list[tuple[int, frozenset[int]]]) -> set[frozenset[int]]:

@@ -21,7 +21,7 @@ from kmpsolve.solver.joining import join
 from kmpsolve.solver.kernels import KernelPackage, read_kernel, unit_of
 from kmpsolve.solver.kmps import Kmps
 from kmpsolve.solver.packages import Packages
-from kmpsolve.solver.relations import RELATIONS, copy_package, relation
+from kmpsolve.solver.relations import copy_package
 from kmpsolve.solver.sources import kernel_architecture, load_into
 from kmpsolve.solver.userspace import SYSTEM, Bystanders, UserSpace
 
@@ -422,56 +422,6 @@ class Universe:
         """EVRs of the installed packages of these names."""
         found = {name: [p.nevra.evr for p in self.called(name) if p.installed] for name in names}
         return {name: evrs for name, evrs in found.items() if evrs}
-
-    def namesakes(self, package: Package) -> list[Package]:
-        """Other packages on offer that share name and EVR with a package, but not its content."""
-        alike = self._content(package)
-        return [
-            other
-            for other in self.called(package.name)
-            if other.nevra.evr == package.nevra.evr
-            and not (other.installed or other.barred == "architecture")
-            and self._content(other) != alike
-        ]
-
-    def _content(self, package: Package) -> tuple[object, ...]:
-        """What distinguishes a package from another one of its name and EVR."""
-        solvable, build = self.pool.id2solvable(package.handle), self.kmp(package.handle)
-        return (
-            package.nevra.arch,
-            package.vendor,
-            build and build.needs,
-            *(frozenset(relation(solvable, keyname)) for keyname in RELATIONS),
-        )
-
-    # what purging asks
-
-    def belongs_to_kernels(self, handle: int) -> bool:
-        """Whether a package is a kernel or one of its siblings, such as -devel, -source or -syms."""
-        name: str = self.pool.id2solvable(handle).name
-        return name.startswith("kernel-")
-
-    def symbol_capabilities(self, handle: int) -> frozenset[int]:
-        """The capabilities of a kernel or KMP that symbol requirements may name."""
-        kernel = self._kernel_of.get(handle)
-        if kernel is not None:
-            return kernel.capabilities
-        build = self.kmp(handle)
-        return build.exports.capabilities if build is not None else frozenset()
-
-    @cached_property
-    def _kernel_of(self) -> dict[int, KernelPackage]:
-        return {kernel.package.handle: kernel for kernel in self.kernels}
-
-    def own_provides(self, handle: int) -> tuple[Evr, ...]:
-        """The EVRs with which a package provides its own name, sorted as in an RPM's header."""
-        solvable = self.pool.id2solvable(handle)
-        lead = f"{solvable.name} = "
-        exactly = solv.Dataiterator.SEARCH_STRING
-        places = solvable.Dataiterator(solv.SOLVABLE_PROVIDES, solvable.name, exactly)
-        texts = (self.pool.dep2str(place.id) for place in places)
-        found = {Evr.parse(text.removeprefix(lead)) for text in texts if text.startswith(lead)}
-        return tuple(sorted(found, key=lambda evr: (evr, str(evr))))
 
     def file_of(self, package: Package) -> Path | None:
         """The RPM of a package from a repository, if it lies on this machine."""
