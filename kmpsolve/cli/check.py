@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = ["add_arguments", "run"]
 
+_MOST = 8 << 20
+"""Bytes of keys or certificates."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of ``check``."""
@@ -115,8 +118,10 @@ def _existing(text: str) -> Path:
 
 
 def _bytes(path: Path) -> bytes:
+    """A file of keys or certificates, or a pipe; what has no end is none."""
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            found = file.read(_MOST + 1)
     except OSError as error:
         raise MetadataError(
             f"cannot be read: {error.strerror}",
@@ -124,6 +129,14 @@ def _bytes(path: Path) -> bytes:
             where=str(path),
             hint="Check its path and its permissions",
         ) from error
+    if len(found) > _MOST:
+        raise MetadataError(
+            "is too large for keys or certificates",
+            reference="file-unreadable",
+            where=str(path),
+            hint=f"Give a file of at most {_MOST >> 20} MiB",
+        )
+    return found
 
 
 def _from_repositories(options: argparse.Namespace) -> list[Kernel]:

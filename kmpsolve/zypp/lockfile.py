@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kmpsolve.errors import ConfigError, PrivilegeError, ZyppLockedError
+from kmpsolve.metadata.files import read_small
 from kmpsolve.metadata.locks import parse_locks
 from kmpsolve.metadata.rootpath import Root
 from kmpsolve.report.files import begin_beside, forget_drafts
@@ -171,7 +172,7 @@ def rewrite(path: Path, wanted: Iterable[OwnLock], comments: frozenset[str]) -> 
 
 def _read(path: Path) -> tuple[str, bytes | None]:
     try:
-        content = path.read_bytes()
+        content = read_small(path)
     except FileNotFoundError:
         return "", None
     return content.decode("utf-8", "surrogateescape"), content

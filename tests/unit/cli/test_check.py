@@ -101,3 +101,9 @@ def test_one_file_is_named_in_the_errors(tmp_path: Path, capsys: pytest.CaptureF
     kernel = next(repository.rpm_folder([_kernel("2.1", "2")]).glob("*.rpm"))
     assert main(["check", str(broken), "--against", str(kernel)]) == 3
     assert str(broken) in capsys.readouterr().err
+
+
+def test_keys_without_an_end(kmp: str, kernels: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["check", kmp, "--repo", kernels, "--kernel", "6.4.0-1.1", "--keys", "/dev/zero"]
+    assert main(words) == 3
+    assert "/dev/zero: is too large for keys or certificates" in capsys.readouterr().err

@@ -99,6 +99,13 @@ def test_a_folder_in_its_place(tmp_path: Path) -> None:
         rewrite(tmp_path / "locks", [ONE], BOTH)
 
 
+def test_a_pipe_in_its_place(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "locks")
+    with pytest.raises(ConfigError, match="not a regular file"):
+        rewrite(tmp_path / "locks", [ONE], BOTH)
+    assert [path.name for path in tmp_path.iterdir()] == ["locks"]
+
+
 def test_edited_by_somebody_else_at_the_same_time(tmp_path: Path) -> None:
     """Somebody adds an entry at a time, by replacing the file; none is lost."""
     path = tmp_path / "locks"
