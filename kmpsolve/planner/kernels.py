@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from kmpsolve.compat.relation import parse_relation
 from kmpsolve.model.evr import Evr
 from kmpsolve.model.package import KernelUnit, Package
-from kmpsolve.model.relation import parse_relation
 from kmpsolve.solver.universe import KernelPackage, Universe
 
 __all__ = ["Kernels", "join_units", "requires_base"]
@@ -28,12 +28,7 @@ class Kernels:
         """The installed ones, oldest first."""
         self.newest = self.units[-1]
         self.arch = self.newest.main.nevra.arch
-        self._parts = {
-            kernel.part
-            for kernel in kernels
-            if kernel.package.installed
-            and (kernel.part in ("extra", "optional") or kernel.uname_r == self.newest.uname_r)
-        }
+        self._parts = {kernel.part for kernel in kernels if kernel.package.installed}
         self._candidates: dict[tuple[bool, bool], list[KernelUnit]] = {}
         self._available = [k for k in kernels if not k.package.installed]
         self._parts_on_offer: dict[str, list[KernelPackage]] = {}
@@ -53,7 +48,7 @@ class Kernels:
                 k.package.repository or "",
             ),
         ):
-            if kernel.part in chosen or kernel.part == main.part or kernel.package.barred not in barred:
+            if kernel.part in chosen or kernel.package.barred not in barred:
                 continue
             if kernel.part == "base":
                 wanted = requires_base(main, kernel)
