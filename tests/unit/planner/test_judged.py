@@ -569,6 +569,13 @@ def test_a_build_for_one_kernel_only(tmp_path: Path) -> None:
     assert [(a.mismatches, a.cause) for a in told(plan).tried] == [(0, "exact-kernel")]
 
 
+def test_a_symbol_is_named_before_the_one_kernel(tmp_path: Path) -> None:
+    bound = acme(symbols="a=1", exact="6.4.0-10-default")
+    plan = judged(tmp_path, [kernel(1), bound], [kernel(2, "a=2")], [("M", kernel(2, "a=2"))])
+    assert [c.kind for c in told(plan).causes] == ["symbols", "exact-kernel"]
+    assert [(a.mismatches, a.cause) for a in told(plan).tried] == [(1, "symbols")]
+
+
 def test_symbols_of_another_kmp_that_has_no_build(tmp_path: Path) -> None:
     installed = [kernel(1, "a=1 b=1"), acme(exports="s=5"), beta(symbols="b=1 s=5")]
     new = kernel(2, "a=2 b=1")
