@@ -37,10 +37,7 @@ class Details:
         self.causes = Causes(system, self.compared, choice, offered)
 
     def _compared(self) -> Comparison:
-        """Every build beside the chosen ones, and beside the best tried of a KMP that has none.
-
-        Which build is best depends on mismatches, and these on which builds are best; a few rounds settle it.
-        """
+        """Every build beside the chosen ones, and beside the best tried of a KMP that has none."""
         system, fit = self.system, self.fit
         everything = [b for kmp in system.kmps for b in (*kmp.builds, *(b for b, _ in kmp.refused))]
         full = Fit(fit.unit, fit.open.beside(everything), fit.viable)
@@ -57,18 +54,12 @@ class Details:
         for name, builds in extras.items():
             fitting = [build for build in builds if fit.fits(build)]
             providers.setdefault(name, ((fitting or builds)[0], bool(fitting)))
-        providers |= {kmp.name: (kmp.installed[0], False) for kmp in left}
-        compared = Comparison(full, providers)
-        for _ in range(len(left) + 1):
-            settled = dict(compared.providers)
-            for kmp in left:
-                best = best_tried((build, compared.count(kmp.name, build)[0]) for build in kmp.builds)
-                if best is not None:
-                    settled[kmp.name] = (best, False)
-            if settled == compared.providers:
-                break
-            compared = Comparison(full, settled)
-        return compared
+        serving = Comparison(full, providers)
+        for kmp in left:  # what lends no symbol changes no number of mismatches
+            best = best_tried((build, serving.count(kmp.name, build)[0]) for build in kmp.builds)
+            assert best is not None
+            providers[kmp.name] = (best, False)
+        return Comparison(full, providers)
 
     def kmp(self, kmp: Kmp) -> KmpPlan:
         """The plan for one KMP."""

@@ -65,8 +65,7 @@ class Proof:
                 if str(b.nevra) == use and self.aftermath.fit.fits(b)
             )
             build = next(serving, None)
-            if build is not None or kmp.builds:
-                providers[kmp.name] = (build or kmp.builds[0], build is not None)
+            providers[kmp.name] = (build or kmp.builds[0], build is not None)
         return Comparison(self.aftermath.fit, providers)
 
     def _closest(self, subject: Subject) -> tuple[KmpBuild | None, tuple[Mismatch, ...]]:

@@ -102,6 +102,22 @@ def test_symbols_of_a_kmp_that_is_added(tmp_path: Path) -> None:
     assert missed(kmp) == [("b", "disagrees", "2")]
 
 
+def test_symbols_of_the_build_that_is_added(tmp_path: Path) -> None:
+    """Not of a better one that nobody can use."""
+    newer = acme("2.0", name="core", exports="c=6", modules="core.ko", krel="6.4.0-20")
+    installed = [OLD, beta(symbols="b=1 c=6"), acme(symbols="b=1")]
+    offered = [NEW, CORE, newer, acme("2.0", "b=2 c=5", krel="6.4.0-20")]
+    kmp = told(tmp_path, installed, offered, "beta")
+    assert missed(kmp) == [("b", "disagrees", "2"), ("c", "disagrees", "5")]
+
+
+def test_what_fits_and_is_kept_out_is_not_what_is_broken(tmp_path: Path) -> None:
+    lonely = acme("2.0", conflicts="tool", krel="6.4.0-20")
+    kmp = told(tmp_path, [kernel(1), acme(symbols="a=9"), Tool(name="tool")], [kernel(2), lonely])
+    assert kinds(kmp) == ["already-broken"]
+    assert tried(kmp) == {"acme-1.0": (1, "symbols"), "acme-2.0": (0, None)}
+
+
 @pytest.mark.parametrize("beside", [[], [acme(symbols="b=1", name="corp", modules="corp.ko")]])
 def test_which_build_of_a_lost_kmp_its_symbols_are_looked_up_in(tmp_path: Path, beside: list[Noun]) -> None:
     """The one that comes closest, not the installed one."""
