@@ -9,23 +9,17 @@ from typing import Any, Literal
 
 from kmpsolve.errors import MetadataError, RequestError
 from kmpsolve.model.nevra import Nevra, same_architecture
-from kmpsolve.modules.findings import (
-    Finding,
-    modules_refused,
-    named,
-    of_declarations,
-    of_module_signatures,
-    of_packaging,
-    of_rpm_signature,
-    of_support,
-)
+from kmpsolve.modules.declarations import of_declarations
+from kmpsolve.modules.findings import Finding, named
 from kmpsolve.modules.folder import files_below
 from kmpsolve.modules.kernel import Kernel
 from kmpsolve.modules.kmp import Candidate, UefiCert, read_candidate, read_ueficert, spoken_for
 from kmpsolve.modules.loader import Judgement, Mismatch, judge_together
 from kmpsolve.modules.module import MODULE_FILE, Module
+from kmpsolve.modules.packaging import of_packaging, of_support
 from kmpsolve.modules.rpmfile import Rpm, check_rpm_signature
 from kmpsolve.modules.signature import read_certificates
+from kmpsolve.modules.signers import modules_refused, of_module_signatures, of_rpm_signature
 
 __all__ = ["CheckReport", "Subject", "check"]
 
