@@ -19,7 +19,7 @@ from kmpsolve.errors import MetadataError, RequestError, UsageError
 from kmpsolve.model.jsontext import json_text
 
 if TYPE_CHECKING:
-    from kmpsolve.modules.check import CheckReport
+    from kmpsolve.modules.checkreport import CheckReport
     from kmpsolve.modules.kernel import Kernel
 
 __all__ = ["add_arguments", "run"]

@@ -18,9 +18,9 @@ from kmpsolve.machine.unmanaged import find_unmanaged, judge_unmanaged
 from kmpsolve.metadata.rootpath import Root
 from kmpsolve.model.plan import Unmanaged
 from kmpsolve.model.symbols import flavor_of_uname
-from kmpsolve.modules.check import CheckReport, Subject, SubjectVerdict
+from kmpsolve.modules.checkreport import CheckReport, Subject
 from kmpsolve.modules.findings import Finding, Severity, named
-from kmpsolve.modules.loader import Judgement, judge_together
+from kmpsolve.modules.loader import Judgement, Verdict, judge_together
 from kmpsolve.modules.module import Module, read_module
 from kmpsolve.modules.signature import parse_certificates
 from kmpsolve.modules.signature import verify as verify_signature
@@ -50,7 +50,7 @@ class VerifyReport(CheckReport):
     complete: bool = True
 
     @property
-    def verdict(self) -> SubjectVerdict:
+    def verdict(self) -> Verdict:
         """The worst there is; never ``safe`` if something could not be looked at."""
         verdicts = {subject.verdict for subject in self.subjects}
         if "blocked" in verdicts or any(finding.severity == "error" for finding in self.findings):

@@ -5,103 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from kmpsolve.errors import MetadataError, RequestError
 from kmpsolve.model.nevra import Nevra, same_architecture
+from kmpsolve.modules.checkreport import CheckReport, Subject
 from kmpsolve.modules.declarations import of_declarations
 from kmpsolve.modules.findings import Finding, named
 from kmpsolve.modules.folder import files_below
 from kmpsolve.modules.kernel import Kernel
 from kmpsolve.modules.kmp import Candidate, UefiCert, read_candidate, read_ueficert, spoken_for
-from kmpsolve.modules.loader import Judgement, Mismatch, judge_together
+from kmpsolve.modules.loader import Judgement, Mismatch, Verdict, judge_together
 from kmpsolve.modules.module import MODULE_FILE, Module
 from kmpsolve.modules.packaging import of_packaging, of_support
 from kmpsolve.modules.rpmfile import Rpm, check_rpm_signature
 from kmpsolve.modules.signature import read_certificates
 from kmpsolve.modules.signers import modules_refused, of_module_signatures, of_rpm_signature
 
-__all__ = ["CheckReport", "Subject", "check"]
+__all__ = ["check"]
 
 _LOADER = "Linux: kernel/module/main.c"
-_BLOCKED, _UNVERIFIED = 4, 110
-
-SubjectVerdict = Literal["safe", "unverified", "blocked"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
-    """One package or module against one kernel.
-
-    Parameters
-    ----------
-    kernel
-        What it was judged against; ``None`` if no given kernel has its flavor and architecture.
-    mismatches
-        Of all its modules, sorted by symbol.
-    """
-
-    path: str
-    nevra: str | None
-    kernel: str | None
-    verdict: SubjectVerdict
-    mismatches: tuple[Mismatch, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckReport:
-    """The answer to one check."""
-
-    subjects: tuple[Subject, ...]
-    findings: tuple[Finding, ...]
-
-    @property
-    def verdict(self) -> SubjectVerdict:
-        """The worst there is: of a subject, or an error among the findings."""
-        verdicts = {subject.verdict for subject in self.subjects}
-        if "blocked" in verdicts or any(finding.severity == "error" for finding in self.findings):
-            return "blocked"
-        return "unverified" if "unverified" in verdicts else "safe"
-
-    @property
-    def exit_code(self) -> int:
-        """zypper's meaning: 0, 4 or 110."""
-        return {"safe": 0, "blocked": _BLOCKED, "unverified": _UNVERIFIED}[self.verdict]
-
-    def to_json(self) -> dict[str, Any]:
-        """The document that ``check --format json`` prints."""
-        return {
-            "schema_version": 1,
-            "verdict": self.verdict,
-            "subjects": [
-                {
-                    "path": subject.path,
-                    "nevra": subject.nevra,
-                    "kernel": subject.kernel,
-                    "verdict": subject.verdict,
-                    "mismatches": [
-                        {
-                            "symbol": mismatch.symbol,
-                            "kind": mismatch.kind,
-                            "wanted": mismatch.wanted,
-                            "found": mismatch.found,
-                        }
-                        for mismatch in subject.mismatches
-                    ],
-                }
-                for subject in self.subjects
-            ],
-            "findings": [
-                {
-                    "reference": finding.reference,
-                    "severity": finding.severity,
-                    "subject": finding.subject,
-                    "message": finding.message,
-                    "rule": finding.rule,
-                }
-                for finding in self.findings
-            ],
-        }
 
 
 @dataclass(slots=True)
@@ -192,7 +115,7 @@ def _judge(
                 rule="kernel-uname-r requirement of the package",
             )
         )
-    verdict: SubjectVerdict = "safe"
+    verdict: Verdict = "safe"
     if mismatches or elsewhere or refused or any(judgement.verdict == "blocked" for judgement in judgements):
         verdict = "blocked"
     elif (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kmpsolve.modules.check import CheckReport, Subject
+from kmpsolve.modules.checkreport import CheckReport, Subject
 from kmpsolve.report.findings import finding_lines
 from kmpsolve.report.terminal import Terminal, Tone, printable
 from kmpsolve.report.words import plural

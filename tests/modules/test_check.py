@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from kmpsolve.errors import MetadataError, RequestError
-from kmpsolve.modules.check import CheckReport, check
+from kmpsolve.modules.check import check
+from kmpsolve.modules.checkreport import CheckReport
 from kmpsolve.modules.kernel import Kernel, read_kernels
 from kmpsolve.modules.kmp import is_kmp
 from kmpsolve.modules.loader import Mismatch
