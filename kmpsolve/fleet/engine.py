@@ -11,8 +11,9 @@ from typing import Self
 
 from kmpsolve.config import Config
 from kmpsolve.errors import MetadataError, RequestError
-from kmpsolve.fleet.audit import STATE_KEYS, Audit, Prober, conclude
+from kmpsolve.fleet.audit import Audit
 from kmpsolve.fleet.children import Died, cores, in_children
+from kmpsolve.fleet.concluding import STATE_KEYS, Prober, conclude
 from kmpsolve.fleet.deciding import Bench, Decided, Probe
 from kmpsolve.fleet.gathering import gather
 from kmpsolve.fleet.progress import Bar
