@@ -16,9 +16,11 @@ from distributed import Client, as_completed
 
 from kmpsolve.config import Config
 from kmpsolve.errors import ConfigError, MetadataError
+from kmpsolve.fleet.batch import Batch
 from kmpsolve.fleet.deciding import Bench, Decided, Probe
 from kmpsolve.fleet.engine import Engine
-from kmpsolve.fleet.reading import Batch, Block, Piece, Reader
+from kmpsolve.fleet.pieces import Block, Piece
+from kmpsolve.fleet.reading import Reader
 from kmpsolve.fleet.stock import Shipment
 from kmpsolve.metadata.inventories import Place
 from kmpsolve.request import Request

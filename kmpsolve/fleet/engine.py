@@ -12,12 +12,14 @@ from typing import Self
 from kmpsolve.config import Config
 from kmpsolve.errors import MetadataError, RequestError
 from kmpsolve.fleet.audit import Audit
+from kmpsolve.fleet.batch import Batch
 from kmpsolve.fleet.children import Died, cores, in_children
 from kmpsolve.fleet.concluding import STATE_KEYS, Prober, conclude
 from kmpsolve.fleet.deciding import Bench, Decided, Probe
 from kmpsolve.fleet.gathering import gather
+from kmpsolve.fleet.pieces import Piece, pieces
 from kmpsolve.fleet.progress import Bar
-from kmpsolve.fleet.reading import Batch, Piece, Reader, pieces
+from kmpsolve.fleet.reading import Reader
 from kmpsolve.fleet.stock import Shipment, Stock, load_stock
 from kmpsolve.model.clock import now
 from kmpsolve.request import Request

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from kmpsolve.fleet.reading import Batch, Source
+from kmpsolve.fleet.batch import Batch, Source
 from kmpsolve.metadata.inventories import Damage
 from kmpsolve.metadata.inventory import check_host
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from kmpsolve.fleet.gathering import gather
-from kmpsolve.fleet.reading import Block, Reader
+from kmpsolve.fleet.pieces import Block
+from kmpsolve.fleet.reading import Reader
 from kmpsolve.metadata.inventories import Place, host_of_file, sniff
 
 STATE = b'{"packages":["kernel-default-6.4.0-1.1.x86_64"]}'
