@@ -13,7 +13,8 @@ from kmpsolve.cache.symbols import PackedSymbols
 from kmpsolve.errors import MetadataError, RequestError, SolverError
 from kmpsolve.fleet.children import Died, in_children
 from kmpsolve.fleet.stock import Shipment
-from kmpsolve.metadata.inventory import decode_state, fingerprint, system_settings
+from kmpsolve.metadata.hosts import system_settings
+from kmpsolve.metadata.inventory import decode_state, fingerprint
 from kmpsolve.model.plan import FlavorPlan, Inputs, Plan, SkippedInput, Verdict
 from kmpsolve.planner import flavor_systems, plan
 from kmpsolve.planner.deciding import safe_on

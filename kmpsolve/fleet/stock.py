@@ -9,7 +9,8 @@ from pathlib import Path
 
 from kmpsolve.config import Config
 from kmpsolve.metadata.content import Content
-from kmpsolve.metadata.inventory import decode_state, hosts_content, settings_of
+from kmpsolve.metadata.hosts import hosts_content, settings_of
+from kmpsolve.metadata.inventory import decode_state
 from kmpsolve.metadata.root import read_root
 from kmpsolve.model.plan import Inputs, SkippedInput
 from kmpsolve.request import Request
