@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from kmpsolve.metadata.inventories import Damage, Place, Record
+from kmpsolve.metadata.inventories import Damage, Record
 from kmpsolve.metadata.inventory import (
     MAX_LINE,
     SCHEMA_VERSION,
@@ -23,6 +23,7 @@ from kmpsolve.metadata.inventory import (
     encode_state,
     seconds,
 )
+from kmpsolve.metadata.places import Place
 
 __all__ = ["Batch", "Builder", "Source"]
 

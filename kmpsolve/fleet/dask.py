@@ -22,7 +22,7 @@ from kmpsolve.fleet.engine import Engine
 from kmpsolve.fleet.pieces import Block, Piece
 from kmpsolve.fleet.reading import Reader
 from kmpsolve.fleet.stock import Shipment
-from kmpsolve.metadata.inventories import Place
+from kmpsolve.metadata.places import Place
 from kmpsolve.request import Request
 from kmpsolve.session import Sources
 

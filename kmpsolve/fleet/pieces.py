@@ -8,8 +8,9 @@ from itertools import pairwise
 
 from kmpsolve.errors import KmpsolveError, MetadataError
 from kmpsolve.metadata.compression import CorruptError, decompressed
-from kmpsolve.metadata.inventories import HEAD, Place, open_place, places, sniff
+from kmpsolve.metadata.inventories import HEAD, sniff
 from kmpsolve.metadata.inventory import MAX_LINE
+from kmpsolve.metadata.places import Place, open_place, places
 
 __all__ = ["Block", "Piece", "Span", "pieces", "whole_lines"]
 

@@ -10,16 +10,8 @@ from kmpsolve.errors import KmpsolveError
 from kmpsolve.fleet.batch import Batch, Builder
 from kmpsolve.fleet.pieces import Block, Piece, Span, whole_lines
 from kmpsolve.metadata.compression import CorruptError, decompressed
-from kmpsolve.metadata.inventories import (
-    HEAD,
-    Damage,
-    Place,
-    Record,
-    open_place,
-    read_place,
-    read_stream,
-    sniff,
-)
+from kmpsolve.metadata.inventories import HEAD, Damage, Record, read_place, read_stream, sniff
+from kmpsolve.metadata.places import Place, open_place
 
 __all__ = ["Reader"]
 

@@ -1,19 +1,16 @@
-"""Files, folders and streams of inventories: what each holds is told by its content, not by its name."""
+"""The records in files and streams: what each holds is told by its content, not by its name."""
 
 from __future__ import annotations
 
 import io
 import json
-import os
 import re
 import tarfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import BinaryIO, Literal, cast
+from typing import Literal
 
-from kmpsolve.errors import ConfigError, KmpsolveError
+from kmpsolve.errors import KmpsolveError
 from kmpsolve.metadata.compression import CorruptError, decompressed
 from kmpsolve.metadata.files import open_regular
 from kmpsolve.metadata.foreign import (
@@ -26,8 +23,9 @@ from kmpsolve.metadata.foreign import (
 )
 from kmpsolve.metadata.inventory import check_host, decode_line, decode_state, encode_state, seconds
 from kmpsolve.metadata.origin import Origin
+from kmpsolve.metadata.places import Place, open_place
 
-__all__ = ["Damage", "Kind", "Place", "Record", "host_of_file", "is_root", "places", "read_place", "sniff"]
+__all__ = ["HEAD", "Damage", "Kind", "Record", "read_place", "read_stream", "sniff"]
 
 Kind = Literal["lines", "listing", "document", "csv", "archive"]
 
@@ -35,9 +33,6 @@ HEAD = 1 << 16
 """Bytes that tell what a file holds."""
 _LARGEST = 256 << 20
 """Bytes that a document, which has to be read whole, may have."""
-_NAMED = re.compile(r"(?:\.txt|\.json|\.jsonl|\.csv)(?:\.gz|\.zst|\.xz)?$")
-_DATABASES = ("var/lib/rpm", "usr/lib/sysimage/rpm")
-_DATABASE_FILES = ("rpmdb.sqlite", "Packages.db", "Packages")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _OUR_LINE = re.compile(rb'^[ \t]*\{[ \t]*"', re.MULTILINE)
 
@@ -68,7 +63,7 @@ class Record:
     keyed
         The record's place in a larger document names it: then its file never does.
     state
-        Canonical JSON, or the reason why there is none.
+        Canonical JSON.
     """
 
     host: str | None
@@ -78,83 +73,6 @@ class Record:
     refreshed: float | None
     labels: dict[str, str]
     state: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """One thing to read: a file, an unpacked supportconfig, the root of a system, a stream.
-
-    Parameters
-    ----------
-    name
-        What to call it in reports: as the user wrote it.
-    path
-        ``None`` for standard input and for what only fsspec reads.
-    host
-        What its host is called if it holds one only; ``None`` where it stands alone.
-    folder
-        The folder argument that it was found in; ``""`` if it was given itself.
-    """
-
-    name: str
-    path: Path | None
-    kind: Literal["file", "root", "supportconfig", "stdin", "address"] = "file"
-    host: str | None = None
-    folder: str = ""
-
-
-def host_of_file(name: str) -> str:
-    """The host that a file in a folder stands for: its name without the endings of inventories."""
-    return _NAMED.sub("", name)
-
-
-def is_root(folder: Path) -> bool:
-    """Whether a folder is the root of an RPM system."""
-    return any((folder / place / name).is_file() for place in _DATABASES for name in _DATABASE_FILES)
-
-
-def places(argument: str) -> Iterator[Place]:
-    """What there is to read behind one argument; a folder's files in the order of their names.
-
-    Raises
-    ------
-    OSError
-        If a folder cannot be listed.
-    """
-    if argument == "-":
-        yield Place(name="<stdin>", path=None, kind="stdin", host="stdin")
-    elif re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", argument):
-        yield Place(name=argument, path=None, kind="address", host=host_of_file(argument.rpartition("/")[2]))
-    else:
-        path = Path(argument)
-        if not path.is_dir():
-            yield Place(name=argument, path=path, host=host_of_file(path.name))
-        else:
-            yield from _in_folder(path, argument, argument, frozenset())
-
-
-def _in_folder(folder: Path, name: str, argument: str, above: frozenset[tuple[int, int]]) -> Iterator[Place]:
-    if is_root(folder):
-        yield Place(
-            name=name, path=folder, kind="root", host=folder.resolve().name or "localhost", folder=argument
-        )
-        return
-    if (folder / "rpm.txt").is_file() and (folder / "basic-environment.txt").is_file():
-        yield Place(name=name, path=folder, kind="supportconfig", host=folder.name, folder=argument)
-        return
-    status = folder.stat()
-    here = (status.st_dev, status.st_ino)
-    if here in above:
-        return
-    for entry in sorted(os.listdir(folder)):  # noqa: PTH208 (names only, and many of them)
-        if entry.startswith("."):
-            continue
-        path = folder / entry
-        below = f"{name.rstrip('/')}/{entry}"
-        if path.is_dir():
-            yield from _in_folder(path, below, argument, above | {here})
-        else:
-            yield Place(name=below, path=path, host=host_of_file(entry), folder=argument)
 
 
 def sniff(head: bytes) -> Kind:
@@ -220,66 +138,6 @@ def _text(place: Place, file: str) -> str:
     return data.decode("utf-8", "replace")
 
 
-def open_place(place: Place) -> BinaryIO:
-    """Open a file, standard input, or an address that fsspec knows.
-
-    Raises
-    ------
-    KmpsolveError, OSError
-        If it cannot be opened, or fsspec is needed and not there.
-    """
-    if place.kind == "stdin":
-        return io.open(0, "rb", closefd=False)  # noqa: UP020 (descriptor 0, whatever sys.stdin is)
-    if place.kind == "address":
-        try:
-            from fsspec.core import url_to_fs
-        except ImportError:
-            raise ConfigError(
-                "addresses of inventories need fsspec",
-                reference="fsspec-missing",
-                where=place.name,
-                hint="pip install 'kmpsolve[cluster]'",
-            ) from None
-        with _distant_errors():
-            system, path = url_to_fs(place.name)
-            return cast("BinaryIO", _Distant(system, system.open(path, "rb")))
-    assert place.path is not None
-    return open_regular(place.path, place.name, Origin(alias=place.name, remedy="Check its permissions"))
-
-
-@contextmanager
-def _distant_errors() -> Iterator[None]:
-    """Behind an address stands whatever library fsspec found for it, with errors of its own."""
-    try:
-        yield
-    except OSError:
-        raise
-    except Exception as error:
-        raise OSError(0, str(error) or type(error).__name__) from error
-
-
-class _Distant:
-    """A stream that fsspec opened; holds on to the file system, which closes its files when it is dropped."""
-
-    def __init__(self, system: object, stream: BinaryIO) -> None:
-        self._system = system
-        self._stream = stream
-
-    def read(self, size: int = -1) -> bytes:
-        with _distant_errors():
-            return self._stream.read(size)
-
-    def close(self) -> None:
-        with _distant_errors():
-            self._stream.close()
-
-    def __enter__(self) -> _Distant:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
 def read_stream(
     name: str, chunks: Iterable[bytes], wanted: Iterable[str] | None
 ) -> Iterator[Record | Damage]:
@@ -332,12 +190,12 @@ def _from_lines(name: str, lines: Sequence[bytes]) -> Iterator[Record | Damage]:
         if not text.strip():
             continue
         try:
-            yield record_of_line(text, number)
+            yield _record_of_line(text, number)
         except ValueError as error:
             yield Damage(name, number, str(error))
 
 
-def record_of_line(text: bytes, number: int) -> Record:
+def _record_of_line(text: bytes, number: int) -> Record:
     """Read one of our lines whole.
 
     Raises
@@ -406,7 +264,7 @@ def _hosts_in(document: object, wanted: Iterable[str] | None) -> Iterator[Record
     ours = document if isinstance(document, list) else [document]
     if ours and all(isinstance(one, dict) and "state" in one and "schema_version" in one for one in ours):
         for one in ours:
-            yield record_of_line(json.dumps(one).encode(), 1)
+            yield _record_of_line(json.dumps(one).encode(), 1)
         return
     found = from_json(document)
     keyed = len(found) > 1 or (isinstance(document, dict) and "plays" in document)

@@ -106,8 +106,9 @@ def _open_folder(folder: Path, location: str, alias: str, priority: int, trust: 
 def _open_inventory(path: Path, location: str, alias: str) -> Content:
     # What reads JSON strictly takes longer to load than most other sources to read.
     from kmpsolve.metadata.hosts import system_content
-    from kmpsolve.metadata.inventories import Damage, Place, Record, read_place
+    from kmpsolve.metadata.inventories import Damage, Record, read_place
     from kmpsolve.metadata.inventory import decode_state
+    from kmpsolve.metadata.places import Place
 
     found = list(read_place(Place(name=location, path=path)))
     hosts = [one for one in found if isinstance(one, Record)]

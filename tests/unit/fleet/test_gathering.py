@@ -7,7 +7,8 @@ import pytest
 from kmpsolve.fleet.gathering import gather
 from kmpsolve.fleet.pieces import Block
 from kmpsolve.fleet.reading import Reader
-from kmpsolve.metadata.inventories import Place, host_of_file, sniff
+from kmpsolve.metadata.inventories import sniff
+from kmpsolve.metadata.places import Place, host_of_file
 
 STATE = b'{"packages":["kernel-default-6.4.0-1.1.x86_64"]}'
 
