@@ -1,4 +1,4 @@
-"""Inventories cut into pieces that are worth a process each: parts of large files, many small ones at once."""
+"""Inventories, cut into pieces worth a process each: parts of large files, many small ones at once."""
 
 from __future__ import annotations
 

@@ -9,10 +9,9 @@ from dataclasses import dataclass, replace
 
 from kmpsolve.errors import ConfigError, MetadataError, RequestError
 from kmpsolve.machine.live import LiveMachine
-from kmpsolve.machine.reading import Disk, KernelDisk
+from kmpsolve.machine.reading import Disk, KernelDisk, modules_dep
 from kmpsolve.machine.sysfs import text_of
-from kmpsolve.machine.tree import module_name
-from kmpsolve.machine.verify import VerifyReport
+from kmpsolve.machine.verifyreport import VerifyReport
 from kmpsolve.metadata.rootpath import Root
 from kmpsolve.model.symbols import flavor_of_uname
 from kmpsolve.modules.findings import Finding
@@ -122,14 +121,9 @@ def _about(finding: Finding, uname_r: str) -> bool:
 
 def _listed(disk: Disk, kernel: KernelDisk) -> Mapping[str, str]:
     """Module name -> path below the tree, as modprobe finds it."""
-    try:
-        text = disk.trees.locate(f"{kernel.tree.path}/modules.dep").read_text("utf-8", "surrogateescape")
-    except (OSError, MetadataError):
-        return {}
-    paths = [line.partition(":")[0] for line in text.splitlines() if ":" in line]
-    return {
-        module_name(path): path.partition(f"/modules/{kernel.tree.uname_r}/")[2] or path for path in paths
-    }
+    files = modules_dep(disk.trees, kernel.tree) or {}
+    below = f"/modules/{kernel.tree.uname_r}/"
+    return {name: file.partition(below)[2] or file for name, file in files.items()}
 
 
 def _of_resolution(disk: Disk, kernel: KernelDisk) -> Iterator[Finding]:

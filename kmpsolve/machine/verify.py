@@ -3,78 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
 
 from cryptography import x509
 
 from kmpsolve.errors import MetadataError
-from kmpsolve.machine.initrd import Initrd, find_initrd, read_initrd
 from kmpsolve.machine.kernels import read_module_file
 from kmpsolve.machine.links import of_links
+from kmpsolve.machine.outdated import of_initrd, of_modules_dep
 from kmpsolve.machine.reading import Disk, KernelDisk
-from kmpsolve.machine.tree import ModuleFile, module_name
+from kmpsolve.machine.tree import ModuleFile
 from kmpsolve.machine.unmanaged import find_unmanaged, judge_unmanaged
+from kmpsolve.machine.verifyreport import VerifyReport
 from kmpsolve.metadata.rootpath import Root
 from kmpsolve.model.plan import Unmanaged
 from kmpsolve.model.symbols import flavor_of_uname
-from kmpsolve.modules.checkreport import CheckReport, Subject
+from kmpsolve.modules.checkreport import Subject
 from kmpsolve.modules.findings import Finding, Severity, named
-from kmpsolve.modules.loader import Judgement, Verdict, judge_together
-from kmpsolve.modules.module import Module, read_module
+from kmpsolve.modules.loader import Judgement, judge_together
+from kmpsolve.modules.module import Module
 from kmpsolve.modules.signature import parse_certificates
 from kmpsolve.modules.signature import verify as verify_signature
 
-__all__ = ["VerifyReport", "verify_disk"]
+__all__ = ["verify_disk"]
 
 _WEAK_MODULES = "suse-module-tools: weak-modules2"
 _DEPMOD = "depmod.d(5): search order"
 _LOADER = "Linux: kernel/module/main.c"
-_INITRD = "dracut(8): an initrd keeps the modules it was made with"
 _CERTIFICATES = "/etc/uefi/certs"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VerifyReport(CheckReport):
-    """The answer of ``verify``.
-
-    Parameters
-    ----------
-    unmanaged
-        Modules that no package owns, judged against the newest kernel of their flavor.
-    complete
-        Whether it is known which package owns what; without it nothing is safe.
-    """
-
-    unmanaged: tuple[Unmanaged, ...] = ()
-    complete: bool = True
-
-    @property
-    def verdict(self) -> Verdict:
-        """The worst there is; never ``safe`` if something could not be looked at."""
-        verdicts = {subject.verdict for subject in self.subjects}
-        if "blocked" in verdicts or any(finding.severity == "error" for finding in self.findings):
-            return "blocked"
-        return "unverified" if "unverified" in verdicts or not self.complete else "safe"
-
-    def to_json(self) -> dict[str, Any]:
-        """The document that ``verify --format json`` prints."""
-        # Not super(): a dataclass with slots is another class than the one that super() remembers.
-        return {
-            **CheckReport.to_json(self),
-            "unmanaged": [
-                {
-                    "module": one.module,
-                    "path": one.path,
-                    "state": one.state,
-                    "mismatches": [
-                        {"symbol": m.symbol, "kind": m.kind, "wanted": m.wanted, "found": m.found}
-                        for m in one.mismatches
-                    ],
-                }
-                for one in self.unmanaged
-            ],
-        }
 
 
 def verify_disk(disk: Disk, *, require_signed: bool = False) -> VerifyReport:
@@ -100,8 +55,8 @@ def verify_disk(disk: Disk, *, require_signed: bool = False) -> VerifyReport:
                 findings.append(finding)
         findings += _of_builds(disk, kernel)
         findings += _of_clashes(kernel)
-        findings += _of_modules_dep(disk, kernel)
-        findings += _of_initrd(disk, kernel)
+        findings += of_modules_dep(disk, kernel)
+        findings += of_initrd(disk, kernel)
     unmanaged = _unmanaged(disk)
     findings += _of_unmanaged(disk, unmanaged)
     return VerifyReport(
@@ -306,123 +261,6 @@ def _of_clashes(kernel: KernelDisk) -> Iterator[Finding]:
                 f"{name} is there twice with the same precedence: {others}; depmod takes what it reads last",
                 _DEPMOD,
             )
-
-
-def _of_modules_dep(disk: Disk, kernel: KernelDisk) -> Iterator[Finding]:
-    """What modprobe will load is what modules.dep says, not what depmod would write now."""
-    tree = kernel.tree
-    path = f"{tree.path}/modules.dep"
-    try:
-        text = disk.trees.locate(path).read_bytes().decode("utf-8", "surrogateescape")
-    except (OSError, MetadataError):
-        yield _finding(
-            "modules-dep-missing",
-            "error" if kernel.actual else "warning",
-            path,
-            f"is missing, so that modprobe finds no module: run depmod -a {tree.uname_r}",
-            "modprobe(8)",
-        )
-        return
-    listed = {
-        module_name(line.partition(":")[0]): line.partition(":")[0]
-        for line in text.splitlines()
-        if ":" in line
-    }
-    wrong = []
-    for name, resolved in kernel.actual.items():
-        folders = {file.folder for file in (resolved.file, *resolved.shadowed)}
-        if folders == {"kernel"} or resolved.clashes:
-            continue
-        said = listed.get(name)
-        if said is None or not f"/{resolved.file.path}".endswith(f"/{said.lstrip('/')}"):
-            wrong.append(name)
-    gone = [
-        name
-        for name, said in listed.items()
-        if name not in kernel.actual and not said.startswith("kernel/") and "/kernel/" not in said
-    ]
-    if wrong or gone:
-        yield _finding(
-            "modules-dep-outdated",
-            "error",
-            path,
-            f"does not know what stands on disk for {named([*wrong, *gone])}: run depmod -a {tree.uname_r}",
-            "modprobe(8)",
-        )
-
-
-# initrd
-
-
-def _of_initrd(disk: Disk, kernel: KernelDisk) -> Iterator[Finding]:
-    uname_r = kernel.tree.uname_r
-    inside = find_initrd(disk.trees.root, uname_r)
-    if inside is None:
-        return
-    try:
-        initrd = read_initrd(disk.trees.root, inside)
-    except MetadataError as error:
-        yield _finding("unreadable-initrd", "warning", inside, error.message, _INITRD)
-        return
-    changed, gone = [], []
-    for name, content in sorted(initrd.modules.items()):
-        target = _should_be(disk, kernel, name)
-        if target is None:
-            gone.append(name)
-        elif target not in disk.damage and not _same_module(disk, target, content):
-            changed.append(name)
-    if changed or gone:
-        refused = _refused_in(initrd, changed, kernel)
-        others = [name for name in changed if name not in refused]
-        parts = [
-            *([f"{named(refused)} in it would not load on {uname_r}"] if refused else []),
-            *([f"{named(others)} changed since"] if others else []),
-            *([f"{named(gone)} no longer on disk"] if gone else []),
-        ]
-        yield _finding(
-            "initrd-outdated",
-            "error" if refused else "warning",
-            inside,
-            f"has other modules than the disk ({'; '.join(parts)}): run dracut --force --kver {uname_r}",
-            _INITRD,
-        )
-
-
-def _refused_in(initrd: Initrd, names: Sequence[str], kernel: KernelDisk) -> list[str]:
-    """Of an initrd's modules that differ from the disk's, those that its kernel refuses when it boots."""
-    if not names:
-        return []
-    read = []
-    for name, content in initrd.modules.items():
-        try:
-            read.append(read_module(content, name))
-        except MetadataError:
-            continue
-    judged = judge_together(read, kernel.kernel)
-    return sorted(set(names) & {j.module.path for j in judged if j.verdict == "blocked"})
-
-
-def _should_be(disk: Disk, kernel: KernelDisk, name: str) -> str | None:
-    """The file that a module should come from: a fault of the links is told as one, not again here."""
-    if disk.owners.known:
-        source = kernel.expected.sources.get(name)
-        return source.target if source else None
-    resolved = kernel.actual.get(name)
-    return resolved.file.target if resolved else None
-
-
-def _same_module(disk: Disk, inside: str, content: bytes) -> bool:
-    """Whether an initrd's copy is the module on disk; dracut may strip or unpack what it copies."""
-    try:
-        if disk.trees.locate(inside).read_bytes() == content:
-            return True
-        ours = read_module_file(disk.trees.root, inside)
-        theirs = read_module(content, inside)
-    except (OSError, MetadataError):
-        return False
-    if ours.said("srcversion") is None or theirs.said("srcversion") is None:
-        return False
-    return replace(ours, path="", signature=None) == replace(theirs, path="", signature=None)
 
 
 # what no package owns

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kmpsolve.machine.reading import Disk
-from kmpsolve.machine.verify import VerifyReport
+from kmpsolve.machine.verifyreport import VerifyReport
 from kmpsolve.model.nevra import Nevra
 from kmpsolve.planner.suggestion import Suggestion, Suggestions
 from kmpsolve.report.findings import finding_lines

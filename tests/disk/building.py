@@ -11,7 +11,8 @@ from functools import cache
 from pathlib import Path
 
 from kmpsolve.machine.reading import Disk, read_disk
-from kmpsolve.machine.verify import VerifyReport, verify_disk
+from kmpsolve.machine.verify import verify_disk
+from kmpsolve.machine.verifyreport import VerifyReport
 from kmpsolve.metadata.rootpath import Root
 from kmpsolve.model.nevra import Nevra
 from kmpsolve.modules.kernel import Kernel

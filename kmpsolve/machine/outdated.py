@@ -1,0 +1,136 @@
+"""What was made of the modules on a disk, and may be older than they: modules.dep and the initrd."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from kmpsolve.errors import MetadataError
+from kmpsolve.machine.initrd import Initrd, find_initrd, read_initrd
+from kmpsolve.machine.kernels import read_module_file
+from kmpsolve.machine.reading import Disk, KernelDisk, modules_dep
+from kmpsolve.modules.findings import Finding, named
+from kmpsolve.modules.loader import judge_together
+from kmpsolve.modules.module import read_module
+
+__all__ = ["of_initrd", "of_modules_dep"]
+
+_MODPROBE = "modprobe(8)"
+_INITRD = "dracut(8): an initrd keeps the modules it was made with"
+
+
+def of_modules_dep(disk: Disk, kernel: KernelDisk) -> Iterator[Finding]:
+    """What modprobe will load is what modules.dep says, not what depmod would write now."""
+    tree = kernel.tree
+    path = f"{tree.path}/modules.dep"
+    listed = modules_dep(disk.trees, tree)
+    if listed is None:
+        yield Finding(
+            reference="modules-dep-missing",
+            severity="error" if kernel.actual else "warning",
+            subject=path,
+            message=f"is missing, so that modprobe finds no module: run depmod -a {tree.uname_r}",
+            rule=_MODPROBE,
+        )
+        return
+    wrong = []
+    for name, resolved in kernel.actual.items():
+        folders = {file.folder for file in (resolved.file, *resolved.shadowed)}
+        if folders == {"kernel"} or resolved.clashes:
+            continue
+        said = listed.get(name)
+        if said is None or not f"/{resolved.file.path}".endswith(f"/{said.lstrip('/')}"):
+            wrong.append(name)
+    gone = [
+        name
+        for name, said in listed.items()
+        if name not in kernel.actual and not said.startswith("kernel/") and "/kernel/" not in said
+    ]
+    if wrong or gone:
+        yield Finding(
+            reference="modules-dep-outdated",
+            severity="error",
+            subject=path,
+            message=f"does not know what stands on disk for {named([*wrong, *gone])}:"
+            f" run depmod -a {tree.uname_r}",
+            rule=_MODPROBE,
+        )
+
+
+def of_initrd(disk: Disk, kernel: KernelDisk) -> Iterator[Finding]:
+    """Compare the modules that a kernel boots with, copies that dracut made once, with those on the disk."""
+    uname_r = kernel.tree.uname_r
+    inside = find_initrd(disk.trees.root, uname_r)
+    if inside is None:
+        return
+    try:
+        initrd = read_initrd(disk.trees.root, inside)
+    except MetadataError as error:
+        yield Finding(
+            reference="unreadable-initrd",
+            severity="warning",
+            subject=inside,
+            message=error.message,
+            rule=_INITRD,
+        )
+        return
+    changed, gone = [], []
+    for name, content in sorted(initrd.modules.items()):
+        target = _should_be(disk, kernel, name)
+        if target is None:
+            gone.append(name)
+        elif target not in disk.damage and not _same_module(disk, target, content):
+            changed.append(name)
+    if changed or gone:
+        refused = _refused_in(initrd, changed, kernel)
+        others = [name for name in changed if name not in refused]
+        parts = [
+            *([f"{named(refused)} in it would not load on {uname_r}"] if refused else []),
+            *([f"{named(others)} changed since"] if others else []),
+            *([f"{named(gone)} no longer on disk"] if gone else []),
+        ]
+        yield Finding(
+            reference="initrd-outdated",
+            severity="error" if refused else "warning",
+            subject=inside,
+            message=f"has other modules than the disk ({'; '.join(parts)}):"
+            f" run dracut --force --kver {uname_r}",
+            rule=_INITRD,
+        )
+
+
+def _refused_in(initrd: Initrd, names: Sequence[str], kernel: KernelDisk) -> list[str]:
+    """Of an initrd's modules that differ from the disk's, those that its kernel refuses when it boots."""
+    if not names:
+        return []
+    read = []
+    for name, content in initrd.modules.items():
+        try:
+            read.append(read_module(content, name))
+        except MetadataError:
+            continue
+    judged = judge_together(read, kernel.kernel)
+    return sorted(set(names) & {j.module.path for j in judged if j.verdict == "blocked"})
+
+
+def _should_be(disk: Disk, kernel: KernelDisk, name: str) -> str | None:
+    """The file that a module should come from: a fault of the links is told as one, not again here."""
+    if disk.owners.known:
+        source = kernel.expected.sources.get(name)
+        return source.target if source else None
+    resolved = kernel.actual.get(name)
+    return resolved.file.target if resolved else None
+
+
+def _same_module(disk: Disk, inside: str, content: bytes) -> bool:
+    """Whether an initrd's copy is the module on disk; dracut may strip or unpack what it copies."""
+    try:
+        if disk.trees.locate(inside).read_bytes() == content:
+            return True
+        ours = read_module_file(disk.trees.root, inside)
+        theirs = read_module(content, inside)
+    except (OSError, MetadataError):
+        return False
+    if ours.said("srcversion") is None or theirs.said("srcversion") is None:
+        return False
+    return replace(ours, path="", signature=None) == replace(theirs, path="", signature=None)
