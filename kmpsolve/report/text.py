@@ -2,40 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from kmpsolve.model.nevra import Nevra
-from kmpsolve.model.plan import Attempt, FlavorPlan, KmpPlan, Mismatch, Plan, Verdict, WayOut
+from kmpsolve.model.plan import FlavorPlan, KmpPlan, Plan, Verdict, WayOut
 from kmpsolve.report.terminal import Terminal, Tone, printable
-from kmpsolve.report.words import counted, evr, few, kinds, listed, plural, short_builds, unmanaged_notes
+from kmpsolve.report.words import FITS_BUT, counted, evr, few, plural, short_builds, unmanaged_notes
 
 if TYPE_CHECKING:
-    from kmpsolve.explain.graph import Fate, Root
-    from kmpsolve.explain.story import Stories, Story
+    from kmpsolve.explain.story import Stories
 
-__all__ = ["TONES", "flavor_verdict", "kmp_details", "render_plan", "symbol_lines", "ways_out"]
+__all__ = ["flavor_verdict", "kmp_details", "render_plan", "ways_out"]
 
-_SHOWN_SYMBOLS = 3
 _SHOWN_UNCHANGED = 8
-_SHOWN_ROOTS = 8
-TONES: dict[Verdict, Tone] = {
+_TONES: dict[Verdict, Tone] = {
     "safe": "good",
     "nothing-to-do": "good",
     "unverified": "doubt",
     "blocked": "bad",
-}
-_FITS_BUT: dict[str, str] = {
-    "vendor": "comes from another vendor",
-    "lock": "is locked",
-    "retracted": "was retracted",
-    "architecture": "is for another architecture",
-    "conflict": "conflicts with another package",
-    "missing": "needs a package that is missing",
-    "user-space": "is kept out by installed user space",
-    "module-dropped": "lacks modules that are in use",
-    "exact-kernel": "built for another kernel only",
-    "signature": "is not signed as required",
 }
 
 _GRAVE = ("would-not-boot", "would-lose-network")
@@ -69,27 +54,9 @@ def _flavor(plan: Plan, flavor: FlavorPlan, terminal: Terminal, stories: Stories
         yield from _kmp_table(flavor, terminal)
     if flavor.verdict == "blocked":
         # networkx, on which the graph is built, takes longer to import than most plans to make.
-        from kmpsolve.explain.graph import explain
+        from kmpsolve.report.causes import render_causes
 
-        told = {name: story for (of, name), story in stories.items() if of == flavor.flavor}
-        explanation = explain(flavor, plan.inputs, stories)
-        roots = explanation.roots
-        for root in roots[:_SHOWN_ROOTS]:
-            yield ""
-            yield from _why(root, plan, flavor, terminal, told)
-        if len(roots) > _SHOWN_ROOTS:
-            yield ""
-            left = plural(sum(len(root.kmps) for root in roots[_SHOWN_ROOTS:]), "more KMP")
-            yield from terminal.wrapped(
-                "", f"and {left} (above), each: kmpsolve explain KMP; all: --format html"
-            )
-        if not roots:
-            for kmp in explanation.broken_before:
-                yield ""
-                reason = "was broken before this update: it works on no kernel that is installed"
-                yield from terminal.wrapped("", f"{kmp.name} {reason}", hang=2)
-                more = f"all: kmpsolve explain {printable(kmp.name)}"
-                yield from symbol_lines(kmp.mismatches, terminal, told.get(kmp.name), more=more)
+        yield from render_causes(plan, flavor, terminal, stories)
     if flavor.ways_out:
         yield ""
         yield terminal.tone("What you can do", "strong")
@@ -159,7 +126,7 @@ def _headline(flavor: FlavorPlan, terminal: Terminal) -> Iterator[str]:
             else:
                 parts.append((f"{newest.name} {newest.evr}", "plain"))
                 parts.append((f"-> {target.evr} ({flavor.target.repository})", "plain"))
-    parts.append((flavor_verdict(flavor), TONES[flavor.verdict]))
+    parts.append((flavor_verdict(flavor), _TONES[flavor.verdict]))
     yield from terminal.flow(parts, indent=2)
 
 
@@ -250,159 +217,10 @@ def _blocked_details(kmp: KmpPlan) -> tuple[str, str]:
     shown = next((a for a in kmp.tried if a.cause == kind and not a.mismatches), None)
     if kind == "falls-back-to-in-tree":
         return "", "the kernel's own module would load instead"
-    said = _FITS_BUT.get(kind, "cannot be kept")
+    said = FITS_BUT.get(kind, "cannot be kept")
     return (
         (evr(shown.nevra), said if kind == "exact-kernel" else f"fits, but {said}") if shown else ("", said)
     )
-
-
-def _why(
-    root: Root, plan: Plan, flavor: FlavorPlan, terminal: Terminal, told: Mapping[str, Story]
-) -> Iterator[str]:
-    target = evr(flavor.target.nevra if flavor.target else flavor.current[0].nevra)
-    first, names = root.kmps[0], [kmp.name for kmp in root.kmps]
-    story = told.get(first.name)
-    symbols = next((fate for fate in root.fates if fate.count and fate.mismatches == first.mismatches), None)
-    yield from terminal.wrapped(
-        f"{', '.join(map(printable, names))}: ", _because(root, target, story), hang=2
-    )
-    own = [m for m in first.mismatches if story is None or m.symbol not in story.from_kmps]
-    fits_otherwise = any(not fate.count and fate.cause != "symbols" for fate in root.fates) and not any(
-        fate.cause == "symbols" and fate.count == len(first.mismatches) for fate in root.fates
-    )
-    if first.mismatches and not fits_otherwise:
-        more = f"all: kmpsolve explain {printable(names[0])}"
-        yield from symbol_lines(first.mismatches, terminal, story, more=more)
-    for cause in root.causes:
-        gone_with_it = {fall.name for fall in root.falls}
-        if cause.kind == "kmp" and (not own or gone_with_it.issuperset(cause.packages)):
-            continue
-        if cause.kind != "exact-kernel":
-            yield from terminal.wrapped("  ", cause.message)
-    tried = f"  tried  {_tried(root, plan, symbols)}"
-    until = f"works up to {evr(story.works_up_to)}" if story is not None and story.works_up_to else ""
-    if story is not None and story.since not in (None, story.target):
-        until = f"{until}, not since {evr(story.since or '')}"
-    if until and len(tried) + len(until) + 2 <= terminal.width:
-        yield f"{tried}; {until}"
-    else:
-        yield from terminal.wrapped("  tried  ", tried.removeprefix("  tried  "))
-        if until:
-            yield from terminal.wrapped("  ", until)
-    for fall in root.falls:
-        uses = (
-            f": it uses {few(fall.symbols, 3)} of {fall.cause}"
-            if fall.symbols
-            else f": it needs {fall.cause}"
-        )
-        yield from terminal.wrapped("  with it  ", f"{fall.name} goes down too{uses}")
-
-
-def _because(root: Root, target: str, story: Story | None) -> str:
-    kmp = root.kmps[0]
-    who = "it uses" if len(root.kmps) == 1 else "they use"
-    own = [m for m in kmp.mismatches if story is None or m.symbol not in story.from_kmps]
-    made = {cause.kind for cause in kmp.causes}
-    if "symbols" in made and own:
-        return f"kernel {target} {kinds(own)} symbols that {who}"
-    if "exact-kernel" in made:
-        wanted = next(cause.packages[0] for cause in kmp.causes if cause.kind == "exact-kernel")
-        return f"it was built for kernel {wanted} and no other"
-    if "kmp" in made:
-        makers = next(cause.packages for cause in kmp.causes if cause.kind == "kmp")
-        fitting_maker = f"the build of {listed(makers)} that fits kernel {target}"
-        return f"{fitting_maker} has other versions of symbols that {who}"
-    fitting = [a for fate in root.fates if not fate.count for a in fate.builds]
-    if fitting:
-        short = short_builds(a.nevra for fate in root.fates for a in fate.builds)
-        found = listed([f"{short[a.nevra]} ({_place(a)})" for a in fitting])
-        if fitting[0].cause in ("vendor", "lock", "retracted", "architecture"):
-            return f"{found} fits kernel {target}, but {_FITS_BUT[fitting[0].cause]}"
-        return (
-            f"{found} fits kernel {target}, but cannot be installed"
-            if "module-dropped" not in made
-            else (f"{found} fits kernel {target}, but modules would be lost")
-        )
-    return f"it cannot be kept on kernel {target}"
-
-
-def _place(attempt: Attempt) -> str:
-    return printable(attempt.repository) if attempt.repository else "installed"
-
-
-def _tried(root: Root, plan: Plan, told: Fate | None) -> str:
-    """All builds that were tried, those with the same fate together."""
-    several = len(root.kmps) > 1
-    names = [a.nevra for fate in root.fates for a in fate.builds]
-    short = {n: f"{Nevra.parse(n).name} {evr(n)}" for n in names} if several else short_builds(names)
-    parts = []
-    for fate in root.fates:
-        builds = ", ".join(f"{short[a.nevra]} ({_place(a)})" for a in fate.builds)
-        said = _fate(fate, told, alone=len(root.fates) == 1)
-        parts.append(f"{builds}: {said}" if said else builds)
-    if not any(a.repository for fate in root.fates for a in fate.builds) and plan.inputs.repositories:
-        where = plural(len(plan.inputs.repositories), "repository", "repositories")
-        parts.append(f"no other build in {where}")
-    return "; ".join(parts) or "nothing"
-
-
-def _fate(fate: Fate, told: Fate | None, *, alone: bool) -> str:
-    if fate.cause in ("vendor", "lock", "retracted", "architecture"):
-        fits = "fits, but " if not fate.count else f"lacks {plural(fate.count, 'symbol')}, and "
-        return fits + _FITS_BUT[fate.cause]
-    if fate.cause in ("symbols", "kmp"):
-        if told is not None and fate is told:
-            if len(fate.builds) == 1:
-                return "" if alone else ("this one" if fate.count == 1 else f"these {fate.count:,}")
-            return "the same one" if fate.count == 1 else f"the same {fate.count:,}"
-        return plural(fate.count, "symbol") + (
-            " each" if len(fate.builds) > 1 and fate.mismatches is None else ""
-        )
-    if fate.cause == "exact-kernel":
-        return f"built for {fate.only_for} only" if fate.only_for else _FITS_BUT["exact-kernel"]
-    return f"fits, but {_FITS_BUT.get(fate.cause, fate.cause)}"
-
-
-def symbol_lines(
-    mismatches: Iterable[Mismatch],
-    terminal: Terminal,
-    story: Story | None,
-    *,
-    most: int | None = _SHOWN_SYMBOLS,
-    more: str = "",
-) -> Iterator[str]:
-    """The symbols with both versions, changed ones first.
-
-    Parameters
-    ----------
-    most
-        How many; ``None`` for all.
-    more
-        Where to see the rest.
-    """
-    ordered = sorted(mismatches, key=lambda m: (m.kind == "unknown", m.symbol))
-    shown = ordered if most is None or len(ordered) <= most + 1 else ordered[:most]
-    width = min(max((len(m.symbol) for m in shown), default=0), max(20, terminal.width - 40))
-    for mismatch in shown:
-        said = _versions(mismatch, story)
-        if 4 + width + len(said) <= terminal.width and len(mismatch.symbol) <= width:
-            yield f"  {printable(mismatch.symbol):<{width}}  {said}"
-        else:
-            yield f"  {printable(mismatch.symbol)}"
-            yield from terminal.wrapped("      ", said)
-    left = ordered[len(shown) :]
-    if left:
-        yield from terminal.flow([(f"  (+ {counted(left)})", "plain"), (more, "plain")], indent=2)
-
-
-def _versions(mismatch: Mismatch, story: Story | None) -> str:
-    maker = story.from_kmps.get(mismatch.symbol) if story else None
-    has = f"{maker} has" if maker else "kernel has"
-    if mismatch.kind == "disagrees":
-        return f"wants {mismatch.wanted}, {has} {mismatch.found}"
-    if mismatch.found is not None:
-        return f"belongs to {maker or 'a KMP'}, which does not load"
-    return "is gone"
 
 
 def ways_out(ways: Sequence[WayOut], terminal: Terminal) -> Iterator[str]:

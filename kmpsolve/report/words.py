@@ -9,7 +9,32 @@ from kmpsolve.model.nevra import Nevra
 from kmpsolve.model.plan import FlavorPlan, Mismatch, Unmanaged
 from kmpsolve.report.terminal import printable
 
-__all__ = ["counted", "evr", "few", "kinds", "label", "listed", "plural", "short_builds", "unmanaged_notes"]
+__all__ = [
+    "FITS_BUT",
+    "counted",
+    "evr",
+    "few",
+    "kinds",
+    "label",
+    "listed",
+    "plural",
+    "short_builds",
+    "unmanaged_notes",
+]
+
+FITS_BUT: dict[str, str] = {
+    "vendor": "comes from another vendor",
+    "lock": "is locked",
+    "retracted": "was retracted",
+    "architecture": "is for another architecture",
+    "conflict": "conflicts with another package",
+    "missing": "needs a package that is missing",
+    "user-space": "is kept out by installed user space",
+    "module-dropped": "lacks modules that are in use",
+    "exact-kernel": "built for another kernel only",
+    "signature": "is not signed as required",
+}
+"""What keeps out a build that fits the kernel, by the cause that a plan gives."""
 
 _KREL = re.compile(r"_k?(?P<krel>\d+\.\d+.*)$")
 
