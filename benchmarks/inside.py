@@ -24,9 +24,10 @@ from kmpsolve.model.package import KmpBuild
 from kmpsolve.planner import flavor_systems
 from kmpsolve.planner.evaluation import evaluate
 from kmpsolve.request import Request
-from kmpsolve.session import Loaded, Sources, load, prepare
+from kmpsolve.session import Loaded, load, prepare
 from kmpsolve.solver.universe import Universe
 from kmpsolve.solver.view import open_view, save_view, solver_version
+from kmpsolve.sources import Sources
 
 _ROOT = Path("/")
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from kmpsolve.version import __version__
 
 if TYPE_CHECKING:
-    from kmpsolve.session import plan
+    from kmpsolve.library import plan
 
 __all__ = ["__version__", "plan"]
 
@@ -18,7 +18,7 @@ __all__ = ["__version__", "plan"]
 def __getattr__(name: str) -> Any:
     """Load the planner when it is first asked for: the hook's first stage must start at once."""
     if name == "plan":
-        from kmpsolve.session import plan
+        from kmpsolve.library import plan
 
         return plan
     raise AttributeError(name)

@@ -1,10 +1,9 @@
-"""From sources to a plan: opens what is asked for, loads the universe, calls the planner."""
+"""From sources to a sealed universe, and the request that the configuration and the machine complete."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import partial
@@ -12,8 +11,8 @@ from pathlib import Path
 
 from kmpsolve.cache.identity import name_of
 from kmpsolve.cache.place import folder
-from kmpsolve.config import Config, read_config
-from kmpsolve.errors import ConfigError, KmpsolveError, MetadataError, NoRepositoryError, RequestError
+from kmpsolve.config import Config
+from kmpsolve.errors import KmpsolveError, MetadataError, NoRepositoryError, RequestError
 from kmpsolve.machine.disk import SystemDisk
 from kmpsolve.machine.live import LiveMachine
 from kmpsolve.machine.told import ToldDisk
@@ -22,22 +21,20 @@ from kmpsolve.metadata.locks import parse_locks
 from kmpsolve.metadata.root import System, read_root
 from kmpsolve.metadata.vendors import VendorClasses
 from kmpsolve.model.clock import now, today
-from kmpsolve.model.plan import Inputs, Plan, RepositoryInput, SkippedInput, Warned
-from kmpsolve.planner import plan as plan_universe
+from kmpsolve.model.plan import Inputs, RepositoryInput, SkippedInput, Warned
 from kmpsolve.request import KmpRule, MachineView, Policy, Request
 from kmpsolve.solver.universe import SYSTEM, Universe
 from kmpsolve.solver.view import View, open_view, save_view, solver_version
+from kmpsolve.sources import Sources, open_installed, openers
 
 __all__ = [
     "Loaded",
-    "Sources",
+    "inputs_of",
     "load",
     "load_repositories",
-    "need_repositories",
     "new_universe",
     "of_host",
-    "openers",
-    "plan",
+    "on_machine",
     "policy_of_host",
     "prepare",
 ]
@@ -45,31 +42,6 @@ __all__ = [
 
 _WORTH_A_CACHE = 5000
 """Packages; fewer are read as they are in no time."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sources:
-    """Where the system and its repositories are read from.
-
-    Parameters
-    ----------
-    root
-        The system's root; ``None`` if nothing of any root is to be read.
-    releasever
-        What ``$releasever`` means in the root's repositories, to look at the next service pack.
-    installed
-        Instead of the root's rpmdb: a folder of RPMs, an rpm-md folder, a .solv file, an inventory.
-    repositories
-        Instead of the root's repositories: (alias, source) pairs; empty: none are needed.
-    extra
-        Besides these: (alias, source) pairs.
-    """
-
-    root: Path | None = None
-    releasever: str | None = None
-    installed: str | None = None
-    repositories: tuple[tuple[str, str], ...] | None = None
-    extra: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +115,11 @@ def load(sources: Sources, request: Request, config: Config, *, cached: bool = F
     system = read_root(sources.root, releasever=sources.releasever) if sources.root is not None else None
     skipped: list[SkippedInput] = []
     repositories = openers(sources, system, skipped)
-    given = _open_installed(sources.installed) if sources.installed is not None else None
+    given = open_installed(sources.installed) if sources.installed is not None else None
     settings = given.settings if given is not None else None
-    here = sources.root == Path("/") and sources.installed is None
-    universe, request = prepare(system, on_machine(request, sources.root, here=here), config, settings)
+    universe, request = prepare(
+        system, on_machine(request, sources.root, here=sources.here), config, settings
+    )
     name = None
     if cached and folder() is not None and system is not None and not (given or sources.repositories):
         name = name_of(system, solver=solver_version())
@@ -173,7 +146,7 @@ def load(sources: Sources, request: Request, config: Config, *, cached: bool = F
         read, notes = load_repositories(universe, repositories, config, skipped, contents)
         request = replace(request, notes=notes)
     universe.seal()
-    inputs = _inputs(sources.root, read, skipped)
+    inputs = inputs_of(sources.root, read, skipped)
     keep = None
     worth_it = universe.packages > _WORTH_A_CACHE and len(skipped) == foreseen
     if name is not None and worth_it and system is not None:
@@ -200,10 +173,11 @@ def _load_view(
         request, notes=_stale_notes(stale), disk=SystemDisk(system.root, installed.module_files)
     )
     universe.seal()
-    return Loaded(universe, request, _inputs(system.root.folder, read, skipped))
+    return Loaded(universe, request, inputs_of(system.root.folder, read, skipped))
 
 
-def _inputs(root: Path | None, read: Iterable[RepositoryInput], skipped: Iterable[SkippedInput]) -> Inputs:
+def inputs_of(root: Path | None, read: Iterable[RepositoryInput], skipped: Iterable[SkippedInput]) -> Inputs:
+    """What a plan tells of its sources, in the order of their aliases."""
     return Inputs(
         root=str(root) if root is not None else None,
         repositories=tuple(sorted(read, key=lambda r: r.alias)),
@@ -282,21 +256,6 @@ def _stale_notes(aliases: Iterable[str]) -> tuple[Warned, ...]:
     )
 
 
-def _open(source: str, alias: str) -> Content:
-    from kmpsolve.metadata.source import open_source
-
-    return open_source(source, alias=alias)
-
-
-def _open_installed(source: str) -> Content:
-    try:
-        return _open(source, SYSTEM)
-    except KmpsolveError as error:
-        if error.where == SYSTEM:
-            error.where = "--installed"
-        raise
-
-
 def on_machine(request: Request, root: Path | None, *, here: bool) -> Request:
     """The request with what firmware, hardware and the running kernel tell.
 
@@ -346,34 +305,6 @@ def policy_of_host(policy: Policy, settings: HostSettings) -> Policy:
     )
 
 
-def openers(
-    sources: Sources, system: System | None, skipped: list[SkippedInput]
-) -> list[tuple[str, Callable[[], Content]]]:
-    """What opens each repository, by alias; adds to `skipped` what cannot even be tried."""
-    extra: list[tuple[str, Callable[[], Content]]] = [
-        (alias, partial(_open, source, alias)) for alias, source in sorted(sources.extra)
-    ]
-    if sources.repositories is not None:
-        given = sorted(sources.repositories)
-        return [*((alias, partial(_open, source, alias)) for alias, source in given), *extra]
-    assert system is not None
-    skipped += [SkippedInput(alias=one.alias, reason=one.reason) for one in system.skipped]
-    return [*((one.alias, one.open) for one in system.readable()), *extra]
-
-
-def need_repositories(sources: Sources) -> None:
-    """See to it that repositories are defined, where nothing else has to be right for that.
-
-    Raises
-    ------
-    NoRepositoryError
-        If none is defined or enabled.
-    """
-    if sources.root is not None:
-        with suppress(ConfigError, MetadataError):
-            openers(sources, read_root(sources.root, releasever=sources.releasever), [])
-
-
 def _repository_input(content: Content, packages: int) -> RepositoryInput:
     return RepositoryInput(
         alias=content.alias,
@@ -382,66 +313,3 @@ def _repository_input(content: Content, packages: int) -> RepositoryInput:
         revision=content.revision,
         timestamp=content.timestamp,
     )
-
-
-def plan(
-    *,
-    root: str | os.PathLike[str] | None = None,
-    installed: str | os.PathLike[str] | None = None,
-    repositories: Mapping[str, str | os.PathLike[str]] | Iterable[tuple[str, str]] | None = None,
-    kernel: str | None = None,
-    flavors: Sequence[str] = (),
-    running: str | None = None,
-    config: str | os.PathLike[str] | None = None,
-) -> Plan:
-    """Plan a kernel update; the same as ``kmpsolve plan``.
-
-    Parameters
-    ----------
-    root
-        The system; by default ``/`` unless both `installed` and `repositories` are given.
-    installed
-        Instead of the rpmdb: a folder of RPMs, an rpm-md folder, a ``.solv`` file, an inventory.
-    repositories
-        Instead of the root's: alias -> rpm-md folder, folder of RPMs, ``.solv`` file or address.
-    kernel
-        ``latest``, ``newest-safe``, VERSION-RELEASE or UNAME-R; by default what ``zypper up`` would pick.
-    flavors
-        Kernel flavors; by default all that are installed.
-    running
-        The uname -r of the running kernel, where it is not this machine's.
-    config
-        A configuration file to read after the root's.
-
-    Returns
-    -------
-    Plan
-        Blocked is a plan too, never an exception.
-
-    Raises
-    ------
-    KmpsolveError
-        If no plan can be made: unreadable input, an unknown kernel, a wrong configuration.
-    """
-    if root is None and (installed is None or repositories is None):
-        root = "/"
-    pairs = None
-    if repositories is not None:
-        entries = repositories.items() if isinstance(repositories, Mapping) else repositories
-        pairs = tuple((alias, os.fspath(source)) for alias, source in entries)
-    sources = Sources(
-        root=Path(root) if root is not None else None,
-        installed=os.fspath(installed) if installed is not None else None,
-        repositories=pairs,
-    )
-    settings = read_config(sources.root, Path(config) if config is not None else None)
-    request = Request(kernel=kernel, flavors=tuple(flavors), running=running or _running(sources))
-    loaded = load(sources, request, settings)
-    return plan_universe(loaded.universe, loaded.request, loaded.inputs)
-
-
-def _running(sources: Sources) -> str | None:
-    """This machine's kernel runs only on this machine's own root."""
-    if sources.root == Path("/") and sources.installed is None:
-        return os.uname().release
-    return None

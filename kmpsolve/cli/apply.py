@@ -64,7 +64,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Plan, show, ask, let zypper do it, and look whether it did."""
     from kmpsolve.planner import plan
-    from kmpsolve.session import Sources, load
+    from kmpsolve.session import load
+    from kmpsolve.sources import Sources
     from kmpsolve.zypp.lockfile import zypp_lock
 
     if os.geteuid() != 0:

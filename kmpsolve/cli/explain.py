@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from kmpsolve.explain.story import Story
     from kmpsolve.model.plan import FlavorPlan, Plan
     from kmpsolve.modules.module import Module
-    from kmpsolve.session import Loaded, Sources
+    from kmpsolve.session import Loaded
+    from kmpsolve.sources import Sources
 
 __all__ = ["add_arguments", "run"]
 

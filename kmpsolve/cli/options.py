@@ -12,7 +12,7 @@ from kmpsolve.config import Config, read_config
 from kmpsolve.errors import ConfigError, UsageError
 from kmpsolve.model.plan import Inputs, Verdict
 from kmpsolve.request import Request
-from kmpsolve.session import Sources, need_repositories
+from kmpsolve.sources import Sources, need_repositories
 
 __all__ = [
     "EXIT_CODES",
@@ -142,7 +142,7 @@ def configuration(options: argparse.Namespace, where: Sources, *, repositories: 
 def request(options: argparse.Namespace, where: Sources, kernel: str | None) -> Request:
     """What is asked for; this machine's kernel counts as running on its own root only."""
     running = options.running
-    if running is None and where.root == Path("/") and where.installed is None:
+    if running is None and where.here:
         running = os.uname().release
     return Request(kernel=kernel, flavors=tuple(options.flavor or ()), running=running)
 

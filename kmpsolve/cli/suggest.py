@@ -20,7 +20,7 @@ from kmpsolve.model.jsontext import json_text
 
 if TYPE_CHECKING:
     from kmpsolve.model.modalias import Modaliases
-    from kmpsolve.session import Sources
+    from kmpsolve.sources import Sources
 
 __all__ = ["add_arguments", "run"]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from kmpsolve.cli.options import add_output, configuration, write_result
 from kmpsolve.errors import MetadataError, PrivilegeError, RequestError, UsageError
 from kmpsolve.model.jsontext import json_text
-from kmpsolve.session import Sources
+from kmpsolve.sources import Sources
 
 if TYPE_CHECKING:
     from kmpsolve.machine.installed import Packaged

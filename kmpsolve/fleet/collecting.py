@@ -21,7 +21,7 @@ from kmpsolve.metadata.root import System, read_root
 from kmpsolve.metadata.rootpath import Root
 from kmpsolve.metadata.vendors import VendorClasses
 from kmpsolve.model.clock import now
-from kmpsolve.session import Sources
+from kmpsolve.sources import Sources
 
 __all__ = ["collect"]
 
@@ -59,7 +59,6 @@ def collect(
         If the system cannot be read, or has no usable name.
     """
     system = read_root(where.root) if where.root is not None else None
-    live = where.root == Path("/") and where.installed is None
     known = _known(where, system)
     loose: tuple[LooseModule, ...] = ()
     if where.installed is not None:
@@ -70,7 +69,7 @@ def collect(
         loose = tuple(_loose_modules(system.root, installed))
     state = msgspec.structs.replace(
         state_of(installed, known),
-        running=running or (os.uname().release if live else None),
+        running=running or (os.uname().release if where.here else None),
         unmanaged=loose,
         **(_settings(system) if system is not None and where.installed is None else {}),
     )
@@ -87,7 +86,7 @@ def collect(
         told["repositories"] = enabled
         ages = [one.refreshed for one in system.repositories if one.refreshed is not None]
         told["refreshed"] = min(ages, default=None)
-    if live:
+    if where.here:
         told["secure_boot"] = _secure_boot()
         told["enrolled_keys"] = _enrolled_keys()
     if hardware and root is not None:

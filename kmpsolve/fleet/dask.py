@@ -24,7 +24,7 @@ from kmpsolve.fleet.reading import Reader
 from kmpsolve.fleet.stock import Shipment
 from kmpsolve.metadata.places import Place
 from kmpsolve.request import Request
-from kmpsolve.session import Sources
+from kmpsolve.sources import Sources
 
 __all__ = ["Cluster"]
 

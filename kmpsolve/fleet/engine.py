@@ -23,7 +23,7 @@ from kmpsolve.fleet.reading import Reader
 from kmpsolve.fleet.stock import Shipment, Stock, load_stock
 from kmpsolve.model.clock import now
 from kmpsolve.request import Request
-from kmpsolve.session import Sources
+from kmpsolve.sources import Sources
 
 __all__ = ["Engine", "machine"]
 

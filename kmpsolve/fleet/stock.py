@@ -14,11 +14,12 @@ from kmpsolve.metadata.inventory import decode_state
 from kmpsolve.metadata.root import read_root
 from kmpsolve.model.plan import Inputs, SkippedInput
 from kmpsolve.request import Request
-from kmpsolve.session import Sources, load_repositories, new_universe, openers, policy_of_host, prepare
+from kmpsolve.session import inputs_of, load_repositories, new_universe, policy_of_host, prepare
 from kmpsolve.solver.joining import join_hosts, relevant_names
 from kmpsolve.solver.listing import dump
 from kmpsolve.solver.slim import slim
 from kmpsolve.solver.view import SYMBOLS
+from kmpsolve.sources import Sources, openers
 
 __all__ = ["Shipment", "Stock", "load_stock"]
 
@@ -131,11 +132,7 @@ def load_stock(sources: Sources, request: Request, config: Config) -> Stock:
     skipped: list[SkippedInput] = []
     contents: list[Content] = []
     read, notes = load_repositories(universe, openers(sources, system, skipped), config, skipped, contents)
-    inputs = Inputs(
-        root=str(sources.root) if sources.root is not None else None,
-        repositories=tuple(sorted(read, key=lambda one: one.alias)),
-        skipped=tuple(sorted(skipped, key=lambda one: one.alias)),
-    )
+    inputs = inputs_of(sources.root, read, skipped)
     dumped = dump(universe)
     return Stock(
         request=replace(request, notes=notes),

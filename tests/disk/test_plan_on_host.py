@@ -22,8 +22,9 @@ from kmpsolve.report.html.plan import render_html
 from kmpsolve.report.terminal import Terminal
 from kmpsolve.report.text import render_plan
 from kmpsolve.request import DiskView, KmpRule, MachineView, Policy, Request
-from kmpsolve.session import Loaded, Sources, load
+from kmpsolve.session import Loaded, load
 from kmpsolve.solver.transaction import update_everything
+from kmpsolve.sources import Sources
 from tests.disk.building import DEPMOD_CONF, Building, depmod, module_of, modules_dep, names_that, stock
 from tests.modules import kbuild
 from tests.modules.debian import DebianKernel

@@ -466,13 +466,14 @@ from kmpsolve import session
 from kmpsolve.config import read_config
 from kmpsolve.metadata.root import read_root
 from kmpsolve.request import Request
+from kmpsolve.sources import Sources
 from kmpsolve.zypp import reading, second_stage
 question = json.loads(sys.argv[1])
 told = [second_stage.answer(question, ["zypper", "up"]), json.loads(second_stage.LAST_VERDICT.read_text())]
 time.sleep(1.1)  # what changed just now is not cached
 session._WORTH_A_CACHE = 0
 root = Path("/")
-assert session.load(session.Sources(root=root), Request(), read_config(root), cached=True).keep()
+assert session.load(Sources(root=root), Request(), read_config(root), cached=True).keep()
 assert reading._view(read_root(root)) is not None
 again = [second_stage.answer(question, ["zypper", "up"]), json.loads(second_stage.LAST_VERDICT.read_text())]
 print(json.dumps([told, again]))

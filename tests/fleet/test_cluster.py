@@ -132,7 +132,7 @@ def test_a_scheduler_that_is_not_there_is_told(world: World, monkeypatch: pytest
     from kmpsolve.config import Config
     from kmpsolve.errors import ConfigError
     from kmpsolve.request import Request
-    from kmpsolve.session import Sources
+    from kmpsolve.sources import Sources
 
     repositories = tuple(world.offer.repositories(world.folder).items())
     with pytest.raises(ConfigError, match="does not answer"):

@@ -11,7 +11,7 @@ import pytest
 
 import kmpsolve
 from kmpsolve.fleet.collecting import collect
-from kmpsolve.session import Sources
+from kmpsolve.sources import Sources
 from tests.fleet import fleets
 from tests.fleet.conftest import make
 from tests.support import rpmmd

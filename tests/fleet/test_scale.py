@@ -61,7 +61,7 @@ def test_states_are_decided_once(tmp_path: Path) -> None:
     from kmpsolve.fleet.engine import machine
     from kmpsolve.fleet.progress import Bar
     from kmpsolve.request import Request
-    from kmpsolve.session import Sources
+    from kmpsolve.sources import Sources
 
     where = Sources(repositories=tuple(world.offer.repositories(tmp_path).items()))
     with machine(where, Request(), Config(), 1) as engine:

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from kmpsolve import plan as make_plan
 from kmpsolve.cli.apply import _arguments
 from kmpsolve.cli.entry import main
 from kmpsolve.errors import MetadataError
 from kmpsolve.model.plan import Action, Inputs, Plan, Step
-from kmpsolve.session import plan as make_plan
 from kmpsolve.zypp import words
 from kmpsolve.zypp.first_stage import relevant
 from kmpsolve.zypp.lockfile import HOLD, OwnLock, own_locks, rewrite

@@ -17,7 +17,8 @@ from kmpsolve.metadata.repository import Repository
 from kmpsolve.metadata.root import read_root
 from kmpsolve.metadata.trust import dearmored
 from kmpsolve.request import Request
-from kmpsolve.session import Sources, load
+from kmpsolve.session import load
+from kmpsolve.sources import Sources
 from kmpsolve.zypp.reading import read_caches
 from tests.e2e.host import DRIVER, NEW, OLD, REBUILD, Host, served, specs
 from tests.security.keys import Signer, write_at

@@ -16,6 +16,7 @@ from kmpsolve.errors import KmpsolveError
 from kmpsolve.model.package import KernelUnit
 from kmpsolve.planner import flavor_systems
 from kmpsolve.request import Request
+from kmpsolve.sources import Sources
 from tests.property.strategies import FEATURES, worlds
 from tests.property.test_oracle import FAMILIES
 from tests.support.worlds import World, lay_out
@@ -61,7 +62,7 @@ def test_the_matrix(family: str, tmp_path_factory: pytest.TempPathFactory) -> No
         asked = lay_out(of, tmp_path_factory.mktemp("world"))
         root = Path(asked["root"]) if asked.get("root") else None
         pairs = tuple((asked.get("repositories") or {}).items())
-        sources = session.Sources(root=root, installed=asked["installed"], repositories=pairs or None)
+        sources = Sources(root=root, installed=asked["installed"], repositories=pairs or None)
         try:
             loaded = session.load(sources, Request(), read_config(root, None))
             found, expected = both(loaded)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 import kmpsolve
-from kmpsolve import session
+from kmpsolve import library, session
 from kmpsolve.errors import KmpsolveError
 from kmpsolve.metadata.content import Content, Patch
 from kmpsolve.metadata.source import open_source
@@ -60,14 +60,20 @@ def through_a_cache(loaded: session.Loaded) -> session.Loaded:
     return replace(loaded, universe=universe)
 
 
+def through_caches(patched: pytest.MonkeyPatch) -> None:
+    """Have the command line and the library make their plans from caches."""
+    load = session.load
+    for door in (session, library):
+        patched.setattr(door, "load", lambda *a, **k: through_a_cache(load(*a, **k)))
+
+
 @pytest.fixture
 def cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     """Within it, every plan is made from a cache."""
     monkeypatch.setenv("KMPSOLVE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(session, "Universe", Recording)
-    load = session.load
     with monkeypatch.context() as patched:
-        patched.setattr(session, "load", lambda *a, **k: through_a_cache(load(*a, **k)))
+        through_caches(patched)
         yield patched
 
 
@@ -114,8 +120,7 @@ def test_no_order_matters(family: str, number: int, tmp_path: Path, monkeypatch:
     monkeypatch.setattr(session, "Universe", Recording)
     of = universe(family, number)
     plain = answer(of, tmp_path / "a")
-    load = session.load
-    monkeypatch.setattr(session, "load", lambda *a, **k: through_a_cache(load(*a, **k)))
+    through_caches(monkeypatch)
     assert answer(of, tmp_path / "b").replace(str(tmp_path / "b"), str(tmp_path / "a")) == plain
 
 
@@ -125,7 +130,6 @@ def test_random_worlds(
 ) -> None:
     monkeypatch.setenv("KMPSOLVE_CACHE", str(tmp_path_factory.mktemp("cache")))
     monkeypatch.setattr(session, "Universe", Recording)
-    load = session.load
 
     @settings(
         max_examples=40,
@@ -139,7 +143,7 @@ def test_random_worlds(
         folder = tmp_path_factory.mktemp("world")
         plain = answer(of, folder / "a")
         with monkeypatch.context() as patched:
-            patched.setattr(session, "load", lambda *a, **k: through_a_cache(load(*a, **k)))
+            through_caches(patched)
             assert answer(of, folder / "b").replace(str(folder / "b"), str(folder / "a")) == plain
 
     same()

@@ -10,7 +10,7 @@ from kmpsolve.config import Config
 from kmpsolve.fleet.deciding import Bench
 from kmpsolve.fleet.stock import load_stock
 from kmpsolve.request import Request
-from kmpsolve.session import Sources
+from kmpsolve.sources import Sources
 from tests.fleet.conftest import make
 
 
