@@ -9,13 +9,17 @@ from typing import Any
 
 from kmpsolve.metadata.headers import header_text
 
-__all__ = ["HeaderWriter"]
+__all__ = ["COMPARISONS", "MISSING_OK", "PREREQUISITE", "STRONG", "HeaderWriter", "xml_text"]
 
-_PREREQUISITE = 1 << 6 | 1 << 7 | 1 << 9 | 1 << 10 | 1 << 5
-_MISSING_OK = 1 << 19
-_STRONG = 1 << 27
+PREREQUISITE = 1 << 6 | 1 << 7 | 1 << 9 | 1 << 10 | 1 << 5
+"""Requirements that must be met before a scriptlet runs: bits for prereq, pretrans, pre, post, posttrans."""
+MISSING_OK = 1 << 19
+STRONG = 1 << 27
+"""How rpm before 4.12 (Code 11 and 12) spelt weak dependencies: a requirement that may be missing is a
+recommendation, and a strong suggestion or enhancement is a recommendation or a supplement."""
+COMPARISONS = {2: "LT", 4: "GT", 8: "EQ", 10: "LE", 12: "GE"}
+"""rpm's sense bits (less 2, greater 4, equal 8) as rpm-md writes them."""
 _EQUAL = 8
-_COMPARISONS = {2: "LT", 4: "GT", 8: "EQ", 10: "LE", 12: "GE"}
 _KINDS = (
     "provides",
     "requires",
@@ -63,14 +67,14 @@ class HeaderWriter:
         listed, modules = self._files(header)
         lines = [
             '<package type="rpm">\n'
-            f"<name>{_xml(name)}</name>\n<arch>{_xml(arch)}</arch>\n"
-            f'<version epoch="{epoch}" ver="{_xml(version)}" rel="{_xml(release)}"/>\n'
-            f"<format>\n<rpm:vendor>{_xml(vendor)}</rpm:vendor>\n"
+            f"<name>{xml_text(name)}</name>\n<arch>{xml_text(arch)}</arch>\n"
+            f'<version epoch="{epoch}" ver="{xml_text(version)}" rel="{xml_text(release)}"/>\n'
+            f"<format>\n<rpm:vendor>{xml_text(vendor)}</rpm:vendor>\n"
         ]
         for kind, found in self._relations(header).items():
             if found:
                 lines += [f"<rpm:{kind}>\n", *found, f"</rpm:{kind}>\n"]
-        lines += [f"<file>{_xml(file)}</file>\n" for file in listed]
+        lines += [f"<file>{xml_text(file)}</file>\n" for file in listed]
         lines.append("</format>\n</package>\n")
         nevra = f"{name}-{f'{epoch}:' if epoch else ''}{version}-{release}.{arch}"
         names = [header_text(one) for one in header[self._tags["TRIGGERNAME"]] or ()]
@@ -87,15 +91,14 @@ class HeaderWriter:
         own = {line for _, line in requires}.intersection(result["provides"])
         # Nor are promises of rpm itself, which no package makes.
         requires = [(s, line) for s, line in requires if line not in own and not line.startswith(_PROMISE)]
-        # rpm before 4.12 had no weak dependencies but these spellings of them.
-        result["requires"] = [line for sense, line in requires if not sense & _MISSING_OK]
-        result["recommends"] += [line for sense, line in requires if sense & _MISSING_OK]
+        result["requires"] = [line for sense, line in requires if not sense & MISSING_OK]
+        result["recommends"] += [line for sense, line in requires if sense & MISSING_OK]
         for old, weak, strong in (
             ("OLDSUGGESTS", "suggests", "recommends"),
             ("OLDENHANCES", "enhances", "supplements"),
         ):
             for sense, line in self._entries(header, old):
-                result[strong if sense & _STRONG else weak].append(line)
+                result[strong if sense & STRONG else weak].append(line)
         return result
 
     def _entries(self, header: Any, name: str) -> list[tuple[int, str]]:
@@ -151,23 +154,25 @@ class HeaderWriter:
 
 
 def _texts(values: Sequence[str | bytes]) -> Sequence[str]:
-    """As `_xml` of `header_text`, for many at once."""
+    """As `xml_text` of `header_text`, for many at once."""
     try:
         joined = "".join(values)  # type: ignore[arg-type]
     except TypeError:
         joined = "\n"
     if joined.isascii() and joined.isprintable() and not _ESCAPED.search(joined):
         return values  # type: ignore[return-value]
-    return [_xml(header_text(value)) for value in values]
+    return [xml_text(header_text(value)) for value in values]
 
 
-def _xml(text: str) -> str:
+def xml_text(text: str) -> str:
+    """Escape what stands between tags or in an attribute."""
+    # Nearly none of a kernel's 28,000 capabilities has anything to escape, and a search is quick.
     return _ESCAPED.sub(lambda match: _ESCAPES[match[0]], text) if _ESCAPED.search(text) else text
 
 
 def _entry(name: str, sense: int, evr: str) -> str:
-    comparison = _COMPARISONS.get(sense & 0xF)
-    mark = ' pre="1"' if sense & _PREREQUISITE else ""
+    comparison = COMPARISONS.get(sense & 0xF)
+    mark = ' pre="1"' if sense & PREREQUISITE else ""
     if comparison is None or not evr:
         return f'<rpm:entry name="{name}"{mark}/>\n'
     if evr.isalnum():  # a CRC

@@ -10,7 +10,6 @@ from kmpsolve.errors import RequestError
 from kmpsolve.metadata.content import Content
 from kmpsolve.metadata.origin import Origin
 from kmpsolve.metadata.repomd import REPOMD
-from kmpsolve.metadata.rpmfolder import open_rpm_folder
 from kmpsolve.metadata.rpmmd import open_rpmmd
 from kmpsolve.metadata.solvfile import MAGIC, open_solv
 from kmpsolve.metadata.trust import Trust
@@ -100,6 +99,9 @@ def _open_folder(folder: Path, location: str, alias: str, priority: int, trust: 
     # A link counts as present even if it leads nowhere, so that a broken repository is told as one.
     if (folder / REPOMD).exists() or (folder / REPOMD).is_symlink():
         return open_rpmmd(folder, alias=alias, priority=priority, source=location, trust=trust)
+    # Most folders have metadata, and what writes it for one that has none is long.
+    from kmpsolve.metadata.rpmfolder import open_rpm_folder
+
     return open_rpm_folder(folder, alias=alias, priority=priority, source=location)
 
 

@@ -15,7 +15,8 @@ import pytest
 from kmpsolve.errors import MetadataError
 from kmpsolve.metadata.content import Content
 from kmpsolve.metadata.rpmbinding import load_rpm
-from kmpsolve.metadata.rpmfolder import _Header, find_rpms, open_rpm_folder
+from kmpsolve.metadata.rpmfolder import find_rpms, open_rpm_folder
+from kmpsolve.metadata.rpmheader import Header
 from kmpsolve.metadata.source import open_source
 from tests.support import repository
 from tests.support.packages import PackageSpec
@@ -301,4 +302,4 @@ def _seconds(folder: Path) -> float:
 def test_text_is_read_from_rpm_4_14_too() -> None:
     # SLE 15's rpm gives bytes where later ones give text.
     given = [b"ksym(default:kfree)", b"M\xfcller", "ü".encode()]
-    assert _Header._cleaned(given) == ["ksym(default:kfree)", "Müller", "ü"]
+    assert Header._cleaned(given) == ["ksym(default:kfree)", "Müller", "ü"]
