@@ -25,7 +25,7 @@ _KMP_NAME = re.compile(r".+-kmp-(?P<flavor>[A-Za-z0-9_]+)")
 _VERSION_KREL = re.compile(r"_k(?P<krel>\d.*)$")
 _VERSION_KREL_OLD = re.compile(r"_(?P<krel>\d+\.\d+.*)$")
 _MODULE_FOLDER = re.compile(r"(?:/usr)?/lib/modules/([^/]+)/")
-_HEADERS = re.compile(r"kernel-(?:\w+-)?(?:devel|source|syms|headers)|dkms")
+_HEADERS = re.compile(r"kernel-(?:(?P<flavor>\w+)-)?(?:devel|source|syms|headers)|dkms")
 
 
 class Kmps:
@@ -208,7 +208,7 @@ class Kmps:
             built_for=built_for.replace("-", "_"),
             module_folders=folders,
             multiversion=not kinds.multiversion.isdisjoint(provides),
-            rebuilds_on_host=any(map(_HEADERS.fullmatch, triggers)) or self._rebuilt_on_host(package.name),
+            rebuilds_on_host=_runs_on_headers(triggers, flavor) or self._rebuilt_on_host(package.name),
         )
 
     def _flavor_hint(self, solvable: solv.XSolvable) -> str:
@@ -219,3 +219,9 @@ class Kmps:
                     if re.search(rf"\bkernel-{re.escape(flavor)}\b", self._pool.dep2str(capability)):
                         return flavor
         return ""
+
+
+def _runs_on_headers(triggers: Iterable[str], flavor: str) -> bool:
+    """Whether one of these packages brings headers for kernels of a flavor; those of another one build nothing."""
+    found = filter(None, map(_HEADERS.fullmatch, triggers))
+    return any(match["flavor"] in (None, flavor) for match in found)

@@ -278,6 +278,8 @@ def test_the_kernel_that_a_kmp_was_built_for(tmp_path: Path, package: PackageSpe
     ("package", "rebuilds"),
     [
         (spec("a-kmp-rt", triggers=("kernel-rt-devel",)), True),
+        (spec("a-kmp-rt", triggers=("kernel-default-devel",)), False),
+        (spec("a-kmp-rt", triggers=("kernel-default-devel", "kernel-rt-devel")), True),
         (spec("a-kmp-rt", triggers=("sh", "kernel-source")), True),
         (spec("a-kmp-rt", triggers=("dkms",)), True),
         (spec("a-kmp-rt", triggers=("kernel-rt",)), False),
