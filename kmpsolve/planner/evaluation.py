@@ -17,6 +17,7 @@ from kmpsolve.planner.options import Option, options
 from kmpsolve.planner.signing import look_at_signatures
 from kmpsolve.planner.system import FlavorSystem
 from kmpsolve.solver.projection import Projection, Stand
+from kmpsolve.solver.transaction import transact
 
 __all__ = ["Evaluation", "evaluate", "hopeless"]
 
@@ -73,10 +74,19 @@ def _all_options(
     return {kmp.name: options(kmp, fit, headers=headers, at_rest=at_rest) for kmp in system.kmps}
 
 
+def _headers(system: FlavorSystem, unit: KernelUnit) -> tuple[Package, ...] | None:
+    """As `Universe.headers`; also ``None`` where zypper could not install them, since they need more themselves."""
+    found = system.universe.headers(unit)
+    rebuilding = any(b.rebuilds_on_host and not b.versioned for kmp in system.kmps for b in kmp.builds)
+    if found and rebuilding and transact(system.universe, found).reasons:
+        return None
+    return found
+
+
 def hopeless(system: FlavorSystem, unit: KernelUnit) -> bool:
     """Whether `unit` cannot be safe whatever the rest of the system says: cheap, without a solve."""
     fit = system.judge(unit)
-    headers = system.universe.headers(unit) is not None
+    headers = _headers(system, unit) is not None
     return any(
         all_options[0].decision in ("unverified", "blocked")
         for kmp, all_options in zip(system.kmps, _all_options(system, fit, headers).values(), strict=True)
@@ -95,7 +105,7 @@ def evaluate(system: FlavorSystem, unit: KernelUnit, *, installed_only: bool = F
     """
     universe = system.universe
     fit = system.judge(unit, installed_only=installed_only)
-    headers = universe.headers(unit)
+    headers = _headers(system, unit)
     at_rest = None
     if installed_only:
         at_rest = loaded({kmp.name: kmp.installed for kmp in system.kmps}, (), unit, universe.table)

@@ -408,10 +408,17 @@ class Universe:
     def headers(self, unit: KernelUnit) -> tuple[Package, ...] | None:
         """kernel-FLAVOR-devel for a unit: installed already, or on offer where some version is installed.
 
-        ``None`` if what rebuilds itself on the host would not find them.
+        Those on offer are of the kernel's vendor class, as its other parts are. ``None`` if what rebuilds itself
+        on the host would not find them.
         """
         found = self.called(f"kernel-{unit.flavor}-devel")
-        matching = [p for p in found if p.nevra.evr == unit.nevra.evr and p.barred is None]
+        matching = [
+            p
+            for p in found
+            if p.nevra.evr == unit.nevra.evr
+            and p.barred is None
+            and (p.installed or self.same_class(p.vendor, unit.main.vendor))
+        ]
         if any(p.installed for p in matching):
             return ()
         if matching and any(p.installed for p in found):

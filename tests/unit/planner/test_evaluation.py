@@ -57,6 +57,25 @@ def test_headers_come_along_for_what_rebuilds_itself(
     assert steps(found) == [NEW, *[("install", devel(2).nevra)] * brought]
 
 
+@pytest.mark.parametrize(
+    "offered",
+    [
+        replace(devel(2), requires=("kernel-devel = 6.4.0-20.1",)),
+        replace(devel(2), vendor="Other Corp"),
+    ],
+    ids=["that need what nobody has", "of another vendor"],
+)
+def test_headers_that_cannot_come_along_leave_it_unverified(tmp_path: Path, offered: Any) -> None:
+    found = planned(
+        tmp_path,
+        [kernel(1), acme(symbols=""), devel(1)],
+        [kernel(2), offered],
+        rebuilding=["acme-kmp-default"],
+    )
+    assert (found.verdict, steps(found)) == ("unverified", [NEW])
+    assert "headers-missing" in [w.reference for w in found.flavors[0].kmps[0].warnings]
+
+
 # -- what has to go -------------------------------------------------------------------------------------------
 
 
