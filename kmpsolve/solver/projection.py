@@ -19,7 +19,7 @@ import solv
 from kmpsolve.model.package import KernelUnit, KmpBuild, Package
 from kmpsolve.model.symbols import Need
 from kmpsolve.solver.reasons import Reason, read_problems
-from kmpsolve.solver.relations import relation
+from kmpsolve.solver.relations import add_relation, relation
 from kmpsolve.solver.universe import Universe
 
 __all__ = ["GIVEN_UP", "Outcome", "Projection", "Role", "Stand"]
@@ -124,8 +124,13 @@ class Projection:
         ]
         moved += [b.package.handle for b in self._builds.values() if b.package.installed]
         self._verify, unmet, self._multiple = universe.bystanders(self._unit.flavor)
+        met = universe.met_by_kernels(self._unit.flavor)
         self._moved = moved
         self._unobtainable = self._find_unobtainable()
+        # The shadow shares the system's lists of capabilities, which must not grow meanwhile.
+        self._whole = {handle: relation(pool.id2solvable(handle), solv.SOLVABLE_REQUIRES) for handle in met}
+        for handle, whole in self._whole.items():
+            self._let_require(handle, (c for c in whole if c not in met[handle]))
         system = pool.installed
         self._system = system
         if system is not None:
@@ -188,7 +193,14 @@ class Projection:
         if self._system is not None:
             self._system.moveshadow(self._moved)
             self._host.free(True)
+        for handle, whole in self._whole.items():
+            self._let_require(handle, whole)
         self._universe.show_true_system()
+
+    def _let_require(self, handle: int, capabilities: Iterable[int]) -> None:
+        solvable = self._pool.id2solvable(handle)
+        solvable.unset(solv.SOLVABLE_REQUIRES)
+        add_relation(solvable, solv.SOLVABLE_REQUIRES, capabilities)
 
     def _copy(self, stand: Stand, wanted: Mapping[str, set[Need]]) -> int:
         pool = self._pool

@@ -312,6 +312,10 @@ class Universe:
         """What a projection of `flavor` has to keep whole."""
         return self._user_space.bystanders(flavor)
 
+    def met_by_kernels(self, flavor: str) -> dict[int, frozenset[int]]:
+        """Requirements of installed packages that a projection of `flavor` may take for met."""
+        return self._user_space.met_by_kernels(flavor)
+
     def pinned(self, flavor: str) -> tuple[tuple[Package, str, frozenset[int]], ...]:
         """Installed packages that need what only KMPs of this flavor provide: who, what, providers."""
         return tuple(

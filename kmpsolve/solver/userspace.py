@@ -58,6 +58,7 @@ class UserSpace:
         self._multiversion = multiversion
         self._partial = partial
         self._bystanders: dict[str, Bystanders] = {}
+        self._met_by_kernels: dict[str, dict[int, frozenset[int]]] = {}
         self.kernels_and_kmps = frozenset(
             [kernel.package.handle for kernel in self._installed_kernels]
             + [build.package.handle for build in kmps]
@@ -137,6 +138,28 @@ class UserSpace:
         found = tuple(sorted(verify)), frozenset(unmet), multiple
         self._bystanders[flavor] = found
         return found
+
+    def met_by_kernels(self, flavor: str) -> dict[int, frozenset[int]]:
+        """Installed package -> rich requirements that the installed kernels of this flavor meet, and no KMP.
+
+        ``(kernel-default = 1-1 if kernel-default)``, as PTFs have it, goes on being met by a kernel that stays
+        beside the next one. To be asked first while the true system shows.
+        """
+        if flavor not in self._met_by_kernels:
+            kernels = frozenset(k.package.handle for k in self._installed_kernels if k.flavor == flavor)
+            of_kmps = self._names_provided(self._kmps_of(flavor))
+            found: dict[int, set[int]] = {}
+            for capability, word in self._spelled.items():
+                if (
+                    word == "("
+                    and of_kmps.isdisjoint(words(self._pool.dep2str(capability)))
+                    and self._met(capability)
+                    and not self._met(capability, kernels)
+                ):
+                    for handle in self._requirements[capability]:
+                        found.setdefault(handle, set()).add(capability)
+            self._met_by_kernels[flavor] = {handle: frozenset(met) for handle, met in found.items()}
+        return self._met_by_kernels[flavor]
 
     def pinned(self, flavor: str) -> Iterable[tuple[int, str, frozenset[int]]]:
         """Installed packages that need what only KMPs of this flavor provide: who, what, providers."""

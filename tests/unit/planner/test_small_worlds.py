@@ -353,6 +353,16 @@ def test_what_keeps_out_a_kmp_without_symbol_versions_is_told(
 # -- user space ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("requires", ["{0}", "({0} if kernel-default)", "({0} or editor-x)"])
+def test_what_requires_a_kernel_has_it_as_long_as_it_stays(requires: str) -> None:
+    """PTFs require so that a package which is installed at all is theirs."""
+    ptf = Tool(name="ptf-1", requires=requires.format("kernel-default = 6.4.0-10.1"))
+    answer = plan([OLD, ACME, ptf], [NEW, REBUILD])
+    assert (answer["verdict"], decided(answer)) == ("safe", FETCHED)
+    replacing = Kernel(release="10.2", ksyms="a=1", obsoletes="kernel-default = 6.4.0-10.1")
+    assert plan([OLD, ACME, ptf], [replacing], kernel="6.4.0-10.2")["verdict"] == "blocked"
+
+
 def test_packages_that_stand_beside_each_other_may_do_so() -> None:
     """As kernel-default-devel does, which is neither kernel nor KMP."""
     both: list[Noun] = [
