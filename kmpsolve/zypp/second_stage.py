@@ -73,17 +73,18 @@ def answer(question: Mapping[str, Any], arguments: list[str]) -> dict[str, Any]:
     _publish(plan)
     action = "warn" if question["disabled"] else _action(plan, config)
     held: list[str] = []
+    unheld: str | None = None
     if action == "hold":
-        from kmpsolve.zypp.guard import hold
-
-        fresh = read_caches(root, Request(running=running), config, without_holds=True).loaded
-        held = hold(fresh, root, doubtful=config.unverified == "abort")
+        try:
+            held = _hold(root, Request(running=running), config)
+        except Exception as error:  # the verdict stands: without a lock this is what `abort` does
+            action, unheld = "abort", str(_told(error))
     if action == "warn" and config.keep_last_good:
         from kmpsolve.zypp.guard import keep
 
         keep(plan, root)
     if action in ("abort", "hold"):
-        message = words.stopped(plan, arguments, held=held, snapper=_snapper_beside_us())
+        message = words.stopped(plan, arguments, held=held, unheld=unheld, snapper=_snapper_beside_us())
     elif plan.verdict == "blocked":
         message = words.warned(plan)
     else:
@@ -98,6 +99,13 @@ def answer(question: Mapping[str, Any], arguments: list[str]) -> dict[str, Any]:
             "PRIORITY": "6" if plan.verdict in ("safe", "nothing-to-do") else "4",
         },
     }
+
+
+def _hold(root: Path, request: Request, config: Config) -> list[str]:
+    from kmpsolve.zypp.guard import hold
+
+    fresh = read_caches(root, request, config, without_holds=True).loaded
+    return hold(fresh, root, doubtful=config.unverified == "abort")
 
 
 def _in_use(uname_r: str) -> frozenset[str]:

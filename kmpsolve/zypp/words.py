@@ -41,7 +41,12 @@ def said(text: str) -> list[str]:
 
 
 def stopped(
-    plan: Plan, arguments: Sequence[str], *, held: Sequence[str] = (), snapper: bool = False
+    plan: Plan,
+    arguments: Sequence[str],
+    *,
+    held: Sequence[str] = (),
+    unheld: str | None = None,
+    snapper: bool = False,
 ) -> list[str]:
     """Why a transaction was stopped, and what to do instead.
 
@@ -53,12 +58,16 @@ def stopped(
         zypper's command line.
     held
         The kernels that the guard holds from now on.
+    unheld
+        Why they could not be held, where that was asked for.
     snapper
         Whether snapper's plugin may have made a snapshot for this run.
     """
     lines = said(f"stopped this update before anything was changed: {_reason(plan)}")
     commands = list(_commands(plan))
     again = _again(arguments)
+    if unheld:
+        lines += _more(f"not held back from the next run: {unheld}")
     if held:
         lines += _more(
             f"held from now on: {', '.join(held)}. Only the guard lifts that when a rebuild appears:"

@@ -241,6 +241,22 @@ def test_hold_stops_this_run_and_the_next_one_updates_everything_else() -> None:
         assert "nothing to do: a lock holds the newer kernel" in host.kmpsolve("plan").stdout
 
 
+def test_a_hold_that_cannot_be_written_stops_this_run_nevertheless() -> None:
+    with Host(OLD, DRIVER, configuration='on_blocked = "hold"\n') as host:
+        host.add("updates", specs(NEW))
+        host.run(
+            ["mkdir", "/etc/zypp/locks"]
+        )  # what no privilege writes over; so are a full disk, a read-only /
+        before = host.rpmdb()
+        ended = host.zypper("up")
+        assert stopped(host, ended, before) == [], str(ended)
+        assert "not held back from the next run: /etc/zypp/locks: cannot be written" in " ".join(
+            ended.stderr.split()
+        )
+        assert "held from now on" not in ended.stderr
+        assert [*host.path("/etc/zypp/locks").iterdir()] == []
+
+
 def test_while_zypp_is_locked() -> None:
     with Host(OLD, DRIVER) as host:
         host.add("updates", specs(NEW))
