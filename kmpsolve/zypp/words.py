@@ -66,9 +66,11 @@ def stopped(
     lines = said(f"stopped this update before anything was changed: {_reason(plan)}")
     commands = list(_commands(plan))
     again = _again(arguments)
+    once = f"KMPSOLVE_DISABLE=1 {again}"
     if unheld:
         lines += _more(f"not held back from the next run: {unheld}")
     if held:
+        once = f"kmpsolve guard off && {once}"  # with the lock in place that run would leave the kernel out
         lines += _more(
             f"held from now on: {', '.join(held)}. Only the guard lifts that when a rebuild appears:"
             " kmpsolve guard on. Everything else is updated by:"
@@ -76,7 +78,7 @@ def stopped(
         commands = [("Again:", again), *commands]
     elif not commands:
         commands = [("Everything else:", "kmpsolve guard on && zypper up")] if _arriving_kernel(plan) else []
-    commands += [("Details:", "zypper kmp plan"), ("Once, anyway:", f"KMPSOLVE_DISABLE=1 {again}")]
+    commands += [("Details:", "zypper kmp plan"), ("Once, anyway:", once)]
     width = max(len(label) for label, _ in commands)
     if patches := _held_patches(plan):
         lines += _more(f"this holds back: {'; '.join(patches)}")

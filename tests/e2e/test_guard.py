@@ -241,6 +241,17 @@ def test_hold_stops_this_run_and_the_next_one_updates_everything_else() -> None:
         assert "nothing to do: a lock holds the newer kernel" in host.kmpsolve("plan").stdout
 
 
+def test_once_anyway_after_a_hold() -> None:
+    """The command that the message gives takes the lock away too: with it the kernel would stay out."""
+    with Host(OLD, DRIVER, configuration='on_blocked = "hold"\n') as host:
+        host.add("updates", specs(NEW))
+        ended = host.zypper("up")
+        (line,) = [line for line in ended.stderr.splitlines() if "Once, anyway:" in line]
+        again = host.run(["sh", "-c", line.partition("anyway:")[2]])
+        assert again.code == 0, str(again)
+        assert host.installed() == sorted([DRIVER, OLD, NEW])
+
+
 def test_a_hold_that_cannot_be_written_stops_this_run_nevertheless() -> None:
     with Host(OLD, DRIVER, configuration='on_blocked = "hold"\n') as host:
         host.add("updates", specs(NEW))
