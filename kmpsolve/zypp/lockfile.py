@@ -253,7 +253,7 @@ def zypp_lock(root: Path) -> Iterator[None]:
         with path.open("a+") as file:
             fcntl.lockf(file, fcntl.LOCK_EX)
             holder = _holder(path)
-            if holder is not None and holder != os.getpid() and Path(f"/proc/{holder}").exists():
+            if holder is not None and holder != os.getpid() and _runs(holder):
                 raise ZyppLockedError(
                     f"zypp is locked by process {holder}",
                     reference="zypp-locked",
@@ -286,6 +286,16 @@ def _holder(path: Path) -> int | None:
     except OSError:
         return None
     return int(text) if text.isdecimal() and int(text) else None
+
+
+def _runs(pid: int) -> bool:
+    """Whether libzypp would wait for this process: one that has ended holds nothing, also before its parent
+    fetches its exit code (which init does not do in many a container).
+    """
+    try:
+        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())
+    except OSError:
+        return False
 
 
 def _ancestors() -> set[int]:

@@ -171,6 +171,19 @@ def test_the_lock_of_a_living_process(tmp_path: Path) -> None:
     assert lock.read_text() == ""
 
 
+def test_a_process_that_ended_and_that_nobody_waited_for_holds_nothing(tmp_path: Path) -> None:
+    lock = tmp_path / "run/zypp.pid"
+    lock.parent.mkdir()
+    with subprocess.Popen([sys.executable, "-c", ""], stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.read()
+        os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)
+        assert Path(f"/proc/{other.pid}").exists()
+        lock.write_text(f"{other.pid}\n")
+        with zypp_lock(tmp_path):
+            assert lock.read_text() == f"{os.getpid()}\n"
+
+
 def test_inside_the_program_that_holds_it(tmp_path: Path) -> None:
     lock = tmp_path / "run/zypp.pid"
     lock.parent.mkdir()
