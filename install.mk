@@ -11,7 +11,7 @@ install:
 	@'$(PYTHON)' -I -c 'import sys; [__import__(name) for name in sys.argv[1:]]' $(IMPORTS) || { \
 	  echo '$(PYTHON) cannot import what kmpsolve needs: $(IMPORTS)' >&2; \
 	  echo 'make demo installs them into $(VENV); or name a Python that has them: make install PYTHON=...' >&2; exit 1; }
-	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' PYTHON="$$(command -v '$(PYTHON)')" tools/install install
+	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' PYTHON="$$(realpath -s "$$(command -v '$(PYTHON)')")" tools/install install
 
 uninstall:
 	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' tools/install uninstall

@@ -113,6 +113,14 @@ def test_another_prefix(tmp_path: Path) -> None:
     assert not any(tmp_path.iterdir())
 
 
+def test_a_python_given_by_a_path_from_here(tmp_path: Path) -> None:
+    """zypper starts the hook in /: what is written down is no relative path, nor what a link leads to."""
+    python = os.path.relpath(sys.executable, CHECKOUT)
+    assert not python.startswith("/")
+    assert _make("install", tmp_path, PYTHON=python).returncode == 0
+    assert (tmp_path / "usr/lib/kmpsolve/python").read_text() == f"{sys.executable}\n"
+
+
 def test_a_changed_configuration_stays(tmp_path: Path) -> None:
     _make("install", tmp_path)
     changed = tmp_path / "etc/kmpsolve/kmpsolve.toml"
