@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from kmpsolve.model.needs import Need
 from kmpsolve.model.package import KernelUnit, KmpBuild
 from kmpsolve.model.plan import Mismatch
-from kmpsolve.model.symbols import Need, SymbolTable
+from kmpsolve.model.symbols import SymbolTable
 
 __all__ = ["Fit", "OpenNeeds", "best_tried", "count_mismatches", "judge", "mismatches", "open_needs"]
 

@@ -9,9 +9,10 @@ from kmpsolve.compat.judgement import judge
 from kmpsolve.compat.matrix import offered_by, shortfall, unique_builds
 from kmpsolve.compat.severities import Rule, Severities
 from kmpsolve.model.evr import Evr
+from kmpsolve.model.needs import flavor_of_uname
 from kmpsolve.model.nevra import Nevra
 from kmpsolve.model.package import KernelUnit, KmpBuild, Package
-from kmpsolve.model.symbols import Exports, SymbolTable, flavor_of_uname
+from kmpsolve.model.symbols import Exports, SymbolTable
 
 __all__ = ["Changed", "Hit", "KabiDiff", "Kernel", "SymbolGroup", "difference"]
 

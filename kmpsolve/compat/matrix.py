@@ -15,8 +15,9 @@ from itertools import islice
 
 from kmpsolve.compat.judgement import Fit, judge
 from kmpsolve.model.membership import membership
+from kmpsolve.model.needs import Need
 from kmpsolve.model.package import KernelUnit, KmpBuild
-from kmpsolve.model.symbols import Exports, Need, SymbolTable
+from kmpsolve.model.symbols import Exports, SymbolTable
 
 __all__ = ["Cell", "Matrix", "matrix", "offered_by", "shortfall", "unique_builds"]
 

@@ -13,7 +13,7 @@ from kmpsolve.machine.reading import Disk, KernelDisk, modules_dep
 from kmpsolve.machine.sysfs import text_of
 from kmpsolve.machine.verifyreport import VerifyReport
 from kmpsolve.metadata.rootpath import Root
-from kmpsolve.model.symbols import flavor_of_uname
+from kmpsolve.model.needs import flavor_of_uname
 from kmpsolve.modules.findings import Finding
 
 __all__ = ["STATE", "Before", "boot_once", "read_before", "remember", "verify_booted"]

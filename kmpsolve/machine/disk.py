@@ -10,8 +10,8 @@ from kmpsolve.errors import MetadataError
 from kmpsolve.machine.dkms import DkmsPackage, has_compiler, read_dkms, warn_of_rebuild
 from kmpsolve.machine.precedence import Precedence, read_precedence
 from kmpsolve.metadata.rootpath import Root
+from kmpsolve.model.needs import flavor_of_uname
 from kmpsolve.model.plan import Unmanaged, Warned
-from kmpsolve.model.symbols import flavor_of_uname
 
 if TYPE_CHECKING:  # reading modules takes imports that a plan without such modules does not need
     from kmpsolve.machine.tree import ModuleFile

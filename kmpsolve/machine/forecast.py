@@ -17,7 +17,7 @@ from typing import Literal
 from kmpsolve.machine.precedence import Precedence, resolve
 from kmpsolve.machine.tree import ModuleFile, module_name
 from kmpsolve.model.evr import Evr, rpmvercmp
-from kmpsolve.model.symbols import flavor_of_uname
+from kmpsolve.model.needs import flavor_of_uname
 from kmpsolve.modules.kernel import Kernel
 from kmpsolve.modules.loader import Judgement, judge_together
 from kmpsolve.modules.module import Module

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from kmpsolve.machine.reading import Disk, KernelDisk
 from kmpsolve.machine.tree import ModuleFile, module_name
-from kmpsolve.model.symbols import flavor_of_uname
+from kmpsolve.model.needs import flavor_of_uname
 from kmpsolve.modules.findings import Finding, Severity, named
 
 __all__ = ["of_links"]

@@ -14,7 +14,7 @@ from kmpsolve.machine.precedence import Precedence, Resolved, read_precedence, r
 from kmpsolve.machine.tree import ModuleTree, Trees, module_name, read_trees
 from kmpsolve.metadata.rootpath import Root
 from kmpsolve.model.evr import rpmvercmp
-from kmpsolve.model.symbols import flavor_of_uname
+from kmpsolve.model.needs import flavor_of_uname
 from kmpsolve.modules.kernel import Kernel
 from kmpsolve.modules.module import Module
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal
 
 from kmpsolve.metadata.content import ToldModule
+from kmpsolve.model.needs import flavor_of_uname, parse_need
 from kmpsolve.model.plan import Mismatch, Unmanaged, Warned
-from kmpsolve.model.symbols import flavor_of_uname, parse_need
 
 __all__ = ["ToldDisk"]
 

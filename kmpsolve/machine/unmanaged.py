@@ -9,8 +9,8 @@ from kmpsolve.errors import MetadataError
 from kmpsolve.machine.installed import Owners
 from kmpsolve.machine.tree import ModuleFile, ModuleTree, Trees
 from kmpsolve.metadata.rootpath import Root
+from kmpsolve.model.needs import flavor_of_uname
 from kmpsolve.model.plan import Mismatch, Unmanaged
-from kmpsolve.model.symbols import flavor_of_uname
 
 if TYPE_CHECKING:  # most systems have no such modules, and reading modules takes long to import
     from kmpsolve.modules.kernel import Kernel

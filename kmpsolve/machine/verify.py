@@ -15,8 +15,8 @@ from kmpsolve.machine.tree import ModuleFile
 from kmpsolve.machine.unmanaged import find_unmanaged, judge_unmanaged
 from kmpsolve.machine.verifyreport import VerifyReport
 from kmpsolve.metadata.rootpath import Root
+from kmpsolve.model.needs import flavor_of_uname
 from kmpsolve.model.plan import Unmanaged
-from kmpsolve.model.symbols import flavor_of_uname
 from kmpsolve.modules.checkreport import Subject
 from kmpsolve.modules.findings import Finding, Severity, named
 from kmpsolve.modules.loader import Judgement, judge_together

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
-from kmpsolve.model.symbols import Need
+from kmpsolve.model.needs import Need
 from kmpsolve.modules.findings import Finding, Severity, against_manual, named, number_of
 from kmpsolve.modules.kmp import Candidate
 

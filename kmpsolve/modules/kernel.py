@@ -8,7 +8,7 @@ from itertools import chain, groupby
 from pathlib import Path, PurePosixPath
 
 from kmpsolve.errors import MetadataError, RequestError
-from kmpsolve.model.symbols import flavor_of_uname, normal_crc, parse_need
+from kmpsolve.model.needs import flavor_of_uname, normal_crc, parse_need
 from kmpsolve.modules.folder import files_below
 from kmpsolve.modules.module import MODULE_FILE, Module, read_module
 from kmpsolve.modules.rpmfile import Rpm, payload, read_rpm

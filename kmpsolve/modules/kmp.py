@@ -12,7 +12,7 @@ from typing import BinaryIO
 from cryptography import x509
 
 from kmpsolve.errors import MetadataError
-from kmpsolve.model.symbols import Need, flavor_of_uname, parse_need
+from kmpsolve.model.needs import Need, flavor_of_uname, parse_need
 from kmpsolve.modules.kernel import Kernel, is_kernel_rpm
 from kmpsolve.modules.module import MODULE_FILE, Export, Module, read_module
 from kmpsolve.modules.rpmfile import Rpm, payload, read_rpm

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-from kmpsolve.model.symbols import flavor_of_uname
+from kmpsolve.model.needs import flavor_of_uname
 from kmpsolve.modules.findings import Finding, Severity, against_manual, named, number_of
 from kmpsolve.modules.kmp import Candidate, folders_of
 from kmpsolve.modules.module import MODULE_FILE, module_name

@@ -22,7 +22,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from kmpsolve.errors import MetadataError
-from kmpsolve.model.symbols import normal_crc
+from kmpsolve.model.needs import normal_crc
 from kmpsolve.modules.compression import damaged, open_unpacked, unpack
 
 __all__ = ["Symvers", "read_symvers", "uname_r_in"]

@@ -10,8 +10,9 @@ from functools import cached_property, partial
 import solv
 
 from kmpsolve.model.modules import Modules
+from kmpsolve.model.needs import flavor_of_uname
 from kmpsolve.model.package import KernelUnit, Package
-from kmpsolve.model.symbols import Exports, SymbolTable, flavor_of_uname
+from kmpsolve.model.symbols import Exports, SymbolTable
 from kmpsolve.solver.relations import relation
 
 __all__ = ["KERNEL_NAME", "KernelPackage", "read_kernel", "unit_of"]

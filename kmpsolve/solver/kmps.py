@@ -14,8 +14,9 @@ from functools import cached_property
 import solv
 
 from kmpsolve.model.modules import Modules
+from kmpsolve.model.needs import flavor_of_uname
 from kmpsolve.model.package import KmpBuild, Package
-from kmpsolve.model.symbols import Exports, SymbolTable, flavor_of_uname
+from kmpsolve.model.symbols import Exports, SymbolTable
 from kmpsolve.solver.capabilities import Capabilities
 from kmpsolve.solver.relations import relation, required
 

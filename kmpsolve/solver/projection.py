@@ -16,8 +16,8 @@ from typing import Literal
 
 import solv
 
+from kmpsolve.model.needs import Need
 from kmpsolve.model.package import KernelUnit, KmpBuild, Package
-from kmpsolve.model.symbols import Need
 from kmpsolve.solver.reasons import Reason, read_problems
 from kmpsolve.solver.relations import add_relation, relation
 from kmpsolve.solver.universe import Universe

@@ -32,8 +32,8 @@ from kmpsolve.metadata.xmlstream import check_prolog
 from kmpsolve.metadata.zyppconf import read_zypp_conf
 from kmpsolve.model.evr import Evr
 from kmpsolve.model.modalias import pattern_to_regex
+from kmpsolve.model.needs import parse_need
 from kmpsolve.model.nevra import Nevra
-from kmpsolve.model.symbols import parse_need
 from kmpsolve.modules.module import read_module
 from kmpsolve.modules.signature import parse_certificates, read_signature
 from kmpsolve.modules.symvers import read_symvers

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from kmpsolve.model.modules import Modules, module_name
-from kmpsolve.model.symbols import Exports, Need, SymbolTable, flavor_of_uname, parse_need
+from kmpsolve.model.needs import Need, flavor_of_uname, parse_need
+from kmpsolve.model.symbols import Exports, SymbolTable
 
 
 @pytest.mark.parametrize(
