@@ -16,7 +16,6 @@ from kmpsolve.errors import MetadataError
 from kmpsolve.metadata.content import Content
 from kmpsolve.metadata.rpmbinding import load_rpm
 from kmpsolve.metadata.rpmfolder import find_rpms, open_rpm_folder
-from kmpsolve.metadata.rpmheader import Header
 from kmpsolve.metadata.source import open_source
 from tests.support import repository
 from tests.support.packages import PackageSpec
@@ -297,9 +296,3 @@ def _seconds(folder: Path) -> float:
     seconds = time.process_time() - start
     samples.view(content)
     return seconds
-
-
-def test_text_is_read_from_rpm_4_14_too() -> None:
-    # SLE 15's rpm gives bytes where later ones give text.
-    given = [b"ksym(default:kfree)", b"M\xfcller", "ü".encode()]
-    assert Header._cleaned(given) == ["ksym(default:kfree)", "Müller", "ü"]
