@@ -38,7 +38,7 @@ def _purged_after(
     left_out = {package.handle for package in gone}
     new = {package.handle for package in arrived}
     present = sorted((universe.installed_handles - left_out) | new)
-    kernel_like = {kernel.package.handle: kernel.capabilities for kernel in universe.kernels}
+    kernel_like = {kernel.package.handle: kernel for kernel in universe.kernels}
     builds = {h: build for h in present if (build := universe.kmp(h)) is not None}
     pool = universe.pool
     leaning = universe.leaning
@@ -47,8 +47,16 @@ def _purged_after(
     everyone = set(present)
     kernels = universe.providers("kernel-uname-r")
     multiversion = universe.providers("multiversion(kernel)")
-    offered = {handle: build.exports.capabilities for handle, build in builds.items()} | kernel_like
-    exports = [(index, offered[handle]) for handle, index in position.items() if handle in offered]
+    exports = [
+        (
+            index,
+            kernel_like[handle].capabilities
+            if handle in kernel_like
+            else builds[handle].exports.capabilities,
+        )
+        for handle, index in position.items()
+        if handle in kernel_like or handle in builds
+    ]
     candidates = []
     for handle in concerned:
         solvable = pool.id2solvable(handle)
