@@ -289,13 +289,19 @@ def _holder(path: Path) -> int | None:
 
 
 def _runs(pid: int) -> bool:
-    """Whether libzypp would wait for this process: one that has ended holds nothing, also before its parent
-    fetches its exit code (which init does not do in many a container).
+    """Whether a process has not ended: one that has holds nothing, also before its parent fetches its exit code
+    (which init does not do in many a container).
     """
     try:
-        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())
-    except OSError:
+        state = (
+            Path(f"/proc/{pid}/stat")
+            .read_text(encoding="ascii", errors="replace")
+            .rpartition(")")[2]
+            .split()[0]
+        )
+    except (OSError, IndexError):
         return False
+    return state not in ("Z", "X")
 
 
 def _ancestors() -> set[int]:
