@@ -125,7 +125,9 @@ def _named(system: FlavorSystem, kernel: str) -> tuple[KernelUnit | None, bool]:
     by_uname = [unit for unit in units if unit.uname_r == kernel]
     matching = by_uname or [unit for unit in units if _spelled(kernel, unit.nevra.evr)]
     exact = [unit for unit in matching if Evr.parse(kernel).release == unit.nevra.evr.release]
-    return max(exact or matching, key=lambda unit: unit.nevra.evr, default=None), bool(by_uname)
+    # Of several rebuilds that are meant, none is named: what zypp would not choose is not among them.
+    free = [unit for unit in matching if unit.main.barred is None]
+    return max(exact or free or matching, key=lambda unit: unit.nevra.evr, default=None), bool(by_uname)
 
 
 def kernels_named(universe: Universe, kernel: str | None, flavors: tuple[str, ...]) -> list[KernelUnit]:
@@ -151,7 +153,15 @@ def kernels_named(universe: Universe, kernel: str | None, flavors: tuple[str, ..
         and (not flavors or k.flavor in flavors)
     ]
     found: dict[tuple[str, str], KernelPackage] = {}
-    for main in sorted(mains, key=lambda k: (k.package.nevra.evr, k.part == "", k.package.installed)):
+    for main in sorted(
+        mains,
+        key=lambda k: (
+            k.package.barred not in ("retracted", "ptf"),  # these only count where nothing else is meant
+            k.package.nevra.evr,
+            k.part == "",
+            k.package.installed,
+        ),
+    ):
         evr = main.package.nevra.evr
         if kernel is None or kernel == "latest":
             found[main.flavor, ""] = main

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,18 @@ def test_kernel_default_goes_before_its_base_and_the_installed_one_before_that_o
 def test_a_kernel_of_another_architecture_is_not_meant(tmp_path: Path) -> None:
     of = universe(tmp_path, {"r": [kernel("30.1", arch="aarch64"), kernel("20.1")]}, [kernel("10.1")])
     assert told(kernels_named(of, None, ())) == [f"r {nevra('20.1')}"]
+
+
+def test_a_ptf_is_only_meant_by_its_own_name(tmp_path: Path) -> None:
+    """It has the highest EVR; what ``check`` says of it holds for nobody who did not ask for it."""
+    ptf = kernel("30.2", uname_r="6.4.0-30-default")
+    ptf = replace(ptf, provides=(*ptf.provides, "ptf-package()"))
+    of = universe(tmp_path, {"r": [*OFFER, ptf]})
+    for asked in (None, "latest", "6.4.0-30", "6.4.0-30-default"):
+        assert told(kernels_named(of, asked, ("default",))) == [f"r {nevra('30.1')}"]
+    assert told(kernels_named(of, "6.4.0-30.2", ())) == [f"r {ptf.nevra}"]
+    alone = universe(tmp_path / "alone", {"r": [ptf]})
+    assert told(kernels_named(alone, "6.4.0-30", ())) == [f"r {ptf.nevra}"]
 
 
 def test_every_kernel_is_told_once(tmp_path: Path) -> None:

@@ -169,6 +169,15 @@ def test_an_exact_release_goes_before_a_rebuild_of_it() -> None:
     assert target(of) == named("20")
 
 
+@pytest.mark.parametrize("asked", ["6.4.0-20", "6.4.0-20-default"])
+def test_a_name_for_several_rebuilds_does_not_name_a_retracted_one(asked: str) -> None:
+    retracted = offers(kernel("20.1"), kernel("20.2"), retracted=(named("20.2"),))
+    of = World(installed=[kernel("5.1")], repositories=[retracted], kernel=asked)
+    assert (target(of), "target-retracted" in warned(of)) == (named("20.1"), False)
+    alone = replace(of, repositories=[offers(kernel("20.2"), retracted=(named("20.2"),))])
+    assert (target(alone), "target-retracted" in warned(alone)) == (named("20.2"), True)
+
+
 def test_a_kernel_of_another_vendor_is_told() -> None:
     of = World(
         installed=[kernel("1")], repositories=[offers(kernel("2"), kernel("3", OTHER))], kernel="6.4.0-3"
