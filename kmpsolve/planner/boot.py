@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from kmpsolve.compat.relation import obsoleted_by
 from kmpsolve.model.package import KernelUnit, KmpBuild
@@ -16,7 +16,22 @@ from kmpsolve.planner.system import FlavorSystem, Kmp, is_native
 from kmpsolve.solver.purging import purged_after
 from kmpsolve.solver.transaction import Transacted
 
-__all__ = ["boot_matrix", "booted_after", "fallback_losses"]
+__all__ = ["Booted", "boot_matrix", "booted_after", "breaks_fallback", "fallback_warnings"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Booted:
+    """The boot matrix after a transaction, and what it takes from the kernels that stay.
+
+    Parameters
+    ----------
+    loses
+        Whether one of these loses a KMP that counts.
+    """
+
+    rows: tuple[BootState, ...]
+    warnings: tuple[Warned, ...]
+    loses: bool
 
 
 def _in_use(kmp: Kmp, builds: Sequence[KmpBuild], loads: KmpBuild | None, unit: KernelUnit) -> BuildInUse:
@@ -67,20 +82,26 @@ def boot_matrix(
     return tuple(rows)
 
 
-def fallback_losses(before: Sequence[BootState], after: Sequence[BootState]) -> tuple[Warned, ...]:
-    """Warnings for kernels other than the new one on which a KMP served before and none does after."""
-    served = {
-        (row.uname_r, name): use for row in before for name, use in row.kmps.items() if use.via != "none"
-    }
+def fallback_losses(before: Sequence[BootState], after: Sequence[BootState]) -> list[tuple[BootState, str]]:
+    """Kernels other than the new one, each with a KMP that served there before and does not after."""
+    served = {(row.uname_r, name) for row in before for name, use in row.kmps.items() if use.via != "none"}
+    return [
+        (row, name)
+        for row in after
+        for name, use in row.kmps.items()
+        if use.via == "none" and (row.uname_r, name) in served
+    ]
+
+
+def fallback_warnings(before: Sequence[BootState], after: Sequence[BootState]) -> tuple[Warned, ...]:
+    """The `fallback_losses` in words, and the kernels that go."""
     warnings = []
     staying = {row.uname_r for row in after}
-    for row in after:
-        for name, use in row.kmps.items():
-            if use.via == "none" and (row.uname_r, name) in served:
-                what = "running kernel" if row.state == "running" else "fallback kernel"
-                warnings.append(
-                    Warned(reference="fallback-loses", message=f"the {what} {row.uname_r} would lose {name}")
-                )
+    for row, name in fallback_losses(before, after):
+        what = "running kernel" if row.state == "running" else "fallback kernel"
+        warnings.append(
+            Warned(reference="fallback-loses", message=f"the {what} {row.uname_r} would lose {name}")
+        )
     for row in before:
         if row.uname_r not in staying:
             warnings.append(
@@ -92,10 +113,16 @@ def fallback_losses(before: Sequence[BootState], after: Sequence[BootState]) -> 
     return tuple(sorted(warnings))
 
 
+def breaks_fallback(kmps: Iterable[Kmp], before: Sequence[BootState], after: Sequence[BootState]) -> bool:
+    """Whether a kernel that stays loses a KMP that counts."""
+    counted = {kmp.name for kmp in kmps if kmp.counts}
+    return any(name in counted for _, name in fallback_losses(before, after))
+
+
 def booted_after(
     system: FlavorSystem, evaluation: Evaluation, target: KernelUnit | None, transacted: Transacted
-) -> tuple[tuple[BootState, ...], tuple[Warned, ...]]:
-    """The boot matrix after a transaction, and what it takes from the kernels that stay."""
+) -> Booted:
+    """What boots after a transaction."""
     gone = {p.handle for p in transacted.gone}
     arrived = {p.handle for p in transacted.arrived}
     states: dict[str, KernelState] = {}
@@ -128,10 +155,14 @@ def booted_after(
     rows = tuple(_as_decided(row, evaluation) for row in rows)
     warnings = tuple(_purge_warnings(rows))
     if target is None:
-        return rows, warnings
+        return Booted(rows=rows, warnings=warnings, loses=False)
     old_states: dict[str, KernelState] = {u.uname_r: "installed" for u in system.units}
     earlier = boot_matrix(system.kmps, system.units, before, (), old_states, table)
-    return rows, (*fallback_losses(earlier, rows), *warnings)
+    return Booted(
+        rows=rows,
+        warnings=(*fallback_warnings(earlier, rows), *warnings),
+        loses=breaks_fallback(system.kmps, earlier, rows),
+    )
 
 
 def _as_decided(row: BootState, evaluation: Evaluation) -> BootState:

@@ -179,8 +179,7 @@ def _loses_fallback(system: FlavorSystem, evaluation: Evaluation, transacted: Tr
     """Whether the configuration protects fallback kernels and one would lose a KMP."""
     if not system.request.protect_fallback:
         return False
-    losses = booted_after(system, evaluation, evaluation.unit, transacted)[1]
-    return any(loss.reference == "fallback-loses" for loss in losses)
+    return booted_after(system, evaluation, evaluation.unit, transacted).loses
 
 
 def refused(universe: Universe, flavors: Iterable[Decision]) -> list[Decision]:

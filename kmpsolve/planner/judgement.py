@@ -31,7 +31,7 @@ from kmpsolve.model.plan import (
     worst,
 )
 from kmpsolve.planner.aftermath import Aftermath, Subject, Transition
-from kmpsolve.planner.boot import fallback_losses
+from kmpsolve.planner.boot import breaks_fallback, fallback_warnings
 from kmpsolve.planner.loading import loaded_parts
 from kmpsolve.planner.onhost import with_use
 from kmpsolve.planner.planning import plan
@@ -106,11 +106,9 @@ class _Judge:
             ):
                 verdicts.append("unverified")
             kmps.append(kmp_plan)
-        losses = self._losses()
-        warnings.update(losses)
-        if self.aftermath.request.protect_fallback and any(
-            loss.reference == "fallback-loses" for loss in losses
-        ):
+        before, after = self._fallbacks()
+        warnings.update(fallback_warnings(before, after))
+        if self.aftermath.request.protect_fallback and breaks_fallback(self.aftermath.kmps, before, after):
             verdicts.append("blocked")
         warnings.update(self._livepatches())
         verdict = worst(verdicts)
@@ -284,10 +282,10 @@ class _Judge:
         lost = before.keys() - self._modules_there(self.aftermath.next)
         return tuple(sorted(before[m] for m in lost))
 
-    def _losses(self) -> tuple[Warned, ...]:
+    def _fallbacks(self) -> tuple[Sequence[BootState], Sequence[BootState]]:
+        """The kernels that stay beside the one that boots next, before and after."""
         shown = self.aftermath.rows[1:]
-        before = [r for r in self.aftermath.rows_before if r.uname_r in {row.uname_r for row in shown}]
-        return fallback_losses(before, shown)
+        return [r for r in self.aftermath.rows_before if r.uname_r in {row.uname_r for row in shown}], shown
 
     def _livepatches(self) -> Iterator[Warned]:
         if (

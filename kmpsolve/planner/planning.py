@@ -91,15 +91,16 @@ def _flavor_plan(
     own = transacted
     if flavor.target is not None and transacted.reasons:
         own = carry_out(universe, [(system, evaluation)])
-    rows, losses = booted_after(system, evaluation, flavor.target, own)
+    booted = booted_after(system, evaluation, flavor.target, own)
     verdict: Verdict = flavor.verdict
-    if request.protect_fallback and any(w.reference == "fallback-loses" for w in losses):
+    if request.protect_fallback and booted.loses:
         verdict = worst((verdict, "blocked"))
     unread = bool(system.kmps) and evaluation.unit.main.handle in universe.unread
     if (unread or not complete) and verdict in ("safe", "nothing-to-do"):
         verdict = "unverified"
     waivers = _waiver_warnings(request, universe.installed_kmp_names, [kmp.name for kmp in system.kmps])
-    warnings = {*flavor.warnings, *request.notes, *waivers, *losses, *_livepatch_warning(universe, flavor)}
+    warnings = {*flavor.warnings, *request.notes, *waivers, *booted.warnings}
+    warnings.update(_livepatch_warning(universe, flavor))
     warnings.update(_retracted_warning(universe, request, system))
     warnings.update(_removed(flavor, own))
     if unread:
@@ -138,7 +139,7 @@ def _flavor_plan(
         kmps=with_use(request.machine, system.kmps, kmps),
         modules_lost=_modules_lost(flavor),
         unmanaged=loose,
-        boot_matrix=rows,
+        boot_matrix=booted.rows,
         newest_safe=str(flavor.safe.unit.nevra) if flavor.safe else None,
         ways_out=_ways_out(universe, flavor, verdict),
         warnings=tuple(sorted(warnings)),

@@ -321,6 +321,15 @@ def test_a_fallback_kernel_that_loses_its_driver(tmp_path: Path, protect: bool) 
     assert warned(plan) == {"fallback-loses": message}
 
 
+def test_a_fallback_kernel_that_loses_what_does_not_count(tmp_path: Path) -> None:
+    single, rebuild = acme(multiversion=False), replace(REBUILD, multiversion=False)
+    steps: list[Step] = [("M", kernel(2, "a=2")), ("+", rebuild)]
+    waived = (Waiver(kmp="acme-*", reason="", expires="2099-01-01"),)
+    offered = [kernel(2, "a=2"), rebuild]
+    plan = judged(tmp_path, [kernel(1), single], offered, steps, protect_fallback=True, waivers=waived)
+    assert (plan.verdict, *warned(plan)) == ("safe", "fallback-loses")
+
+
 def test_a_fallback_kernel_that_keeps_it_is_no_loss(tmp_path: Path) -> None:
     steps: list[Step] = [("M", kernel(2, "a=2")), ("M", REBUILD)]
     installed = [kernel(1), acme()]

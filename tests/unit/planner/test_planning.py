@@ -11,7 +11,7 @@ import pytest
 
 from kmpsolve.model.plan import FlavorPlan, Inputs, Plan, SkippedInput
 from kmpsolve.planner import plan
-from kmpsolve.request import Request, Waiver
+from kmpsolve.request import KmpRule, Request, Waiver
 from tests.property.acceptance import plan_of
 from tests.property.cases import acme, beta, kernel
 from tests.support.packages import PackageSpec
@@ -122,6 +122,25 @@ def test_a_fallback_kernel_that_loses_a_driver(tmp_path: Path, protect: bool, ve
 def test_a_fallback_kernel_that_keeps_its_drivers_is_protected(tmp_path: Path) -> None:
     found = planned(tmp_path, [kernel(1), acme()], [kernel(2)], protect_fallback=True)
     assert found.verdict == "safe"
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"waivers": (Waiver(kmp="acme-*", reason="", expires="2027-01-01"),)},
+        {"kmp_rules": (KmpRule(match="acme-*", on_blocked="ignore"),)},
+    ],
+    ids=["waived", "ignored"],
+)
+def test_what_does_not_count_does_not_block_for_a_fallback_kernel(
+    tmp_path: Path, asked: dict[str, Any]
+) -> None:
+    offered = [kernel(2, "a=2"), acme("2.0", "a=2", multiversion=False)]
+    installed = [kernel(1), acme(multiversion=False)]
+    found = planned(tmp_path, installed, offered, protect_fallback=True, **asked)
+    assert found.verdict == "safe"
+    assert len(warned(found, "fallback-loses")) == 1
+    assert only(found).newest_safe == kernel(2).spec().nevra
 
 
 # -- what goes ------------------------------------------------------------------------------------------------
