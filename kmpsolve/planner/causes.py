@@ -111,10 +111,11 @@ class Causes:
         if not kmp.works_somewhere:
             text = f"{kmp.name} works on no installed kernel, so the update takes nothing from it"
             return (Cause("already-broken", text),)
-        if any(o.decision not in ("blocked", "unverified") for o in self.offered[kmp.name]):
-            causes = self._of_system(kmp)
-        else:
-            causes = symbol_causes(kmp, best, self.compared)
+        fitting = any(o.decision not in ("blocked", "unverified") for o in self.offered[kmp.name])
+        causes = self._of_system(kmp) if fitting else []
+        # What fits by itself may lack the symbols of a KMP that the kernel takes away.
+        if not fitting or (not causes and self.compared.count(kmp.name, best)[0]):
+            causes += symbol_causes(kmp, best, self.compared)
             if any(obsoleted_by(unit.obsoletes, b.nevra) for b in kmp.installed):
                 lost = tuple(sorted(kmp.modules[m] for m in kmp.modules.keys() - unit.modules.keys()))
                 text = f"{unit.nevra} obsoletes {kmp.name} but lacks {', '.join(lost)}"
@@ -192,6 +193,8 @@ class Causes:
         outside = [handle for handle in (reason.package, reason.other) if handle and handle not in inside]
         if reason.kind == "conflict":
             return "conflict"
+        if reason.kind == "missing" and "kmpsolve" in reason.capability:
+            return None  # a symbol of another KMP, which is among the mismatches
         if reason.kind == "missing" and not any(map(self.universe.is_installed, outside)):
             return "missing"
         return "user-space" if outside else None

@@ -344,6 +344,18 @@ def test_a_module_that_an_added_kmp_has(tmp_path: Path) -> None:
     assert "falls-back-to-in-tree" not in {w.reference for w in kmp.warnings}
 
 
+@pytest.mark.parametrize(("there", "kind", "found"), [(" s=6", "symbols", "6"), ("", "kmp", "5")])
+def test_the_symbols_of_a_kmp_that_the_kernel_takes_away(
+    tmp_path: Path, there: str, kind: str, found: str
+) -> None:
+    """Its build would fit and have them, so that those of what needs it fit as well."""
+    installed = [kernel(1), acme(exports="s=5"), beta(symbols="s=5")]
+    absorbing = kernel(2, f"a=1{there}", modules="acme.ko", obsoletes="acme-kmp-default")
+    kmp = told(tmp_path, installed, [absorbing], "beta", kernel="6.4.0-20.1")
+    assert (kinds(kmp), tried(kmp)) == ([kind], {"beta-1.0": (1, kind)})
+    assert [m[2] for m in missed(kmp)] == [found]
+
+
 # -- without symbol versions ----------------------------------------------------------------------------------
 
 
