@@ -144,7 +144,7 @@ class Kernels:
 def join_units(universe: Universe, kernels: Sequence[KernelPackage]) -> tuple[KernelUnit, ...]:
     """The units that packages of one flavor make up when they stand together, oldest first."""
     by_uname: dict[str, list[KernelPackage]] = {}
-    parts = [k for k in kernels if k.part in ("extra", "optional")]
+    parts = [k for k in kernels if k.part not in ("", "base")]
     for kernel in kernels:
         if kernel.part in ("", "base"):
             by_uname.setdefault(kernel.uname_r, []).append(kernel)
@@ -159,7 +159,7 @@ def join_units(universe: Universe, kernels: Sequence[KernelPackage]) -> tuple[Ke
 
 
 def _serves(part: KernelPackage, main: KernelPackage) -> bool:
-    """Whether an -extra or -optional belongs to exactly this kernel, by what it requires of it."""
+    """Whether an -extra, -optional or in-tree KMP belongs to exactly this kernel, by what it requires of it."""
     exact = [text.partition(" = ") for text in part.requires if " = " in text]
     if not exact:
         return part.package.nevra.evr == main.package.nevra.evr

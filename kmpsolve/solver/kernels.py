@@ -18,6 +18,7 @@ from kmpsolve.solver.relations import relation
 __all__ = ["KERNEL_NAME", "KernelPackage", "read_kernel", "unit_of"]
 
 KERNEL_NAME = re.compile(r"kernel-(?P<flavor>[A-Za-z0-9_]+)(?:-(?P<part>base|extra|optional))?")
+_IN_TREE_NAME = re.compile(r"(?P<part>.+-kmp)-(?P<flavor>[A-Za-z0-9_]+)")
 
 
 class Provides:
@@ -44,7 +45,7 @@ class KernelPackage:
     Parameters
     ----------
     part
-        ``""`` for kernel-FLAVOR itself, else base, extra or optional.
+        ``""`` for kernel-FLAVOR itself, else base, extra or optional; or an in-tree KMP's name without flavor.
     requires
         Its requirements on kernel packages, as text.
     wanted
@@ -66,14 +67,14 @@ class KernelPackage:
 
 
 def read_kernel(pool: solv.Pool, package: Package, uname_r: str) -> KernelPackage:
-    """Read a package whose name is a kernel's.
+    """Read a package whose name is a kernel's, or an in-tree KMP's.
 
     Parameters
     ----------
     uname_r
         What it provides as ``kernel-uname-r``; empty if it does not.
     """
-    match = KERNEL_NAME.fullmatch(package.name)
+    match = KERNEL_NAME.fullmatch(package.name) or _IN_TREE_NAME.fullmatch(package.name)
     assert match is not None
     flavor, part = match["flavor"], match["part"] or ""
     if not uname_r:

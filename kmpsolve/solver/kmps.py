@@ -72,10 +72,28 @@ class Kmps:
         in_kernel = self._kinds.in_kernel
         self._provided = {h: p for h, p in provided.items() if in_kernel.isdisjoint(p)}
         self._names = {h: s.name for h, s in solvables.items() if h in self._provided}
+        others = ((h, solvables[h].name) for h in provided.keys() - self._provided.keys())
+        self._in_tree = {h: (name, provided[h]) for h, name in others if _KMP_NAME.fullmatch(name)}
         self._builds: dict[int, KmpBuild | None] = {}
         self._near: dict[frozenset[str], list[KmpBuild]] = {}
         system = pool.installed
         self.installed = self._read(h for h in self._provided if solvables[h].repo == system)
+
+    def lending_in_tree(self) -> tuple[int, ...]:
+        """In-tree KMPs, installed and on offer, by the names of those whose symbols an installed KMP needs.
+
+        They are no KMPs, but for who needs them they are as much a part of the kernel as its -extra is; so are
+        those that these need in turn.
+        """
+        system = self._pool.installed
+        there = {h for h in self._in_tree if self._pool.id2solvable(h).repo == system}
+        needed = set[int]().union(*(build.needs for build in self.installed))
+        names: set[str] = set()
+        while lending := {h for h in there if not needed.isdisjoint(self._in_tree[h][1])}:
+            there -= lending
+            names.update(self._in_tree[h][0] for h in lending)
+            needed.update(*(required(self._pool.id2solvable(h)) for h in lending))
+        return tuple(sorted(h for h, (name, _) in self._in_tree.items() if name in names))
 
     @cached_property
     def everything(self) -> list[KmpBuild]:

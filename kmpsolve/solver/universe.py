@@ -157,6 +157,9 @@ class Universe:
             module_files=self._module_files,
             rebuilt_on_host=self._rebuilt_on_host,
         )
+        self.kernels += [
+            read_kernel(self.pool, self._packages.of(handle), "") for handle in self._kmps.lending_in_tree()
+        ]
         self._user_space = UserSpace(
             self.pool,
             self.table,

@@ -15,7 +15,7 @@ from kmpsolve.planner.judgement import judge_transaction
 from kmpsolve.request import KmpRule, Request, Waiver
 from kmpsolve.zypp.transition import ZypperStep, read_transition
 from tests.property.cases import acme, beta, kernel
-from tests.support.packages import PackageSpec
+from tests.support.packages import SUSE, PackageSpec
 from tests.support.universes import sealed
 from tests.support.worlds import KernelExtra, Noun, Tool
 
@@ -826,6 +826,24 @@ def test_what_it_had_on_the_kernel_that_it_is_used_on_counts(tmp_path: Path) -> 
     plan = judged(tmp_path, installed, [target, rebuild], [("M", target), ("M", rebuild)])
     assert decided(plan) == ("blocked", "blocked", None)
     assert [(c.kind, c.packages) for c in told(plan).causes] == [("module-dropped", ("acme_x.ko",))]
+
+
+@pytest.mark.parametrize(("along", "verdict"), [(True, "safe"), (False, "blocked")])
+def test_an_in_tree_kmp_that_comes_along_or_not(tmp_path: Path, along: bool, verdict: str) -> None:
+    old, new = (
+        Tool(
+            name="dlm-kmp-default",
+            version="6.4.0",
+            release=release,
+            provides="kmp_in_kernel; multiversion(kernel); kmod(dlm.ko); ksym(default:lock) = d1",
+            requires=f"kernel-default = 6.4.0-{release}",
+            vendor=SUSE,
+        )
+        for release in ("10.1", "20.1")
+    )
+    steps: list[Step] = [("M", kernel(2)), *[("M", new)] * along]
+    plan = judged(tmp_path, [kernel(1), old, acme(symbols="a=1 lock=d1")], [kernel(2), new], steps)
+    assert plan.verdict == verdict
 
 
 def test_modules_of_the_kernel_that_go_with_its_extra(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 import kmpsolve
 from tests.property.acceptance import plan_of
+from tests.support.packages import SUSE
 from tests.support.worlds import Kernel, KernelExtra, Kmp, Noun, Repository, Tool, World, lay_out
 
 OLD = Kernel(release="10.1", ksyms="a=1")
@@ -435,6 +436,53 @@ def test_what_is_bound_to_an_installed_kernel_keeps_it(flavor: str) -> None:
     answer = plan([OLD, replace(OLD, flavor="rt"), ACME, bound], [NEW, REBUILD])
     assert (answer["verdict"], decided(answer)) == ("safe", FETCHED)
     assert [step["action"] for step in answer["transaction"]] == ["install", "install"]
+
+
+def in_tree(name: str, release: str, exports: str, requires: str = "") -> Tool:
+    return Tool(
+        name=f"{name}-kmp-default",
+        version="6.4.0",
+        release=release,
+        provides=f"kmp_in_kernel; multiversion(kernel); kmod({name}.ko); ksym(default:{exports}",
+        requires=f"kernel-default = 6.4.0-{release}; {requires}",
+        vendor=SUSE,
+    )
+
+
+@pytest.mark.parametrize(
+    ("offered", "decision"),
+    [
+        ([in_tree("dlm", "20.1", "lock) = d1")], "reuse"),
+        ([in_tree("dlm", "20.1", "lock) = d2")], "blocked"),
+        ([], "blocked"),
+    ],
+    ids=["as it was", "changed", "absent"],
+)
+def test_symbols_of_an_in_tree_kmp_are_the_kernels_own(offered: list[Noun], decision: str) -> None:
+    """What works with it on one kernel is not broken, and loses it on a kernel that comes without."""
+    user = replace(ACME, symbols="a=1 lock=d1")
+    answer = plan([OLD, in_tree("dlm", "10.1", "lock) = d1"), user], [replace(NEW, ksyms="a=1"), *offered])
+    assert decided(answer)[0] == decision
+    names = {step["nevra"].partition("-6.4")[0] for step in answer["transaction"]}
+    assert names == ({"kernel-default", "dlm-kmp-default"} if decision == "reuse" else set())
+    assert [kmp["name"] for kmp in answer["flavors"][0]["kmps"]] == ["acme-kmp-default"]
+
+
+def test_an_in_tree_kmp_brings_the_one_that_it_needs() -> None:
+    old, new = (
+        [in_tree("dlm", n, "lock) = d1"), in_tree("md", n, "md) = e1", "ksym(default:lock) = d1")]
+        for n in ("10.1", "20.1")
+    )
+    user = replace(ACME, symbols="md=e1")
+    answer = plan([OLD, *old, user], [NEW, *new])
+    assert (answer["verdict"], len(answer["transaction"])) == ("safe", 3)
+    assert plan([OLD, *old, user], [NEW, new[1]])["verdict"] == "blocked"
+
+
+def test_an_in_tree_kmp_that_nobody_needs_is_none_of_our_business() -> None:
+    dlm = [in_tree("dlm", "10.1", "lock) = d1"), in_tree("dlm", "20.1", "lock) = d2")]
+    answer = plan([OLD, ACME, dlm[0]], [NEW, REBUILD, dlm[1]])
+    assert (answer["verdict"], len(answer["transaction"])) == ("safe", 2)
 
 
 # -- what a build requires beside the kernel's symbols ---------------------------------------------------------
