@@ -30,6 +30,7 @@ _HEADERS = re.compile(r"kernel-\w+-devel")
 _MODULES = re.compile(r"(?:/usr)?/lib/modules/([^/]+)/")
 _OUTSIDE = re.compile(r"(?:/usr)?/lib/modules/[^/]+/(?:updates|extra)/")
 _SYMBOLS = ("ksym(", "kernel(", "kernel-uname-r ")
+_IN_TREE = "kmp_in_kernel"
 _MODULE_FILE = re.compile(r".+\.ko(?:\.(?:gz|xz|zst))?")
 _SIGNS = {2: "<", 4: ">", 8: "=", 10: "<=", 12: ">="}
 _MISSING_OK = 1 << 19
@@ -189,7 +190,7 @@ def _is_kernel(package: Seen) -> bool:
 
 
 def _is_kmp(package: Seen) -> bool:
-    if _NOT_A_KMP.match(package.nevra.name) or any(c.startswith("kmp_in_kernel") for c in package.provides):
+    if _NOT_A_KMP.match(package.nevra.name) or any(c.startswith(_IN_TREE) for c in package.provides):
         return False
     return (
         "-kmp-" in package.nevra.name
@@ -270,6 +271,7 @@ def _user_space(kmps: list[Seen], others: list[Seen]) -> Iterator[ListedPackage]
     offered = {
         _symbol_name(c) for kmp in kmps for c in kmp.provides if not c.startswith((*_SYMBOLS, "kmod("))
     } - {"multiversion(kernel)"}
+    lending = _lending_in_tree(kmps, others)
     for package in others:
         provides = {c for c in package.provides if _symbol_name(c) in required or _symbol_name(c) in excluded}
         provides |= {path for path in paths if package.owns(path)}
@@ -277,9 +279,14 @@ def _user_space(kmps: list[Seen], others: list[Seen]) -> Iterator[ListedPackage]
         conflicts = {c for c in package.conflicts if offered.intersection(_names(c))}
         obsoletes = {c for c in package.obsoletes if offered.intersection(_names(c))}
         name = package.nevra.name
-        kept = _LIVEPATCH.match(name) or _HEADERS.fullmatch(name)
+        kept = package in lending or _LIVEPATCH.match(name) or _HEADERS.fullmatch(name)
         if not (kept or provides or requires or conflicts or obsoletes):
             continue
+        if package in lending:
+            provides |= {
+                c for c in package.provides if c.startswith((*_SYMBOLS, "kmod(", _IN_TREE, "multiversion("))
+            }
+            requires |= {c for c in package.requires if c.startswith((*_SYMBOLS, "kernel-"))}
         if _LIVEPATCH.match(name):
             provides |= {c for c in package.provides if c.startswith("kmod(")}
         yield ListedPackage(
@@ -290,6 +297,21 @@ def _user_space(kmps: list[Seen], others: list[Seen]) -> Iterator[ListedPackage]
             conflicts=tuple(sorted(conflicts)) or None,
             obsoletes=tuple(sorted(obsoletes)) or None,
         )
+
+
+def _lending_in_tree(kmps: list[Seen], others: list[Seen]) -> list[Seen]:
+    """The in-tree KMPs whose symbols a KMP needs, or one of these in turn: what needs them is broken without."""
+    there = [p for p in others if any(c.startswith(_IN_TREE) for c in p.provides)]
+    needed = {c for kmp in kmps for c in kmp.requires}
+    lending: list[Seen] = []
+    while more := [p for p in there if p not in lending and not needed.isdisjoint(_symbols(p))]:
+        lending += more
+        needed.update(c for p in more for c in p.requires)
+    return lending
+
+
+def _symbols(package: Seen) -> set[str]:
+    return {c for c in package.provides if c.startswith(_SYMBOLS)}
 
 
 _WORDS = re.compile(r"[^\s()]+(?:\([^\s()]*\))?")

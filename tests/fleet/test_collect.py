@@ -7,6 +7,7 @@ import os
 import random
 import resource
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,13 @@ from jsonschema import Draft202012Validator
 
 import kmpsolve
 from kmpsolve.cli import main
+from kmpsolve.metadata.collecting import state_of
+from kmpsolve.metadata.inventory import encode_state
 from tests.fleet import fleets
 from tests.fleet.conftest import World, make, run
-from tests.support import repository
-from tests.support.packages import PackageSpec
+from tests.support import repository, rpmmd
+from tests.support.packages import SUSE, PackageSpec
+from tests.support.worlds import Kernel, Kmp, Noun, Tool
 from tests.unit.machine.fakes import build
 
 
@@ -123,6 +127,32 @@ def test_a_build_of_the_same_name_with_other_symbols_is_not_taken_for_it(
     assert [kmp.decision for kmp in flavor.kmps if kmp.name == real.name] in (["unverified"], ["fetch"])
 
 
+def test_in_tree_kmps_that_a_kmp_needs_go_along(tmp_path: Path) -> None:
+    """Without them what works with them would seem broken; with them `audit` knows what the next kernel lacks."""
+    md = Tool(
+        name="md-kmp-default",
+        version="6.4.0",
+        release="10.1",
+        provides="kmp_in_kernel; ksym(default:md) = e1; kmod(md.ko)",
+        requires="kernel-default = 6.4.0-10.1; ksym(default:lock) = d1; tool",
+        vendor=SUSE,
+    )
+    dlm = replace(md, name="dlm-kmp-default", provides="kmp_in_kernel; ksym(default:lock) = d1", requires="")
+    other = replace(md, name="gfs-kmp-default", provides="kmp_in_kernel; ksym(default:gfs) = f1")
+    user = Kmp(name="acme", krel="6.4.0-10", symbols="a=1 md=e1", modules="acme.ko")
+    system: list[Noun] = [Kernel(release="10.1", ksyms="a=1"), md, dlm, other, user]
+    state = json.loads(encode_state(state_of((fleets.seen(noun.spec()) for noun in system), lambda _: False)))
+    assert [one["nevra"] for one in state["kmps"]] == ["acme-kmp-default-1.0_k6.4.0_10-1.x86_64"]
+    told = {one["nevra"].partition("-kmp")[0]: one for one in state["user_space"]}
+    assert sorted(told) == ["dlm", "md"]
+    assert told["md"]["provides"] == ["kmod(md.ko)", "kmp_in_kernel", "ksym(default:md) = e1"]
+    assert told["md"]["requires"] == ["kernel-default = 6.4.0-10.1", "ksym(default:lock) = d1"]
+    (tmp_path / "line.json").write_text(json.dumps({"schema_version": 1, "host": "a", "state": state}))
+    offered = rpmmd.write(tmp_path / "r", [Kernel(release="20.1", ksyms="a=1").spec()])
+    plan = kmpsolve.plan(installed=tmp_path / "line.json", repositories={"r": str(offered)})
+    assert plan.verdict == "blocked"
+
+
 def test_locks_go_along(world: World, tmp_path: Path) -> None:
     newest = world.offer.kernels[-1]
     lock = (
@@ -179,9 +209,6 @@ def test_the_generator_is_as_honest_as_collect(world: World, tmp_path: Path) -> 
     """The states that tests make up are those that ``collect`` writes."""
     chance = random.Random(1)  # noqa: S311
     known = {s.nevra for s in [*world.offer.kernels, *(b for builds in world.offer.kmps for b in builds)]}
-    from kmpsolve.metadata.collecting import state_of
-    from kmpsolve.metadata.inventory import encode_state
-
     for number in range(3):
         specs = fleets.installed(chance, world.offer)
         root = build_root(tmp_path / f"root{number}", specs, {})
