@@ -113,6 +113,23 @@ def test_another_prefix(tmp_path: Path) -> None:
     assert not any(tmp_path.iterdir())
 
 
+def test_everybody_may_read_what_a_careful_root_installs(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        assert _make("install", tmp_path / "root").returncode == 0
+    finally:
+        os.umask(before)
+    hidden = [path for path in (tmp_path / "root").rglob("*") if path.stat().st_mode & 0o444 != 0o444]
+    assert hidden == []
+
+
+def test_a_prefix_that_is_no_path(tmp_path: Path) -> None:
+    done = _make("install", tmp_path / "root", PREFIX="usr")
+    assert done.returncode == 2
+    assert done.stderr.startswith("PREFIX is the path of a folder from / on, not usr\n")
+    assert not (tmp_path / "root").exists()
+
+
 def test_a_python_given_by_a_path_from_here(tmp_path: Path) -> None:
     """zypper starts the hook in /: what is written down is no relative path, nor what a link leads to."""
     python = os.path.relpath(sys.executable, CHECKOUT)
