@@ -1,6 +1,6 @@
 # Written by tools/manual.py; do not edit.
 _kmpsolve_index() {
-    cat "${KMPSOLVE_SOLV_CACHE:-/var/cache/zypp/solv}"/$1/solv.idx 2>/dev/null
+    cat "${KMPSOLVE_SOLV_CACHE:-/var/cache/zypp/solv}"/$1/solv.idx 2>/dev/null | awk '$0 !~ /[^A-Za-z0-9._+~^:\t-]/'
 }
 _kmpsolve_kmps() {
     _kmpsolve_index "$1" | awk -F '\t' '$1 ~ /-kmp-/ {print $1}' | sort -u
@@ -13,7 +13,7 @@ _kmpsolve_flavors() {
     _kmpsolve_index '*' | awk -F '\t' '$1 ~ /-kmp-/ {sub(/.*-kmp-/, "", $1); print $1}' | sort -u
 }
 _kmpsolve_unames() {
-    ls /lib/modules 2>/dev/null
+    ls /lib/modules 2>/dev/null | grep -v '[^A-Za-z0-9._+~-]'
 }
 _kmpsolve() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} verb= index

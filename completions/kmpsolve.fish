@@ -1,19 +1,19 @@
 # Written by tools/manual.py; do not edit.
 function _kmpsolve_kmps
     set -q KMPSOLVE_SOLV_CACHE; or set -l KMPSOLVE_SOLV_CACHE /var/cache/zypp/solv
-    awk -F '\t' '$1 ~ /-kmp-/ {print $1}' $KMPSOLVE_SOLV_CACHE/*/solv.idx 2>/dev/null | sort -u
+    awk -F '\t' '$0 !~ /[^A-Za-z0-9._+~^:\t-]/ && $1 ~ /-kmp-/ {print $1}' $KMPSOLVE_SOLV_CACHE/*/solv.idx 2>/dev/null | sort -u
 end
 function _kmpsolve_kernels
     set -q KMPSOLVE_SOLV_CACHE; or set -l KMPSOLVE_SOLV_CACHE /var/cache/zypp/solv
     printf '%s\n' latest newest-safe
-    awk -F '\t' '$1 ~ /^kernel-[a-z0-9]+$/ && $1 !~ /^kernel-(devel|docs|firmware|macros|source|syms|vdso)$/ {print $2}' $KMPSOLVE_SOLV_CACHE/*/solv.idx 2>/dev/null | sort -u
+    awk -F '\t' '$0 !~ /[^A-Za-z0-9._+~^:\t-]/ && $1 ~ /^kernel-[a-z0-9]+$/ && $1 !~ /^kernel-(devel|docs|firmware|macros|source|syms|vdso)$/ {print $2}' $KMPSOLVE_SOLV_CACHE/*/solv.idx 2>/dev/null | sort -u
 end
 function _kmpsolve_flavors
     set -q KMPSOLVE_SOLV_CACHE; or set -l KMPSOLVE_SOLV_CACHE /var/cache/zypp/solv
-    awk -F '\t' '$1 ~ /-kmp-/ {sub(/.*-kmp-/, "", $1); print $1}' $KMPSOLVE_SOLV_CACHE/*/solv.idx 2>/dev/null | sort -u
+    awk -F '\t' '$0 !~ /[^A-Za-z0-9._+~^:\t-]/ && $1 ~ /-kmp-/ {sub(/.*-kmp-/, "", $1); print $1}' $KMPSOLVE_SOLV_CACHE/*/solv.idx 2>/dev/null | sort -u
 end
 function _kmpsolve_unames
-    ls /lib/modules 2>/dev/null
+    ls /lib/modules 2>/dev/null | grep -v '[^A-Za-z0-9._+~-]'
 end
 complete -c kmpsolve -f
 complete -c kmpsolve -n __fish_use_subcommand -a plan -d 'what a kernel update would do to every KMP: reuse, fetch or blocked, and the transaction'

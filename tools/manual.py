@@ -200,10 +200,13 @@ def main_page() -> str:
 
 _CACHE = '"${KMPSOLVE_SOLV_CACHE:-/var/cache/zypp/solv}"'
 _IS_KERNEL = "$1 ~ /^kernel-[a-z0-9]+$/ && $1 !~ /^kernel-(devel|docs|firmware|macros|source|syms|vdso)$/"
+# Names come from repositories, and bash's compgen -W expands what it is given: $(...) would be run.
+_IS_PLAIN = r"$0 !~ /[^A-Za-z0-9._+~^:\t-]/"
+_UNAMES = "ls /lib/modules 2>/dev/null | grep -v '[^A-Za-z0-9._+~-]'"
 # solv.idx is what libzypp writes beside each cache for completions: name, version-release, architecture.
 _FUNCTIONS = f"""\
 _kmpsolve_index() {{
-    cat {_CACHE}/$1/solv.idx 2>/dev/null
+    cat {_CACHE}/$1/solv.idx 2>/dev/null | awk '{_IS_PLAIN}'
 }}
 _kmpsolve_kmps() {{
     _kmpsolve_index "$1" | awk -F '\\t' '$1 ~ /-kmp-/ {{print $1}}' | sort -u
@@ -216,7 +219,7 @@ _kmpsolve_flavors() {{
     _kmpsolve_index '*' | awk -F '\\t' '$1 ~ /-kmp-/ {{sub(/.*-kmp-/, "", $1); print $1}}' | sort -u
 }}
 _kmpsolve_unames() {{
-    ls /lib/modules 2>/dev/null
+    {_UNAMES}
 }}
 """
 _GENERATED = "# Written by tools/manual.py; do not edit.\n"
@@ -358,11 +361,13 @@ def fish(parsers: dict[str, argparse.ArgumentParser]) -> str:
         lines += [f"function _kmpsolve_{name}", f"    {cache}"]
         if name == "kernels":
             lines.append("    printf '%s\\n' latest newest-safe")
-        lines.append(f"    awk -F '\\t' '{awk}' $KMPSOLVE_SOLV_CACHE/*/solv.idx 2>/dev/null | sort -u")
+        lines.append(
+            f"    awk -F '\\t' '{_IS_PLAIN} && {awk}' $KMPSOLVE_SOLV_CACHE/*/solv.idx 2>/dev/null | sort -u"
+        )
         lines.append("end")
     lines += [
         "function _kmpsolve_unames",
-        "    ls /lib/modules 2>/dev/null",
+        f"    {_UNAMES}",
         "end",
         "complete -c kmpsolve -f",
     ]

@@ -104,6 +104,25 @@ def test_fish(line: str, expected: set[str], cache: Path) -> None:
         assert found == expected
 
 
+EVIL = "x-kmp-$(touch${IFS}$PWNED)\t1-1\tx86_64\nkernel-default\t6.9`touch${IFS}$PWNED`-1\tx86_64\n"
+
+
+@pytest.mark.parametrize("line", ["kmpsolve matrix ", "kmpsolve plan --kernel ", "kmpsolve plan --flavor "])
+def test_no_name_from_a_repository_is_obeyed(line: str, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """bash's compgen -W runs what looks like a command; fish and zsh offer such a name no more either."""
+    (cache / "updates/solv.idx").write_text(EVIL)
+    monkeypatch.setenv("PWNED", str(cache / "pwned"))
+    bash = (
+        f'source {CHECKOUT}/completions/kmpsolve.bash; COMP_WORDS=($1 ""); '
+        "COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _kmpsolve; printf '%s\\n' \"${COMPREPLY[@]}\""
+    )
+    found = _run(["bash", "-uc", bash, "bash", line], cache)
+    fish = f"source {CHECKOUT}/completions/kmpsolve.fish; complete --do-complete '{line}'"
+    found += _run(["fish", "--no-config", "-c", fish], cache)
+    assert "touch" not in found
+    assert not (cache / "pwned").exists()
+
+
 ZSH = r"""
 zmodload zsh/zpty
 zpty inner zsh -f -i
