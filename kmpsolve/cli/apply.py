@@ -64,6 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Plan, show, ask, let zypper do it, and look whether it did."""
     from kmpsolve.planner import plan
+    from kmpsolve.report.words import plural
     from kmpsolve.session import load
     from kmpsolve.sources import Sources
     from kmpsolve.zypp.lockfile import zypp_lock
@@ -107,7 +108,7 @@ def run(options: argparse.Namespace) -> int:
     for line in wrong:
         complain(f"kmpsolve: {line}")
     if not wrong and not options.quiet:
-        complain(f"kmpsolve: done as planned: {len(planned.transaction)} steps")
+        complain(f"kmpsolve: done as planned: {plural(len(planned.transaction), 'step')}")
     return done or (_COMMIT_FAILED if wrong else code)
 
 

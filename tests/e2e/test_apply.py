@@ -106,6 +106,7 @@ def test_through_zypper() -> None:
         host.add("updates", specs(MIDDLE, NEW))
         ended = host.run(["zypper", "kmp", "apply", "-n", "--kernel", "newest-safe"])
         assert ended.code == 0, str(ended)
+        assert "kmpsolve: done as planned: 1 step\n" in ended.stderr
         assert host.installed() == sorted([DRIVER, OLD, MIDDLE])
 
 
