@@ -211,6 +211,6 @@ def _stream(pieces: Iterable[str], options: argparse.Namespace) -> None:
     if options.output is None or options.output == "-":
         deliver(pieces)
         return
-    from kmpsolve.report.files import write_whole
+    from kmpsolve.report.files import write_output
 
-    write_whole(Path(options.output), pieces)
+    write_output(Path(options.output), pieces)

@@ -158,6 +158,6 @@ def write_result(text: str, options: argparse.Namespace) -> None:
     if options.output is None or options.output == "-":
         deliver([text])
         return
-    from kmpsolve.report.files import write_whole
+    from kmpsolve.report.files import write_output
 
-    write_whole(Path(options.output), text)
+    write_output(Path(options.output), text)

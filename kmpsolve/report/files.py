@@ -12,7 +12,7 @@ from pathlib import Path
 
 from kmpsolve.errors import MetadataError
 
-__all__ = ["begin_beside", "forget_drafts", "write_whole"]
+__all__ = ["begin_beside", "forget_drafts", "write_output", "write_whole"]
 
 _ABANDONED = 60
 """Seconds; a process that cannot be seen from here, such as one in a container, is done with a draft by then."""
@@ -66,6 +66,25 @@ def write_whole(path: Path, text: str | Iterable[str], *, mode: int = 0o644) -> 
             where=str(path),
             hint="Write elsewhere with -o, or look at the folder and its permissions",
         ) from error
+
+
+def write_output(path: Path, text: str | Iterable[str]) -> None:
+    """Write what a user asked for with ``-o``: for nobody's eyes for whom a ``>`` would not have been either.
+
+    The umask decides about a new file, and the one that is replaced about a new content.
+
+    Raises
+    ------
+    MetadataError
+        If it cannot be written.
+    """
+    umask = os.umask(0o077)
+    os.umask(umask)
+    allowed = 0o666 & ~umask
+    with contextlib.suppress(OSError):
+        before = path.lstat()
+        allowed = before.st_mode if stat.S_ISREG(before.st_mode) else allowed
+    write_whole(path, text, mode=0o644 & allowed)
 
 
 def begin_beside(path: Path) -> tuple[int, str]:

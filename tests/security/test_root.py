@@ -16,7 +16,7 @@ from kmpsolve.config import Config, read_config
 from kmpsolve.errors import ConfigError
 from kmpsolve.metadata.files import out_of_reach, safe_place
 from kmpsolve.metadata.http import cache_folder
-from kmpsolve.report.files import write_whole
+from kmpsolve.report.files import write_output, write_whole
 from kmpsolve.zypp.first_stage import last_on_error
 from kmpsolve.zypp.lockfile import HOLD, OwnLock, own_locks, rewrite
 from tests.e2e.host import DRIVER, NEW, OLD, Host, specs, stopped
@@ -156,6 +156,22 @@ def test_modes_of_what_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         os.umask(before)
     for path in tmp_path.rglob("*"):
         assert not path.stat().st_mode & 0o022, path
+
+
+def test_an_output_is_shown_to_nobody_whom_its_owner_keeps_out(tmp_path: Path) -> None:
+    """What ``collect`` knows of a host: -o is no wider than the umask, or than the file that it replaces."""
+    (tmp_path / "theirs").touch(mode=0o600)
+    (tmp_path / "link").symlink_to(tmp_path / "theirs")
+    before = os.umask(0o077)
+    try:
+        write_output(tmp_path / "new", "text")
+        os.umask(0o022)
+        for name in ("theirs", "link", "open"):
+            write_output(tmp_path / name, "text")
+    finally:
+        os.umask(before)
+    modes = {path.name: oct(path.lstat().st_mode) for path in tmp_path.iterdir()}
+    assert modes == {"new": "0o100600", "theirs": "0o100600", "link": "0o100644", "open": "0o100644"}
 
 
 def test_links_in_the_place_of_what_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
