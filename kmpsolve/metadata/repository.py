@@ -90,7 +90,15 @@ class Repository:
         from kmpsolve.metadata.rpmmd import newest_timestamp, with_patches
         from kmpsolve.metadata.source import open_source
 
-        content = open_source(self.location, alias=self.alias, priority=self.priority, trust=self.trust)
+        # Without --force zypper finds its copy up to date, and leaves it damaged.
+        remedy = f"Refresh it: zypper refresh --force {self.alias}"
+        content = open_source(
+            self.location,
+            alias=self.alias,
+            priority=self.priority,
+            trust=self.trust,
+            remedy=remedy if self.metadata is not None else None,
+        )
         if self.copy is not None:
             content = told_if_older(content, newest_timestamp(self.copy, self.alias))
         content = replace(
@@ -102,7 +110,7 @@ class Repository:
         )
         if content.solv is None or self.metadata is None:
             return content
-        return with_patches(content, self.metadata, remedy=f"Refresh it: zypper refresh {self.alias}")
+        return with_patches(content, self.metadata, remedy=remedy)
 
 
 def locate(

@@ -20,7 +20,13 @@ _KINDS = "a folder with repodata/, a folder of RPMs, a .solv file, an http(s)://
 
 
 def open_source(
-    location: str, *, alias: str, priority: int = 99, quiet: bool = False, trust: Trust | None = None
+    location: str,
+    *,
+    alias: str,
+    priority: int = 99,
+    quiet: bool = False,
+    trust: Trust | None = None,
+    remedy: str | None = None,
 ) -> Content:
     """Read packages metadata from wherever a user points.
 
@@ -35,6 +41,8 @@ def open_source(
         Show no progress of a download.
     trust
         What is asked of the signature of an rpm-md repository.
+    remedy
+        What to do if the metadata in a folder is damaged, as for `open_rpmmd`.
 
     Raises
     ------
@@ -45,9 +53,9 @@ def open_source(
     """
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*):/", location)
     if scheme is None:
-        return _open_path(Path(location), location, alias, priority, trust)
+        return _open_path(Path(location), location, alias, priority, trust, remedy)
     if scheme[1].lower() == "file":
-        return _open_path(_local_path(location, alias), location, alias, priority, trust)
+        return _open_path(_local_path(location, alias), location, alias, priority, trust, remedy)
     if scheme[1].lower() in ("http", "https"):
         # Its library takes longer to load than most plans need altogether.
         from kmpsolve.metadata.http import open_http
@@ -73,10 +81,12 @@ def _local_path(address: str, alias: str) -> Path:
     return Path(unquote(parts.path))
 
 
-def _open_path(path: Path, location: str, alias: str, priority: int, trust: Trust | None) -> Content:
+def _open_path(
+    path: Path, location: str, alias: str, priority: int, trust: Trust | None, remedy: str | None
+) -> Content:
     try:
         if path.is_dir():
-            return _open_folder(path, location, alias, priority, trust)
+            return _open_folder(path, location, alias, priority, trust, remedy)
         if path.exists() and not path.is_file():
             raise ValueError("not a regular file")
         with path.open("rb") as file:
@@ -95,10 +105,12 @@ def _open_path(path: Path, location: str, alias: str, priority: int, trust: Trus
     return _open_inventory(path, location, alias)
 
 
-def _open_folder(folder: Path, location: str, alias: str, priority: int, trust: Trust | None) -> Content:
+def _open_folder(
+    folder: Path, location: str, alias: str, priority: int, trust: Trust | None, remedy: str | None
+) -> Content:
     # A link counts as present even if it leads nowhere, so that a broken repository is told as one.
     if (folder / REPOMD).exists() or (folder / REPOMD).is_symlink():
-        return open_rpmmd(folder, alias=alias, priority=priority, source=location, trust=trust)
+        return open_rpmmd(folder, alias=alias, priority=priority, source=location, remedy=remedy, trust=trust)
     # Most folders have metadata, and what writes it for one that has none is long.
     from kmpsolve.metadata.rpmfolder import open_rpm_folder
 

@@ -101,6 +101,23 @@ def test_outdated_solv_is_not_read(here: tuple[Sandbox, Path], damage: str) -> N
     assert opened(one).retracted == {NEW.nevra}
 
 
+@pytest.mark.parametrize(("kind", "with_solv"), [("primary", False), ("updateinfo", True)])
+def test_the_advice_mends_a_damaged_copy(here: tuple[Sandbox, Path], kind: str, with_solv: bool) -> None:
+    """Its metadata is zypper's to fetch again: createrepo_c would make it a repository without packages."""
+    sandbox, _ = here
+    (file,) = sandbox.path(f"{RAW}/repodata").glob(f"*{kind}*")
+    file.write_bytes(b"x" * file.stat().st_size)
+    if not with_solv:
+        sandbox.path(SOLV).unlink()
+    with pytest.raises(MetadataError) as caught:
+        opened(only(sandbox))
+    advice, _, command = (caught.value.hint or "").partition(": ")
+    assert advice == "Refresh it"
+    ended = sandbox.run(["sh", "-c", command])
+    assert ended.code == 0, str(ended)
+    assert opened(only(sandbox)).retracted == {NEW.nevra}
+
+
 def test_folder_is_gone_and_the_cache_stays(here: tuple[Sandbox, Path]) -> None:
     sandbox, folder = here
     shutil.rmtree(folder)
