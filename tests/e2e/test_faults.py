@@ -179,6 +179,14 @@ def test_no_library() -> None:
     _both(lambda host: host.run(["rm", "-r", f"{host.library}/kmpsolve/model"]), "kmpsolve.model")
 
 
+def test_nothing_but_the_plugin() -> None:
+    """Its library lies on a disk that is not mounted, or was removed by hand: nobody is left without a word."""
+    with _host(ABORT) as host:
+        host.add("updates", specs(NEW))
+        host.run(["rm", "-r", host.library])
+        _unchecked(host, f"there is no {host.library} Install kmpsolve again, or remove {PLUGIN}")
+
+
 def test_a_full_disk() -> None:
     """The rpmdb cannot be copied, but zypper has just read it, and its copy is as good now."""
     small = [f"mount -t tmpfs -o size=4k none {folder}" for folder in ("/var/tmp", "/tmp")]
