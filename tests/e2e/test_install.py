@@ -138,6 +138,27 @@ def test_a_python_given_by_a_path_from_here(tmp_path: Path) -> None:
     assert (tmp_path / "usr/lib/kmpsolve/python").read_text() == f"{sys.executable}\n"
 
 
+def test_what_the_guard_holds_is_not_left_behind() -> None:
+    """Where it cannot be switched off, the kernels would stay locked with nobody left to lift that."""
+    with Host(OLD, DRIVER, shared=[CHECKOUT]) as host:
+        host.add("updates", specs(NEW))
+        host.zypper("ref")
+        host.kmpsolve("guard", "on")
+        python = host.path(f"{host.library}/python").read_text()
+        host.write(f"{host.library}/python", "/gone/python\n")
+        uninstall = ["env", f"PREFIX={host.prefix}", str(CHECKOUT / "tools/install"), "uninstall"]
+        kept = host.run(uninstall)
+        assert kept.code == 1, str(kept)
+        assert "the Python that it was installed with is gone: /gone/python" in kept.stderr
+        assert "the guard still holds kernels (zypper locks); nothing was removed" in kept.stderr
+        assert "kmpsolve hold" in host.locks()
+        host.write(f"{host.library}/python", python)
+        assert host.kmpsolve("guard", "status").code == 0
+        assert host.run(uninstall).code == 0
+        assert host.locks() == ""
+        assert not host.path(host.library).exists()
+
+
 def test_a_changed_configuration_stays(tmp_path: Path) -> None:
     _make("install", tmp_path)
     changed = tmp_path / "etc/kmpsolve/kmpsolve.toml"
