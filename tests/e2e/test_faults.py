@@ -187,6 +187,22 @@ def test_nothing_but_the_plugin() -> None:
         _unchecked(host, f"there is no {host.library} Install kmpsolve again, or remove {PLUGIN}")
 
 
+@pytest.mark.parametrize(
+    ("gone", "said"),
+    [
+        ("kmpsolve", "it is not installed whole: No module named 'kmpsolve'"),
+        ("python", "the Python that it was installed with is gone"),
+    ],
+)
+def test_the_command_without_a_part_of_it(gone: str, said: str) -> None:
+    with _host() as host:
+        host.run(["rm", "-r", f"{host.library}/{gone}"])
+        ended = host.kmpsolve("plan")
+        assert (ended.code, ended.stdout) == (3, ""), str(ended)
+        assert ended.stderr.startswith(f"kmpsolve: {said}")
+        assert len(ended.stderr.splitlines()) == 2, str(ended)
+
+
 def test_a_full_disk() -> None:
     """The rpmdb cannot be copied, but zypper has just read it, and its copy is as good now."""
     small = [f"mount -t tmpfs -o size=4k none {folder}" for folder in ("/var/tmp", "/tmp")]
