@@ -152,15 +152,20 @@ def kernels_named(universe: Universe, kernel: str | None, flavors: tuple[str, ..
         and k.package.barred != "architecture"
         and (not flavors or k.flavor in flavors)
     ]
+    by_evr = sorted(mains, key=lambda k: (k.package.nevra.evr, k.part == "", k.package.installed))
+    at_home = {k.flavor: k.part for k in by_evr if k.package.installed}
+    parts: dict[tuple[str, str], set[str]] = {}
+    for main in mains:
+        parts.setdefault((main.flavor, main.uname_r), set()).add(main.part)
+
+    def stands_back(k: KernelPackage) -> bool:
+        # A -base has a longer release than the whole kernel beside it, which makes it no newer.
+        return len(parts[k.flavor, k.uname_r]) > 1 and k.part != at_home.get(k.flavor, "")
+
     found: dict[tuple[str, str], KernelPackage] = {}
+    # Retracted kernels and PTFs only count where nothing else is meant.
     for main in sorted(
-        mains,
-        key=lambda k: (
-            k.package.barred not in ("retracted", "ptf"),  # these only count where nothing else is meant
-            k.package.nevra.evr,
-            k.part == "",
-            k.package.installed,
-        ),
+        by_evr, key=lambda k: (k.package.barred not in ("retracted", "ptf"), not stands_back(k))
     ):
         evr = main.package.nevra.evr
         if kernel is None or kernel == "latest":

@@ -113,6 +113,22 @@ def test_kernel_default_goes_before_its_base_and_the_installed_one_before_that_o
     assert told(kernels_named(of, None, ())) == [f"r {base.nevra}"]
 
 
+def test_a_base_of_longer_release_is_no_newer_than_its_kernel(tmp_path: Path) -> None:
+    """As in every repository since SLE 15; a host with -base has no use for what only the whole kernel has."""
+    whole, base = kernel("30.1"), kernel("30.1.22.7", "kernel-default-base", "6.4.0-30-default")
+    old, small = kernel("10.1"), kernel("10.1.22.3", "kernel-default-base", "6.4.0-10-default")
+    nothing = universe(tmp_path / "nothing", {"r": [whole, base, old, small]})
+    host = universe(tmp_path / "host", {"r": [whole, base]}, [old])
+    small_host = universe(tmp_path / "small", {"r": [whole, base]}, [small])
+    for asked in (None, "latest", "6.4.0-30-default"):
+        assert told(kernels_named(nothing, asked, ())) == [f"r {whole.nevra}"]
+        assert told(kernels_named(host, asked, ())) == [f"r {whole.nevra}"]
+        assert told(kernels_named(small_host, asked, ())) == [f"r {base.nevra}"]
+    for of in (nothing, host, small_host):
+        assert told(kernels_named(of, "6.4.0-30.1.22.7", ())) == [f"r {base.nevra}"]
+        assert told(kernels_named(of, "6.4.0-30.1", ())) == [f"r {whole.nevra}"]
+
+
 def test_a_kernel_of_another_architecture_is_not_meant(tmp_path: Path) -> None:
     of = universe(tmp_path, {"r": [kernel("30.1", arch="aarch64"), kernel("20.1")]}, [kernel("10.1")])
     assert told(kernels_named(of, None, ())) == [f"r {nevra('20.1')}"]
