@@ -8,6 +8,7 @@ anything.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -99,12 +100,13 @@ def _refresh() -> None:
     for name in ("http_proxy", "https_proxy", "ftp_proxy", "no_proxy"):
         if name in os.environ:
             environment[name] = os.environ[name]
-    subprocess.run(
-        ["/usr/bin/zypper", "--non-interactive", "--quiet", "refresh", "--", *aliases],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env=environment,
-        timeout=_PATIENCE,
-        check=False,
-    )
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        subprocess.run(
+            ["/usr/bin/zypper", "--non-interactive", "--quiet", "refresh", "--", *aliases],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=environment,
+            timeout=_PATIENCE,
+            check=False,
+        )

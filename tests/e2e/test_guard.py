@@ -121,6 +121,23 @@ def test_foreign_locks_stay_byte_for_byte(text: str) -> None:
         assert "kmpsolve hold" not in host.locks()
 
 
+def test_a_mirror_that_does_not_answer_is_not_waited_for() -> None:
+    """What zypper has is looked at then, as when a refresh fails."""
+    with Host(OLD, DRIVER) as host:
+        host.add("updates", specs(MIDDLE, NEW))
+        host.zypper("ref")
+        host.kmpsolve("guard", "on")
+        host.path("/etc/zypp/locks").unlink()
+        service = host.path(f"{host.library}/kmpsolve/zypp/service.py")
+        service.write_text(service.read_text().replace("_PATIENCE = 300", "_PATIENCE = 1"))
+        host.write("/tmp/slow", "#!/bin/sh\nexec sleep 30\n", mode=0o755)
+        script = f"mount --bind /tmp/slow /usr/bin/zypper && exec {host.library}/guard-service"
+        ended = host.run(["unshare", "-m", "sh", "-c", script], timeout=20)
+        assert (ended.code, ended.stdout) == (0, ""), str(ended)
+        assert "Traceback" not in ended.stderr
+        assert host.locks() == HOLD
+
+
 def test_off_removes_every_trace() -> None:
     with Host(OLD, DRIVER) as host:
         host.add("updates", specs(MIDDLE, NEW))
