@@ -9,6 +9,7 @@ from typing import Literal
 
 from kmpsolve.errors import MetadataError, RequestError
 from kmpsolve.model.nevra import Nevra, same_architecture
+from kmpsolve.model.relation import covers, parse_relation
 from kmpsolve.modules.checkreport import CheckReport, Subject
 from kmpsolve.modules.declarations import of_declarations
 from kmpsolve.modules.findings import Finding, named
@@ -85,9 +86,16 @@ def _symset_mismatches(candidate: Candidate, kernel: Kernel) -> Iterator[Mismatc
 
 
 def _elsewhere(candidate: Candidate, kernel: Kernel) -> frozenset[str]:
-    """The kernels that it requires exactly, if this is none of them."""
-    exact = frozenset(need.value for need in candidate.needs if need.kind == "exact-kernel")
-    return exact if kernel.uname_r and kernel.uname_r not in exact else frozenset()
+    """The kernels that it requires, if this is none of them: by uname -r, or by its package's version."""
+    exact = {need.value for need in candidate.needs if need.kind == "exact-kernel"}
+    found = {f"kernel {one}" for one in exact} if kernel.uname_r and kernel.uname_r not in exact else set()
+    if candidate.rpm is not None and kernel.nevra is not None:
+        nevra = Nevra.parse(kernel.nevra)
+        for text in candidate.rpm.requires:
+            relation = parse_relation(text)
+            if relation is not None and relation[0] == nevra.name and not covers(relation, nevra):
+                found = found | {text}
+    return frozenset(found)
 
 
 def _judgeable(candidate: Candidate) -> bool:
@@ -111,8 +119,8 @@ def _judge(
                 reference="exact-kernel",
                 severity="error",
                 subject=candidate.path,
-                message=f"requires exactly kernel {named(elsewhere)}, not {kernel.uname_r}",
-                rule="kernel-uname-r requirement of the package",
+                message=f"requires {named(elsewhere)}, not {kernel.label}",
+                rule="what the package requires of kernels",
             )
         )
     verdict: Verdict = "safe"

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from kmpsolve.compat.judgement import Fit, judge
-from kmpsolve.compat.relation import obsoleted_by
 from kmpsolve.model.package import KernelUnit, KmpBuild, Package
 from kmpsolve.model.plan import BootState, BuildInUse, KernelState, Step, Waived
+from kmpsolve.model.relation import obsoleted_by
 from kmpsolve.planner.boot import boot_matrix
 from kmpsolve.planner.kernels import join_units
 from kmpsolve.planner.system import FlavorSystem, Kmp

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from kmpsolve.compat.relation import obsoleted_by
 from kmpsolve.model.package import KernelUnit, KmpBuild
 from kmpsolve.model.plan import BootState, BuildInUse, KernelState, Via, Warned
+from kmpsolve.model.relation import obsoleted_by
 from kmpsolve.model.symbols import SymbolTable
 from kmpsolve.planner.evaluation import Evaluation
 from kmpsolve.planner.loading import loaded, unshadowed

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from kmpsolve.compat.relation import obsoleted_by
 from kmpsolve.model.package import KmpBuild
 from kmpsolve.model.plan import Cause, CauseKind, Warned
+from kmpsolve.model.relation import obsoleted_by
 from kmpsolve.planner.choice import Choice
 from kmpsolve.planner.comparison import Comparison
 from kmpsolve.planner.options import Option, absorbs
@@ -130,7 +130,7 @@ class Causes:
         words: dict[CauseKind, str] = {
             "vendor": "comes from another vendor",
             "lock": "is locked",
-            "retracted": "was retracted",
+            "retracted": "was retracted or is a PTF",
             "architecture": "is for another architecture",
         }
         causes = []

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kmpsolve.compat.relation import parse_relation
 from kmpsolve.model.evr import Evr
 from kmpsolve.model.package import KernelUnit, Package
+from kmpsolve.model.relation import parse_relation
 from kmpsolve.solver.universe import KernelPackage, Universe
 
 __all__ = ["Kernels", "join_units", "requires_base"]

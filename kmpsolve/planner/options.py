@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kmpsolve.compat.judgement import Fit
-from kmpsolve.compat.relation import obsoleted_by
 from kmpsolve.model.package import KernelUnit, KmpBuild
 from kmpsolve.model.plan import Decision
+from kmpsolve.model.relation import obsoleted_by
 from kmpsolve.planner.loading import unshadowed
 from kmpsolve.planner.system import Kmp, is_native
 from kmpsolve.solver.projection import Stand

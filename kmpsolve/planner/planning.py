@@ -6,7 +6,6 @@ from collections.abc import Collection, Iterable
 from datetime import date
 from fnmatch import fnmatchcase
 
-from kmpsolve.compat.relation import obsoleted_by
 from kmpsolve.model.package import KernelUnit, KmpBuild
 from kmpsolve.model.plan import (
     FlavorPlan,
@@ -21,6 +20,7 @@ from kmpsolve.model.plan import (
     ZypperWould,
     worst,
 )
+from kmpsolve.model.relation import obsoleted_by
 from kmpsolve.planner.boot import booted_after
 from kmpsolve.planner.carrying import carry_out
 from kmpsolve.planner.command import zypper_install

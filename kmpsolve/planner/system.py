@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from kmpsolve.compat.judgement import Fit, judge
-from kmpsolve.compat.relation import obsoleted_by
 from kmpsolve.model.evr import Evr
 from kmpsolve.model.nevra import same_architecture
 from kmpsolve.model.package import KernelUnit, KmpBuild
 from kmpsolve.model.plan import CauseKind, Waived
+from kmpsolve.model.relation import obsoleted_by
 from kmpsolve.planner.kernels import Kernels
 from kmpsolve.request import Request
 from kmpsolve.solver.universe import Universe

@@ -168,7 +168,7 @@ class _Teller:
         refused = {
             "vendor": "comes from another vendor",
             "lock": "is locked",
-            "retracted": "was retracted",
+            "retracted": "was retracted or is a PTF",
             "architecture": "is for another architecture",
         }
         for build in others:

@@ -25,7 +25,7 @@ __all__ = [
 FITS_BUT: dict[str, str] = {
     "vendor": "comes from another vendor",
     "lock": "is locked",
-    "retracted": "was retracted",
+    "retracted": "was retracted or is a PTF",
     "architecture": "is for another architecture",
     "conflict": "conflicts with another package",
     "missing": "needs a package that is missing",

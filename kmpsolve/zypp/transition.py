@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from kmpsolve.compat.relation import obsoleted_by
 from kmpsolve.errors import MetadataError, PluginProtocolError
 from kmpsolve.model.evr import Evr
 from kmpsolve.model.nevra import Nevra
 from kmpsolve.model.package import Package
 from kmpsolve.model.plan import Action, Step
+from kmpsolve.model.relation import obsoleted_by
 from kmpsolve.planner.judgement import Transition
 from kmpsolve.solver.universe import Universe
 from kmpsolve.zypp.first_stage import relevant_name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,22 @@ def test_one_file_is_named_in_the_errors(tmp_path: Path, capsys: pytest.CaptureF
     kernel = next(repository.rpm_folder([_kernel("2.1", "2")]).glob("*.rpm"))
     assert main(["check", str(broken), "--against", str(kernel)]) == 3
     assert str(broken) in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("kernel", "code"), [("6.4.0-1.1", 0), ("6.4.0-2.1", 4)])
+def test_a_package_that_requires_one_version_of_the_kernel(
+    capsys: pytest.CaptureFixture[str], kernel: str, code: int
+) -> None:
+    """Where it is installed, rpm keeps that kernel for it; on the other one it is not meant to load."""
+    bound = replace(_KMP, requires=(*_KMP.requires, "kernel-default = 6.4.0-1.1", "kernel-default >= 6"))
+    folder = repository.rpm_folder([bound])
+    offered = repository.rpm_md([_kernel("1.1", "1"), _kernel("2.1", "1")])
+    words = ["check", str(folder), "--repo", str(offered), "--kernel", kernel, "--format", "json"]
+    assert main(words) == code
+    found = [f for f in json.loads(capsys.readouterr().out)["findings"] if f["severity"] == "error"]
+    assert [f["message"].partition(",")[0] for f in found] == ["requires kernel-default = 6.4.0-1.1"] * bool(
+        code
+    )
 
 
 def test_keys_without_an_end(kmp: str, kernels: str, capsys: pytest.CaptureFixture[str]) -> None:

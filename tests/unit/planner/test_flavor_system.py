@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from kmpsolve.compat.relation import obsoleted_by
 from kmpsolve.model.nevra import Nevra, same_architecture
+from kmpsolve.model.relation import obsoleted_by
 from kmpsolve.planner import flavor_systems
 from kmpsolve.planner.system import FlavorSystem, Kmp, is_native, preference
 from kmpsolve.request import KmpRule, Request, Waiver

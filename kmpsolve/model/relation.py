@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from kmpsolve.model.evr import Evr
 from kmpsolve.model.nevra import Nevra
 
-__all__ = ["Relation", "obsoleted_by", "parse_relation"]
+__all__ = ["Relation", "covers", "obsoleted_by", "parse_relation"]
 
 _RELATION = re.compile(r"(?P<name>\S+)(?: (?P<op>[<>=]+) (?P<evr>\S+))?")
 
@@ -24,23 +24,20 @@ def parse_relation(text: str) -> Relation | None:
     return match["name"], match["op"] or "", Evr.parse(match["evr"]) if match["evr"] else None
 
 
+def covers(relation: Relation, nevra: Nevra) -> bool:
+    """Whether a package is what a relation names, by name and EVR."""
+    name, operator, evr = relation
+    if name != nevra.name or evr is None:
+        return name == nevra.name
+    order = nevra.evr.compare(evr)
+    return (
+        (order < 0 and "<" in operator) or (order > 0 and ">" in operator) or (order == 0 and "=" in operator)
+    )
+
+
 def obsoleted_by(capabilities: Iterable[str], nevra: Nevra) -> bool:
     """Whether one of `capabilities` (an Obsoletes list) names the package.
 
     Obsoletes match package names, not provides (rpm, and libsolv for rpm).
     """
-    for capability in capabilities:
-        relation = parse_relation(capability)
-        if relation is None or relation[0] != nevra.name:
-            continue
-        _, operator, evr = relation
-        if evr is None:
-            return True
-        order = nevra.evr.compare(evr)
-        if (
-            (order < 0 and "<" in operator)
-            or (order > 0 and ">" in operator)
-            or (order == 0 and "=" in operator)
-        ):
-            return True
-    return False
+    return any(covers(relation, nevra) for relation in filter(None, map(parse_relation, capabilities)))
