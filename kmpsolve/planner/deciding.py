@@ -164,7 +164,9 @@ def safe_on(system: FlavorSystem, unit: KernelUnit) -> Safe | None:
 
     What the package manager refuses to do is not safe either.
     """
-    if unit.main.handle in system.universe.unread or hopeless(system, unit):
+    # Where there is no KMP, nothing is asked of it.
+    unread = bool(system.kmps) and unit.main.handle in system.universe.unread
+    if unread or hopeless(system, unit):
         return None
     evaluation = evaluate(system, unit)
     if evaluation.verdict != "safe":

@@ -13,8 +13,9 @@ import kmpsolve
 from kmpsolve.fleet.collecting import collect
 from kmpsolve.sources import Sources
 from tests.fleet import fleets
-from tests.fleet.conftest import make
+from tests.fleet.conftest import make, run
 from tests.support import rpmmd
+from tests.support.worlds import Kernel, Kmp
 
 
 @pytest.mark.parametrize(("seed", "kernel"), [(1, None), (2, None), (3, "latest"), (4, "newest-safe")])
@@ -59,6 +60,27 @@ def test_the_plan_on_the_inventory_is_the_plan_on_the_host(tmp_path: Path) -> No
         verdicts.add(there.verdict)
         assert here.to_dict() == there.to_dict()
     assert verdicts >= {"safe", "blocked", "nothing-to-do"}
+
+
+def test_a_host_without_a_driver_on_a_kernel_of_no_repository(tmp_path: Path) -> None:
+    """Nothing is asked of what that kernel provides, so that it is as safe as the host itself says."""
+    kernel = Kernel(release="10.1", ksyms="a=1").spec()
+    driver = Kmp(name="acme", krel="6.4.0-10", symbols="a=1", modules="acme.ko").spec()
+    repository = rpmmd.write(tmp_path / "empty", [])
+    lines = []
+    for name, packages in {"bare": [kernel], "driven": [kernel, driver]}.items():
+        system = rpmmd.write(tmp_path / name, packages)
+        lines.append(collect(Sources(installed=str(system)), host=name, labels={}))
+        there = kmpsolve.plan(installed=system, repositories={"empty": repository})
+        (tmp_path / "one.json").write_text(lines[-1])
+        here = kmpsolve.plan(installed=tmp_path / "one.json", repositories={"empty": repository})
+        assert here.to_dict() == there.to_dict()
+        assert here.flavors[0].newest_safe == kernel.nevra
+    (tmp_path / "fleet.jsonl").write_text("\n".join(lines))
+    ended = run("audit", str(tmp_path / "fleet.jsonl"), "--repo", str(repository), "--format", "json")
+    assert json.loads(ended.stdout)["newest_safe"] == [
+        {"flavor": "default", "nevra": kernel.nevra, "hosts_total": 2, "hosts_safe": 2}
+    ]
 
 
 def test_hosts_that_repositories_do_not_know_whole(tmp_path: Path) -> None:
