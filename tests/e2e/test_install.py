@@ -159,6 +159,22 @@ def test_what_the_guard_holds_is_not_left_behind() -> None:
         assert not host.path(host.library).exists()
 
 
+def test_the_older_of_two_prefixes_goes_alone(tmp_path: Path) -> None:
+    """The hook and ``zypper kmp`` are those of the installation that came last, and stay with it."""
+    assert _make("install", tmp_path, PREFIX="/opt/kmp").returncode == 0
+    assert _make("install", tmp_path).returncode == 0
+    gone = _make("uninstall", tmp_path, PREFIX="/opt/kmp")
+    assert gone.returncode == 0, gone.stderr
+    assert "is another installation's" in gone.stderr
+    assert not (tmp_path / "opt/kmp").exists()
+    assert 'LIBRARY = "/usr/lib/kmpsolve"' in (tmp_path / "usr/lib/zypp/plugins/commit/kmpsolve").read_text()
+    assert (tmp_path / "usr/lib/zypper/commands/zypper-kmp").is_file()
+    assert (tmp_path / "etc/kmpsolve/kmpsolve.toml").is_file()
+    assert _make("uninstall", tmp_path).returncode == 0
+    left = [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()]
+    assert left == []
+
+
 def test_a_changed_configuration_stays(tmp_path: Path) -> None:
     _make("install", tmp_path)
     changed = tmp_path / "etc/kmpsolve/kmpsolve.toml"
