@@ -45,6 +45,11 @@ class Sources:
     extra: tuple[tuple[str, str], ...] = ()
 
     @property
+    def folder(self) -> str | None:
+        """The root below which the system stands; ``None`` if it is on no disk here."""
+        return str(self.root) if self.root is not None and self.installed is None else None
+
+    @property
     def here(self) -> bool:
         """Whether the system is this machine's own; of any other nobody knows what runs there."""
         return self.root == Path("/") and self.installed is None

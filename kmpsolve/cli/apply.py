@@ -114,12 +114,12 @@ def run(options: argparse.Namespace) -> int:
 
 def _show(planned: Plan, options: argparse.Namespace) -> None:
     from kmpsolve.cli.options import write_result
+    from kmpsolve.report.elsewhere import typed_here
     from kmpsolve.report.terminal import Terminal
     from kmpsolve.report.text import render_plan
 
-    write_result(
-        render_plan(planned, Terminal.of(options.color, to_file=options.output is not None)), options
-    )
+    terminal = Terminal.of(options.color, to_file=options.output is not None)
+    write_result(render_plan(typed_here(planned, options.root), terminal), options)
     for step in planned.transaction:
         where = f"  from {step.repository}" if step.repository else ""
         print(printable(f"  {step.action:<9}  {step.nevra}{where}"))

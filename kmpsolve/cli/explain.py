@@ -68,6 +68,10 @@ def run(options: argparse.Namespace) -> int:
         loaded = load(where, request(options, where, options.kernel), configuration(options, where))
         progress.step("holding every KMP against the kernels")
         result = plan(loaded.universe, loaded.request, loaded.inputs)
+        if options.format != "json":
+            from kmpsolve.report.elsewhere import typed_here
+
+            result = typed_here(result, where.folder)
         flavor, name = _find(options.kmp, result, loaded)
         story = stories(loaded.universe, loaded.request, result, lambda kmp: kmp.name == name)[
             flavor.flavor, name

@@ -82,7 +82,7 @@ def run(options: argparse.Namespace) -> int:
             result = plan_dist_upgrade(loaded.universe, loaded.request, loaded.inputs, command)
         else:
             result = plan(loaded.universe, loaded.request, loaded.inputs)
-        text = _rendered(result, loaded, options)
+        text = _rendered(result, loaded, options, where.folder)
     write_result(text, options)
     if loaded.keep is not None:
         from kmpsolve.cache.background import afterwards
@@ -106,9 +106,12 @@ def _blocked(result: Plan, loaded: Loaded) -> Stories:
     return stories(loaded.universe, loaded.request, result, lambda kmp: kmp.decision == "blocked")
 
 
-def _rendered(result: Plan, loaded: Loaded, options: argparse.Namespace) -> str:
+def _rendered(result: Plan, loaded: Loaded, options: argparse.Namespace, root: str | None) -> str:
     if options.format == "json":
         return result.to_json()
+    from kmpsolve.report.elsewhere import typed_here
+
+    result = typed_here(result, root)
     if options.format == "html":
         from kmpsolve.explain.story import stories
         from kmpsolve.report.html.plan import render_html

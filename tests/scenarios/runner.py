@@ -62,10 +62,10 @@ def ask(scenario: Scenario, source: str, work: Path, *words: str) -> Answer:
     return kmpsolve([*arguments, *_asked(scenario, verb, work)])
 
 
-def ask_root(scenario: Scenario, root: Path, work: Path) -> Answer:
+def ask_root(scenario: Scenario, root: Path, work: Path, form: str = "json") -> Answer:
     """Ask for the plan of a root that has the packages of `scenario`, and here gets its configuration."""
     make_root(scenario, root, work)
-    return kmpsolve(["plan", "--format", "json", "--root", str(root), *_asked(scenario, "plan", work)])
+    return kmpsolve(["plan", "--format", form, "--root", str(root), *_asked(scenario, "plan", work)])
 
 
 def _asked(scenario: Scenario, verb: str, work: Path) -> list[str]:

@@ -23,3 +23,13 @@ def test_the_plan_from_the_rpmdb_is_the_same(name: str, tmp_path: Path) -> None:
     assert answer.exit == scenario.expected.exit, answer.stderr
     found, expected = (runner.comparable(one, between_sources=True) for one in (answer.plan, plan))
     assert json.dumps(found, indent=1) == json.dumps(expected, indent=1)
+
+
+def test_commands_for_another_root_are_none_for_this_machine(tmp_path: Path) -> None:
+    scenario = fixture.load("demo-blocked")
+    with Sandbox() as sandbox:
+        sandbox.install_rpms(rpmbuild.build(scenario.installed))
+        text = runner.ask_root(scenario, sandbox.root, tmp_path, "text").stdout
+    assert f"zypper --root {sandbox.root} install " in text
+    assert f"kmpsolve guard on --root {sandbox.root} && zypper --root {sandbox.root} up" in text
+    assert "zypper install" not in text
