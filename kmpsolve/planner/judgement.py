@@ -8,7 +8,7 @@ what was lost before is not lost by this.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from kmpsolve.errors import KmpsolveError, RequestError
@@ -32,6 +32,7 @@ from kmpsolve.model.plan import (
 )
 from kmpsolve.planner.aftermath import Aftermath, Subject, Transition
 from kmpsolve.planner.boot import breaks_fallback, fallback_warnings
+from kmpsolve.planner.bound import left_behind
 from kmpsolve.planner.loading import loaded_parts
 from kmpsolve.planner.onhost import with_use
 from kmpsolve.planner.planning import plan
@@ -110,7 +111,9 @@ class _Judge:
         warnings.update(fallback_warnings(before, after))
         if self.aftermath.request.protect_fallback and breaks_fallback(self.aftermath.kmps, before, after):
             verdicts.append("blocked")
-        warnings.update(self._livepatches())
+        if self.aftermath.next is not None:
+            arriving = self.aftermath.transition.arriving
+            warnings.update(left_behind(self.aftermath.universe, self.aftermath.next, arriving))
         verdict = worst(verdicts)
         newest_safe, ways = self._ways_out(inputs, blocked) if verdict == "blocked" else (None, ())
         unit = self.aftermath.takeover.unit if self.aftermath.takeover is not None else self.aftermath.next
@@ -286,18 +289,6 @@ class _Judge:
         """The kernels that stay beside the one that boots next, before and after."""
         shown = self.aftermath.rows[1:]
         return [r for r in self.aftermath.rows_before if r.uname_r in {row.uname_r for row in shown}], shown
-
-    def _livepatches(self) -> Iterator[Warned]:
-        if (
-            self.aftermath.next is not None
-            and not self.aftermath.next.installed
-            and self.aftermath.universe.livepatches
-        ):
-            names = ", ".join(sorted(str(p) for p in self.aftermath.universe.livepatches))
-            yield Warned(
-                reference="starts-unpatched",
-                message=f"{self.aftermath.next.nevra} starts without live patches: {names} belong to one kernel only",
-            )
 
     def _plan(self, subject: Subject) -> KmpPlan:
         lost = self._modules_lost(subject)

@@ -22,6 +22,7 @@ from kmpsolve.model.plan import (
 )
 from kmpsolve.model.relation import obsoleted_by
 from kmpsolve.planner.boot import booted_after
+from kmpsolve.planner.bound import left_behind
 from kmpsolve.planner.carrying import carry_out
 from kmpsolve.planner.command import zypper_install
 from kmpsolve.planner.deciding import Decision, decide, flavor_systems, refused
@@ -100,12 +101,12 @@ def _flavor_plan(
         verdict = "unverified"
     waivers = _waiver_warnings(request, universe.installed_kmp_names, [kmp.name for kmp in system.kmps])
     warnings = {*flavor.warnings, *request.notes, *waivers, *booted.warnings}
-    warnings.update(_livepatch_warning(universe, flavor))
     warnings.update(_retracted_warning(universe, request, system))
     warnings.update(_removed(flavor, own))
     if unread:
         warnings.add(_not_known(evaluation.unit))
     if flavor.target is not None:
+        warnings.update(left_behind(universe, flavor.target, {str(p.nevra) for p in own.arrived}))
         warnings.update(rebuild_warnings(universe, request, flavor.target, evaluation.kmps, own.arrived))
     if taken_as_met := universe.taken_as_met(own.arrived):
         warnings.add(
@@ -264,12 +265,3 @@ def _retracted_warning(universe: Universe, request: Request, system: FlavorSyste
             what = "which runs" if request.running is not None else "the newest installed kernel"
             message = f"{unit.nevra}, {what}, was retracted by its maker"
             yield Warned(reference="running-retracted", message=message)
-
-
-def _livepatch_warning(universe: Universe, flavor: Decision) -> Iterable[Warned]:
-    if flavor.target is not None and not flavor.target.installed and universe.livepatches:
-        names = ", ".join(sorted(str(p) for p in universe.livepatches))
-        yield Warned(
-            reference="starts-unpatched",
-            message=f"{flavor.target.nevra} starts without live patches: {names} belong to one kernel only",
-        )

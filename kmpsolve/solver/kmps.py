@@ -79,6 +79,11 @@ class Kmps:
         system = pool.installed
         self.installed = self._read(h for h in self._provided if solvables[h].repo == system)
 
+    @property
+    def in_tree(self) -> Iterable[int]:
+        """Handles of all in-tree KMPs."""
+        return self._in_tree
+
     def lending_in_tree(self) -> tuple[int, ...]:
         """In-tree KMPs, installed and on offer, by the names of those whose symbols an installed KMP needs.
 

@@ -48,6 +48,8 @@ class Universe:
         self.partial = False
         self.kernels: list[KernelPackage] = []
         self.livepatches: list[Package] = []
+        self.in_tree: list[Package] = []
+        """Installed in-tree KMPs that belong to no unit, since no KMP needs their symbols."""
         self.patches_unread: Callable[[], Iterable[Patch]] | None = None
         """Reads patches that no content told; nobody but who asks for patches waits for it."""
         self._patches: list[Patch] = []
@@ -157,8 +159,12 @@ class Universe:
             module_files=self._module_files,
             rebuilt_on_host=self._rebuilt_on_host,
         )
-        self.kernels += [
-            read_kernel(self.pool, self._packages.of(handle), "") for handle in self._kmps.lending_in_tree()
+        lending = self._kmps.lending_in_tree()
+        self.kernels += [read_kernel(self.pool, self._packages.of(handle), "") for handle in lending]
+        self.in_tree = [
+            package
+            for package in map(self._packages.of, self._kmps.in_tree)
+            if package.installed and package.handle not in lending
         ]
         self._user_space = UserSpace(
             self.pool,

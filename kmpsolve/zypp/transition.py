@@ -109,7 +109,9 @@ def read_transition(
     found = _Finder(universe, first, {step.nevra.name for step in steps}, frozenset(arguments))
     mentioned = [(step, found.candidate(step)) for step in steps]
     for step, package in mentioned:
-        if package is None and step.type != "-" and relevant_name(step.nevra.name):
+        # What is known and is neither a kernel nor a KMP, such as an in-tree KMP, only has such a name.
+        unknown = step.type != "-" and found.repository(step, package) is None
+        if unknown and relevant_name(step.nevra.name):
             raise MetadataError(
                 f"{step.nevra} is in no repository that could be read",
                 reference="package-unread",

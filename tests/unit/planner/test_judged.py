@@ -846,6 +846,17 @@ def test_an_in_tree_kmp_that_comes_along_or_not(tmp_path: Path, along: bool, ver
     assert plan.verdict == verdict
 
 
+@pytest.mark.parametrize("along", [True, False])
+def test_an_in_tree_kmp_that_no_kmp_needs_and_that_comes_or_not(tmp_path: Path, along: bool) -> None:
+    old, new = (
+        Tool(name="dlm-kmp-default", version="6.4.0", release=release, provides="kmp_in_kernel; kmod(dlm.ko)")
+        for release in ("10.1", "20.1")
+    )
+    steps: list[Step] = [("M", kernel(2)), *[("M", new)] * along]
+    plan = judged(tmp_path, [kernel(1), old, acme()], [kernel(2), new], steps)
+    assert (plan.verdict, "in-tree-left-behind" in warned(plan)) == ("safe", not along)
+
+
 def test_modules_of_the_kernel_that_go_with_its_extra(tmp_path: Path) -> None:
     extra = KernelExtra(release="10.1", ksyms="x=1", modules="x.ko")
     plan = judged(tmp_path, [kernel(1, modules="y.ko"), extra], [], [("-", extra)])

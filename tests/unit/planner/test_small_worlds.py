@@ -479,10 +479,23 @@ def test_an_in_tree_kmp_brings_the_one_that_it_needs() -> None:
     assert plan([OLD, *old, user], [NEW, new[1]])["verdict"] == "blocked"
 
 
-def test_an_in_tree_kmp_that_nobody_needs_is_none_of_our_business() -> None:
-    dlm = [in_tree("dlm", "10.1", "lock) = d1"), in_tree("dlm", "20.1", "lock) = d2")]
-    answer = plan([OLD, ACME, dlm[0]], [NEW, REBUILD, dlm[1]])
+@pytest.mark.parametrize(
+    ("offered", "installed", "told"),
+    [
+        (["20.1"], [], ["add dlm-kmp-default=6.4.0-20.1"]),
+        (["19.1"], [], ["no repository has it for this one"]),
+        (["20.1"], ["20.1"], []),
+    ],
+)
+def test_an_in_tree_kmp_that_nobody_needs_is_told_and_left(
+    offered: list[str], installed: list[str], told: list[str]
+) -> None:
+    dlm = {n: in_tree("dlm", n, f"lock) = d{n[:2]}") for n in ("10.1", "19.1", "20.1")}
+    there: list[Noun] = [OLD, ACME, dlm["10.1"], *(dlm[n] for n in installed)]
+    answer = plan(there, [NEW, REBUILD, *(dlm[n] for n in offered)])
     assert (answer["verdict"], len(answer["transaction"])) == ("safe", 2)
+    warnings = [w for w in answer["flavors"][0]["warnings"] if w["reference"] == "in-tree-left-behind"]
+    assert [w["message"].rpartition(": ")[2] for w in warnings] == told
 
 
 # -- what a build requires beside the kernel's symbols ---------------------------------------------------------
