@@ -193,7 +193,7 @@ class Causes:
         outside = [handle for handle in (reason.package, reason.other) if handle and handle not in inside]
         if reason.kind == "conflict":
             return "conflict"
-        if reason.kind == "missing" and "kmpsolve" in reason.capability:
+        if "kmpsolve" in reason.capability:
             return None  # a symbol of another KMP, which is among the mismatches
         if reason.kind == "missing" and not any(map(self.universe.is_installed, outside)):
             return "missing"

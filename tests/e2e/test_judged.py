@@ -61,6 +61,30 @@ def test_reuse_is_told_in_one_line() -> None:
         assert host.path("/run/kmpsolve/last-verdict.json").stat().st_mode & 0o777 == 0o644
 
 
+@pytest.mark.parametrize("all_of_it", [True, False])
+def test_an_in_tree_kmp_beside_the_driver(all_of_it: bool) -> None:
+    """zypper brings the new one with the kernel, unless only the kernel is asked for."""
+    old, new = (
+        PackageSpec(
+            name="dlm-kmp-default",
+            version=kernel.version,
+            release=kernel.release,
+            vendor=kernel.vendor,
+            provides=("kmp_in_kernel", "multiversion(kernel)", "kmod(dlm.ko)", "ksym(default:dlm_lock) = 1"),
+            requires=(f"kernel-default = {kernel.version}-{kernel.release}",),
+        )
+        for kernel in (specs(OLD)[0], specs(MIDDLE)[0])
+    )
+    with Host(OLD, DRIVER, more=[old]) as host:
+        host.add("updates", [*specs(MIDDLE), new])
+        ended = host.zypper("up") if all_of_it else host.zypper("in", "kernel-default")
+        assert ended.code == 0, str(ended)
+        assert "acme-kmp-default 2.1_k6.4.0_150600.23.25-1 keeps working" in ended.stderr
+        assert (new.nevra in host.installed()) == all_of_it
+        warnings = host.last_verdict()["flavors"][0]["warnings"]
+        assert ("in-tree-left-behind" in {w["reference"] for w in warnings}) == (not all_of_it)
+
+
 def test_the_only_kernel_it_works_on_goes() -> None:
     with Host(OLD, NEW, DRIVER) as host:
         before = host.rpmdb()
