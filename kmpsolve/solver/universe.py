@@ -12,6 +12,7 @@ import solv
 from kmpsolve.metadata.content import Content, Patch
 from kmpsolve.model.evr import Evr
 from kmpsolve.model.modalias import Modaliases
+from kmpsolve.model.nevra import Nevra
 from kmpsolve.model.package import KernelUnit, KmpBuild, Package
 from kmpsolve.model.symbols import Exports, SymbolTable
 from kmpsolve.request import Policy
@@ -264,6 +265,10 @@ class Universe:
     def kmp(self, handle: int) -> KmpBuild | None:
         """The KMP build behind a handle; ``None`` if it is something else."""
         return self._kmps.build(handle)
+
+    def knows_in_tree(self, nevra: Nevra) -> bool:
+        """Whether this is an in-tree KMP, installed or on offer."""
+        return any(self._packages.of(handle).nevra == nevra for handle in self._kmps.in_tree)
 
     def of_one_flavor(self, build: KmpBuild) -> bool:
         """Whether all symbols that a build needs are of one flavor."""

@@ -109,9 +109,8 @@ def read_transition(
     found = _Finder(universe, first, {step.nevra.name for step in steps}, frozenset(arguments))
     mentioned = [(step, found.candidate(step)) for step in steps]
     for step, package in mentioned:
-        # What is known and is neither a kernel nor a KMP, such as an in-tree KMP, only has such a name.
-        unknown = step.type != "-" and found.repository(step, package) is None
-        if unknown and relevant_name(step.nevra.name):
+        unknown = package is None and step.type != "-" and relevant_name(step.nevra.name)
+        if unknown and not universe.knows_in_tree(step.nevra):  # that only has the name of a KMP
             raise MetadataError(
                 f"{step.nevra} is in no repository that could be read",
                 reference="package-unread",

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from kmpsolve.errors import MetadataError
 from kmpsolve.model.nevra import Nevra
 from kmpsolve.model.plan import FlavorPlan, Inputs, KmpPlan, Plan, SkippedInput, Waived, Warned
 from kmpsolve.planner.judgement import judge_transaction
@@ -855,6 +856,13 @@ def test_an_in_tree_kmp_that_no_kmp_needs_and_that_comes_or_not(tmp_path: Path, 
     steps: list[Step] = [("M", kernel(2)), *[("M", new)] * along]
     plan = judged(tmp_path, [kernel(1), old, acme()], [kernel(2), new], steps)
     assert (plan.verdict, "in-tree-left-behind" in warned(plan)) == ("safe", not along)
+
+
+def test_a_kernel_of_which_its_repository_tells_nothing(tmp_path: Path) -> None:
+    """It is known by name, and that is not enough."""
+    bare = Tool(name="kernel-default", version="6.4.0", release="20.1", vendor=SUSE)
+    with pytest.raises(MetadataError, match="is in no repository that could be read"):
+        judged(tmp_path, [kernel(1), acme()], [bare], [("M", bare)])
 
 
 def test_modules_of_the_kernel_that_go_with_its_extra(tmp_path: Path) -> None:
