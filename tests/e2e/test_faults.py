@@ -190,7 +190,7 @@ def test_nothing_but_the_plugin() -> None:
 @pytest.mark.parametrize(
     ("gone", "said"),
     [
-        ("kmpsolve", "it is not installed whole: No module named 'kmpsolve'"),
+        ("kmpsolve", "it is not installed whole: there is no /usr/lib/kmpsolve/kmpsolve"),
         ("python", "the Python that it was installed with is gone"),
     ],
 )
