@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -110,7 +110,8 @@ def _judge(
     spoken: Sequence[Judgement],
     refused: Sequence[str],
 ) -> tuple[Subject, list[Finding]]:
-    findings = list(_explain(candidate, kernel, judgements))
+    said = [replace(judgement, obstacles=()) for judgement in spoken]
+    findings = list(_explain(candidate, kernel, (*judgements, *said)))
     mismatches = {mismatch for judgement in (*judgements, *spoken) for mismatch in judgement.mismatches}
     mismatches.update(_symset_mismatches(candidate, kernel))
     if elsewhere := _elsewhere(candidate, kernel):

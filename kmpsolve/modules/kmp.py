@@ -111,9 +111,11 @@ class Candidate:
 
 
 def spoken_for(candidate: Candidate, kernel: Kernel, *, offers: bool) -> tuple[Module, ...]:
-    """A package whose modules could not all be asked, as one module that needs and exports what it says.
+    """What a package says and none of its modules does, as one module that needs and exports this.
 
-    Nothing tells its licence, version magic and namespaces: they are taken to be as the kernel wants them.
+    rpm and zypper go by what it requires, also where no module needs it; of a package whose modules could not
+    all be asked, what it says it exports counts too. Nothing tells licence, version magic and namespaces: they
+    are taken to be as the kernel wants them.
 
     Parameters
     ----------
@@ -122,7 +124,10 @@ def spoken_for(candidate: Candidate, kernel: Kernel, *, offers: bool) -> tuple[M
     """
     needs = {need.name: need.value for need in candidate.needs if need.kind == "ksym"}
     exports = {need.name: Export(crc=need.value) for need in candidate.declared} if offers else {}
-    if candidate.readable or not (needs or exports):
+    if candidate.readable:
+        asked = {symbol for module in candidate.modules for symbol in module.versions}
+        needs, exports = {symbol: crc for symbol, crc in needs.items() if symbol not in asked}, {}
+    if not (needs or exports):
         return ()
     modinfo = {
         "license": ("GPL",),

@@ -150,6 +150,22 @@ def test_a_package_that_needs_another(shop: Shop, kernels: tuple[DebianKernel, .
     }
 
 
+def test_one_too_many(shop: Shop) -> None:
+    """What the package requires counts as it does to rpm and to a plan, also where no module needs it."""
+    spec = shop.spec("kmpsolve_base")
+    crc = shop.target.symvers.crcs["vfs_llseek"]
+    report = shop.check(_more(spec, requires=(f"ksym({_FLAVOR}:vfs_llseek) = {crc}",)))
+    assert (report.verdict, _found(report)["ksym-surplus"]) == ("safe", "warning")
+    report = shop.check(_more(spec, requires=(f"ksym({_FLAVOR}:vfs_llseek) = 1234",)))
+    (subject,) = report.subjects
+    assert subject.verdict == "blocked"
+    assert [(one.symbol, one.kind, one.wanted, one.found) for one in subject.mismatches] == [
+        ("vfs_llseek", "disagrees", "1234", crc)
+    ]
+    (said,) = [found.message for found in report.findings if found.reference == "symbols"]
+    assert said.endswith("1 of 1 symbols do not fit: disagrees about version of vfs_llseek")
+
+
 def test_one_package_with_both(shop: Shop) -> None:
     """Symbols that a package both provides and requires are satisfied, required or not."""
     spec = shop.spec("kmpsolve_base", "kmpsolve_user")
@@ -184,7 +200,7 @@ _DECLARATIONS: dict[str, tuple[Callable[[PackageSpec], PackageSpec], dict[str, s
     ),
     "one too many": (
         lambda spec: _more(spec, requires=(f"ksym({_FLAVOR}:vfs_read) = 1234",)),
-        {"ksym-surplus": "warning"},
+        {"ksym-surplus": "warning", "symbols": "error"},
     ),
     "damaged": (
         lambda spec: _more(spec, requires=(f"ksym({_FLAVOR}:", "modversions", "retpoline")),
@@ -235,7 +251,9 @@ def test_declarations(case: str, shop: Shop) -> None:
     assert _found(report) == {**_ALWAYS, **expected}
     blocked = "error" in expected.values()
     assert (report.verdict, report.exit_code) == (("blocked", 4) if blocked else ("safe", 0))
-    assert {subject.verdict for subject in report.subjects} == {"safe"}
+    assert {subject.verdict for subject in report.subjects} == {
+        "blocked" if "symbols" in expected else "safe"
+    }
 
 
 @pytest.mark.parametrize("folder", ["updates", "extra", "updates/acme"])
