@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,8 +61,11 @@ def run(options: argparse.Namespace) -> int:
         text = json_text(found.to_json(), indent=2) + "\n"
     else:
         from kmpsolve.report.disk import render_suggestions
+        from kmpsolve.report.elsewhere import command_here
         from kmpsolve.report.terminal import Terminal
 
+        here = (replace(one, command=command_here(one.command, where.folder)) for one in found.suggestions)
+        found = replace(found, suggestions=tuple(here))
         text = render_suggestions(found, Terminal.of(options.color, to_file=options.output is not None))
     write_result(text, options)
     tell_unread(loaded.inputs, options)

@@ -9,6 +9,7 @@ from typing import Any
 from kmpsolve.compat.judgement import judge
 from kmpsolve.model.modalias import Modaliases
 from kmpsolve.model.package import KernelUnit, KmpBuild
+from kmpsolve.planner.command import quoted
 from kmpsolve.planner.system import FlavorSystem, preference
 from kmpsolve.request import Request
 from kmpsolve.solver.universe import Universe
@@ -137,10 +138,9 @@ def _suggestion(
     kernels = fits[build.package.handle]
     now = any(unit.main.handle == newest for unit in kernels)
     command = None
-    if not build.package.installed and now:
-        command = f"zypper install {name}={build.nevra.evr}"
-    elif not build.package.installed and kernels:
-        command = f"zypper install {name}={build.nevra.evr} {kernels[0].main.name}={kernels[0].nevra.evr}"
+    if kernels and not build.package.installed:
+        wanted = [build.nevra] if now else [build.nevra, kernels[0].nevra]
+        command = " ".join(["zypper install", *(quoted(f"{one.name}={one.evr}") for one in wanted)])
     return Suggestion(
         kmp=name,
         flavor=system.flavor,

@@ -8,7 +8,7 @@ from dataclasses import replace
 from kmpsolve.model.plan import Plan
 from kmpsolve.planner.command import quoted
 
-__all__ = ["typed_here"]
+__all__ = ["command_here", "typed_here"]
 
 _TYPED = re.compile(r"(?:^|(?<=&& ))(?:zypper|kmpsolve guard on)(?= |$)")
 
@@ -25,12 +25,17 @@ def typed_here(plan: Plan, root: str | None) -> Plan:
     """
     if root in (None, "/"):
         return plan
-
-    def typed(command: str | None) -> str | None:
-        return command and _TYPED.sub(lambda words: f"{words[0]} --root {quoted(str(root))}", command)
-
     flavors = (
-        replace(f, ways_out=tuple(replace(way, command=typed(way.command)) for way in f.ways_out))
+        replace(
+            f, ways_out=tuple(replace(way, command=command_here(way.command, root)) for way in f.ways_out)
+        )
         for f in plan.flavors
     )
-    return replace(plan, command=typed(plan.command), flavors=tuple(flavors))
+    return replace(plan, command=command_here(plan.command, root), flavors=tuple(flavors))
+
+
+def command_here(command: str | None, root: str | None) -> str | None:
+    """One command that names the root, as in `typed_here`."""
+    if command is None or root in (None, "/"):
+        return command
+    return _TYPED.sub(lambda words: f"{words[0]} --root {quoted(str(root))}", command)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import random
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from kmpsolve.cli import main
 from tests.sandbox import Sandbox
-from tests.support import repository
+from tests.support import repository, rpmbuild
 from tests.support.packages import PackageSpec
 
 DEVICES = (
@@ -171,6 +172,21 @@ def test_kernels_that_it_fits(devices: Path, capsys: pytest.CaptureFixture[str])
     text = capsys.readouterr().out
     assert "3 KMPs for the 5 devices here" in text
     assert text.index("now-kmp") < text.index("later-kmp") < text.index("never-kmp")
+
+
+def test_below_another_root(tmp_path: Path, devices: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is there to paste names the root, or it would change this machine; a program runs it inside."""
+    repo = repository.rpm_md([_kmp("now", ("modalias(kernel-default:virtio:d00000002v*)",))])
+    root = tmp_path / "a root"
+    for package in rpmbuild.build([KERNEL]):
+        place = ["rpm", "--root", str(root), "--dbpath", "/var/lib/rpm"]
+        install = [*place, "--justdb", "--nodeps", "--ignorearch", "-i", str(package)]
+        subprocess.run(install, check=True, capture_output=True)
+    arguments = ("--root", str(root), "--repo", f"r={repo}")
+    (found,) = _suggest(capsys, devices, *arguments).values()
+    assert found["command"] == "zypper install now-kmp-default=1_k6.4.0_1-1"
+    assert main(["suggest", "--devices", str(devices), *arguments]) == 0
+    assert f"zypper --root '{root}' install now-kmp-default=" in capsys.readouterr().out
 
 
 def test_hardware_from_a_copy_of_sys_and_from_an_inventory(
