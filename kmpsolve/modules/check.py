@@ -100,7 +100,9 @@ def _elsewhere(candidate: Candidate, kernel: Kernel) -> frozenset[str]:
 
 def _judgeable(candidate: Candidate) -> bool:
     """Whether all modules could be read; one that brings none is judged by what it declares, if anything."""
-    return candidate.readable if candidate.files or candidate.payload_damage else bool(candidate.needs)
+    if candidate.files or candidate.payload_damage:
+        return candidate.readable
+    return any(need.kind != "damaged" for need in candidate.needs)
 
 
 def _judge(

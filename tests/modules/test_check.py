@@ -409,6 +409,9 @@ def test_damaged_modules(shop: Shop) -> None:
     empty = shop.check(replace(spec, contents=()))
     # Without a module in it, what it declares decides, as it does for a plan.
     assert (empty.verdict, _found(empty)["no-module"]) == ("safe", "warning")
+    # A requirement of no known form declares nothing.
+    mute = shop.check(replace(spec, contents=(), requires=("modversions",)))
+    assert (mute.verdict, mute.exit_code) == ("unverified", 110)
 
 
 def test_unsupported(shop: Shop) -> None:
