@@ -7,8 +7,10 @@ import gc
 import importlib
 import io
 import os
+import re
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from kmpsolve.cli.streams import complain, deliver, silence
@@ -137,12 +139,25 @@ def _run(words: list[str]) -> int:
     if options.verb is None:
         deliver([parser.format_help()])
         return 2 if words else 0
+    _refuse_empty(words, options.verb)
     for_programs = options.verb == "collect" or getattr(options, "format", "text") != "text"
     if for_programs and isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")  # whatever letters the locale has
     code: int = options.run(options)
     deliver()
     return code
+
+
+def _refuse_empty(words: list[str], verb: str) -> None:
+    """An empty word is a script's unset variable: as a path it would be the folder that one happens to be in."""
+    for before, word in pairwise(["", *words]):
+        empty = before if not word else word[:-1] if re.fullmatch(r"--[a-z-]+=", word) else None
+        if empty is not None:
+            raise UsageError(
+                f"{empty if empty.startswith('-') else 'an argument'} is empty",
+                reference="usage",
+                hint=f"see kmpsolve {verb} --help",
+            )
 
 
 def _tell(error: KmpsolveError, verbose: bool) -> None:

@@ -63,6 +63,9 @@ def test_a_named_kernel_is_planned_for(world: list[str], capsys: pytest.CaptureF
         (["-o", "/nowhere/plan.txt"], 3, "/nowhere/plan.txt: cannot be written: No such file or directory"),
         (["--root", "/nowhere"], 3, "/nowhere"),
         (["--repo", "sle=/other"], 2, "--repo: two repositories have the alias sle"),
+        (["--root", ""], 2, "--root is empty"),
+        (["--root="], 2, "--root is empty"),
+        (["--strict", "--repo", ""], 2, "--repo is empty"),
     ],
 )
 def test_errors(
