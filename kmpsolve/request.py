@@ -22,6 +22,11 @@ class LockRule(Protocol):
         """Whether the lock holds this package; `repository` is ``@System`` for an installed one."""
         ...
 
+    @property
+    def argument(self) -> tuple[str, ...] | None:
+        """The words by which ``zypper removelock`` knows it; ``None`` if there are none."""
+        ...
+
 
 class MachineView(Protocol):
     """The running machine, as far as the planner asks it."""

@@ -30,6 +30,7 @@ _KIND = re.compile(r"(package|patch|pattern|product|srcpackage|application):(.*)
 _MODES = ("exact", "glob", "substring", "word", "regex")
 _COMPLEX_MODES = {"T": "exact", "G": "glob", "B": "substring", "R": "regex"}
 _TRUE = frozenset({"1", "yes", "true", "always", "on", "+"})
+_GLOB = re.compile(r"[*?[]")
 _BLANKS = " \t\n"
 """What zypp trims: a carriage return is not among it, so that a file with Windows line ends locks nothing."""
 _NAME = "solvable:name"
@@ -76,6 +77,9 @@ class Lock:
         True: installed packages only, False: others only, None: both.
     version
         An operator and an EVR that the package's own must fulfil.
+    argument
+        The words by which ``zypper removelock`` knows it: it takes away the one lock that it would have written
+        for them, with the same version and repository. ``None`` if it would not have written this one.
     """
 
     names: tuple[str, ...]
@@ -84,6 +88,7 @@ class Lock:
     kinds: frozenset[str]
     installed: bool | None
     version: tuple[str, Evr] | None
+    argument: tuple[str, ...] | None
     _patterns: tuple[_Pattern, ...]
 
     def matches(self, name: str, evr: Evr, arch: str, repository: str, installed: bool) -> bool:
@@ -306,8 +311,23 @@ class _Block:
             kinds=frozenset(self._kinds),
             installed=self._installed,
             version=self._version,
+            argument=self._argument(),
             _patterns=patterns,
         )
+
+    def _argument(self) -> tuple[str, ...] | None:
+        usual = self._case_sensitive and self._kinds == {"package"} and not (self._strings or self._comment)
+        if not usual or self._mode not in ("exact", "glob") or self._installed is not None:
+            return None
+        names = self._attributes.get(_NAME, [])
+        if len(names) != 1 or len(self._attributes) > 1 or self._predicates:
+            return None
+        if len(self._repositories) > 1 or "@System" in self._repositories:
+            return None
+        if self._mode == "exact" and _GLOB.search(names[0]):
+            return None
+        limit = " {} {}".format(*self._version) if self._version else ""
+        return (*(word for alias in self._repositories for word in ("--repo", alias)), f"{names[0]}{limit}")
 
     def _patterns(self) -> Iterator[_Pattern]:
         # In libzypp's order, since the first one's texts count for all where the others have them too.

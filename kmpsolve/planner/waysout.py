@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from kmpsolve.compat.judgement import open_needs
 from kmpsolve.model.nevra import Nevra
 from kmpsolve.model.package import KernelUnit, KmpBuild, Package
-from kmpsolve.model.plan import Cause, WayOut
+from kmpsolve.model.plan import Cause, KmpPlan, WayOut
 from kmpsolve.planner.command import quoted
 from kmpsolve.planner.evaluation import Evaluation
 from kmpsolve.planner.system import FlavorSystem, Kmp
@@ -27,102 +28,127 @@ def ways_out(
     command
         What brings `newest_safe` with its KMPs; ``None`` if it stands already.
     """
-    unit, table = evaluation.unit, system.universe.table
-    held = held_patches(system, unit, newest_safe)
-    counted = {kmp.name for kmp in system.kmps if kmp.counts}
-    blocked = [p for p in evaluation.kmps if p.decision == "blocked" and p.name in counted]
-    names = tuple(p.name for p in blocked)
-    ways: list[WayOut] = []
-    if newest_safe is not None and newest_safe.main.handle != unit.main.handle:
+    return tuple(_WaysOut(system, evaluation, newest_safe).in_order(command))
+
+
+class _WaysOut:
+    """The ways out of what keeps the counted KMPs from one kernel, a method for each kind."""
+
+    def __init__(self, system: FlavorSystem, evaluation: Evaluation, newest_safe: KernelUnit | None) -> None:
+        self.system = system
+        self.unit = evaluation.unit
+        self.safe = newest_safe
+        pairs = zip(system.kmps, evaluation.kmps, strict=True)
+        self.blocked = [(kmp, plan) for kmp, plan in pairs if plan.decision == "blocked" and kmp.counts]
+        self.names = tuple(kmp.name for kmp, _ in self.blocked)
+        self.held = held_patches(system, self.unit, newest_safe)
+        self.fitting = {b.nevra for kmp in system.kmps for b in kmp.installed if self.fits(b)}
+        """Installed builds that fit by themselves, and are kept from the kernel by something else."""
+
+    def in_order(self, command: str | None) -> Iterator[WayOut]:
+        """All of them, the ones that lose least first."""
+        yield from self.newest_safe(command)
+        for kmp, plan in self.blocked:
+            yield from self.vendor_change(kmp, plan)
+            yield from self.lock(kmp, plan)
+        yield from self.reinstall()
+        yield from self.vendor_rebuild()
+        yield from self.hold()
+        for name in self.names:
+            text = f"accept the loss on this host: a [[waiver]] for {name} in /etc/kmpsolve/kmpsolve.toml"
+            yield WayOut(kind="waiver", text=text, command=None, kmps=(name,))
+        for kmp, _ in self.blocked:
+            yield self.remove(kmp)
+
+    def fits(self, build: KmpBuild) -> bool:
+        return build.versioned and not open_needs(build, self.unit, self.system.universe.table)
+
+    def newest_safe(self, command: str | None) -> Iterator[WayOut]:
+        if self.safe is None or self.safe.main.handle == self.unit.main.handle:
+            return
         if command:
-            text = f"update to the newest kernel that keeps every driver, {newest_safe.nevra.evr}"
+            text = f"update to the newest kernel that keeps every driver, {self.safe.nevra.evr}"
         else:
-            text = f"stay on {newest_safe.nevra.evr}, the newest kernel that keeps every driver"
-        ways.append(WayOut(kind="newest-safe", text=text, command=command, kmps=names, held_patches=held))
-    for kmp_plan in blocked:
-        for cause in cause_of(kmp_plan.causes, "vendor"):
+            text = f"stay on {self.safe.nevra.evr}, the newest kernel that keeps every driver"
+        yield WayOut(kind="newest-safe", text=text, command=command, kmps=self.names, held_patches=self.held)
+
+    def vendor_change(self, kmp: Kmp, plan: KmpPlan) -> Iterator[WayOut]:
+        for cause in cause_of(plan.causes, "vendor"):
             pick = cause.packages[0]
-            ways.append(
-                WayOut(
-                    kind="vendor-change",
-                    text=f"take {pick} from another vendor; it fits {unit.nevra.evr}",
-                    command="zypper install --no-recommends --oldpackage "
-                    f"{quoted(_spec(pick))} {unit.main.name}={unit.nevra.evr}",
-                    kmps=(kmp_plan.name,),
-                )
-            )
-        for cause in cause_of(kmp_plan.causes, "lock"):
-            ways.append(
-                WayOut(
-                    kind="lock",
-                    text=f"remove the lock that keeps {cause.packages[0]} out; it fits {unit.nevra.evr}",
-                    command=f"zypper removelock {quoted(kmp_plan.name)}",
-                    kmps=(kmp_plan.name,),
-                )
+            wanted = (_spec(pick), _spec(str(self.unit.nevra)))
+            yield WayOut(
+                kind="vendor-change",
+                text=f"take {pick} from another vendor; it fits {self.unit.nevra.evr}",
+                command=f"zypper install --no-recommends --oldpackage {' '.join(map(quoted, wanted))}",
+                kmps=(kmp.name,),
             )
 
-    def fits(build: KmpBuild) -> bool:
-        return build.versioned and not open_needs(build, unit, table)
+    def lock(self, kmp: Kmp, plan: KmpPlan) -> Iterator[WayOut]:
+        for cause in cause_of(plan.causes, "lock"):
+            pick = cause.packages[0]
+            refused = [build.package for build, _ in kmp.refused if str(build.nevra) == pick]
+            command = self.unlocking([*refused, *_packages(kmp)])
+            how = "" if command else " (zypper removelock takes its number in zypper locks)"
+            yield WayOut(
+                kind="lock",
+                text=f"remove the lock that keeps {pick} out{how}; it fits {self.unit.nevra.evr}",
+                command=command,
+                kmps=(kmp.name,),
+            )
 
-    fitting = {build.nevra for kmp in system.kmps for build in kmp.installed if fits(build)}
-    for kmp, kmp_plan in zip(system.kmps, evaluation.kmps, strict=True):
-        for twin in kmp.twins:
-            if kmp_plan in blocked and fits(twin) and twin.nevra not in fitting:
-                ways.append(
-                    WayOut(
+    def unlocking(self, packages: Iterable[Package]) -> str | None:
+        """What removes all locks on these packages; ``None`` if one has no name that zypper would know it by."""
+        universe = self.system.universe
+        locks = dict.fromkeys(lock for package in packages for lock in universe.locks_on(package))
+        words = [lock.argument for lock in locks]
+        if None in words:
+            return None
+        return " && ".join(f"zypper removelock {' '.join(map(quoted, one))}" for one in words if one)
+
+    def reinstall(self) -> Iterator[WayOut]:
+        for kmp, _ in self.blocked:
+            for twin in kmp.twins:
+                if self.fits(twin) and twin.nevra not in self.fitting:
+                    wanted = f"{twin.package.repository}:{_spec(str(twin))}"
+                    yield WayOut(
                         kind="fetch-with",
                         text=f"reinstall {twin} from {twin.package.repository}: it has other content there, "
-                        f"which fits {unit.nevra.evr}",
-                        command="zypper install --force "
-                        + quoted(f"{twin.package.repository}:{_spec(str(twin))}"),
+                        f"which fits {self.unit.nevra.evr}",
+                        command=f"zypper install --force {quoted(wanted)}",
                         kmps=(kmp.name,),
                     )
-                )
-    krel = unit.uname_r.removesuffix(f"-{unit.flavor}")
-    vendors: dict[str, list[str]] = {}
-    for kmp, kmp_plan in zip(system.kmps, evaluation.kmps, strict=True):
-        if kmp_plan in blocked and fitting.isdisjoint(build.nevra for build in kmp.installed):
-            vendors.setdefault(kmp.installed[0].package.vendor or "its vendor", []).append(kmp.name)
-    for vendor in sorted(vendors):
-        ways.append(
-            WayOut(
-                kind="vendor-rebuild",
-                text=f"ask {vendor} for a build of {', '.join(vendors[vendor])} "
-                f"for kernel {krel} ({unit.flavor})",
-                command=None,
-                kmps=tuple(vendors[vendor]),
+
+    def vendor_rebuild(self) -> Iterator[WayOut]:
+        krel = self.unit.uname_r.removesuffix(f"-{self.unit.flavor}")
+        asked: dict[str, list[str]] = {}
+        for kmp, _ in self.blocked:
+            if self.fitting.isdisjoint(build.nevra for build in kmp.installed):
+                asked.setdefault(kmp.installed[0].package.vendor or "its vendor", []).append(kmp.name)
+        for vendor, names in sorted(asked.items()):
+            what = f"a build of {', '.join(names)} for kernel {krel} ({self.unit.flavor})"
+            yield WayOut(
+                kind="vendor-rebuild", text=f"ask {vendor} for {what}", command=None, kmps=tuple(names)
             )
-        )
-    if not unit.installed:
-        ways.append(
-            WayOut(
+
+    def hold(self) -> Iterator[WayOut]:
+        if not self.unit.installed:
+            yield WayOut(
                 kind="hold",
                 text="hold this kernel back and update everything else",
                 command="kmpsolve guard on && zypper up",
-                kmps=names,
-                held_patches=held,
+                kmps=self.names,
+                held_patches=self.held,
             )
+
+    def remove(self, kmp: Kmp) -> WayOut:
+        locked = any(map(self.system.universe.locked, _packages(kmp)))
+        what = f"remove the lock on {kmp.name}, then {kmp.name} itself," if locked else f"remove {kmp.name}"
+        return WayOut(
+            kind="remove",
+            text=f"{what} if nothing needs it any more",
+            command=None if locked else f"zypper remove {quoted(kmp.name)}",
+            kmps=(kmp.name,),
         )
-    for name in names:
-        ways.append(
-            WayOut(
-                kind="waiver",
-                text=f"accept the loss on this host: a [[waiver]] for {name} in /etc/kmpsolve/kmpsolve.toml",
-                command=None,
-                kmps=(name,),
-            )
-        )
-    locked = {kmp.name for kmp in system.kmps if any(map(system.universe.locked, _packages(kmp)))}
-    for name in names:
-        if name in locked:
-            text = f"remove the lock on {name}, then {name} itself, if nothing needs it any more"
-            ways.append(WayOut(kind="remove", text=text, command=None, kmps=(name,)))
-        else:
-            text = f"remove {name} if nothing needs it any more"
-            ways.append(
-                WayOut(kind="remove", text=text, command=f"zypper remove {quoted(name)}", kmps=(name,))
-            )
-    return tuple(ways)
 
 
 def _packages(kmp: Kmp) -> list[Package]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 import solv
 
 from kmpsolve.model.evr import Evr
 from kmpsolve.model.nevra import Nevra
 from kmpsolve.model.package import Barred, Package
-from kmpsolve.request import Policy
+from kmpsolve.request import LockRule, Policy
 from kmpsolve.solver.relations import vendor_of
 from kmpsolve.solver.userspace import SYSTEM
 
@@ -98,16 +98,15 @@ class Packages:
             return "retracted"
         if solvable.id in self._ptf:
             return "ptf"
-        if self._lock_holds(nevra, alias):
+        if any(self._locks_on(nevra, alias)):
             return "lock"
         return None
 
-    def locked(self, package: Package) -> bool:
-        """Whether a lock holds a package."""
-        return self._lock_holds(package.nevra, package.repository or SYSTEM)
+    def locks_on(self, package: Package) -> Iterator[LockRule]:
+        """The locks that hold a package."""
+        return self._locks_on(package.nevra, package.repository or SYSTEM)
 
-    def _lock_holds(self, nevra: Nevra, alias: str) -> bool:
-        return any(
-            lock.matches(nevra.name, nevra.evr, nevra.arch, alias, alias == SYSTEM)
-            for lock in self._policy.locks
-        )
+    def _locks_on(self, nevra: Nevra, alias: str) -> Iterator[LockRule]:
+        for lock in self._policy.locks:
+            if lock.matches(nevra.name, nevra.evr, nevra.arch, alias, alias == SYSTEM):
+                yield lock

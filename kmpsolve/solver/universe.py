@@ -15,7 +15,7 @@ from kmpsolve.model.modalias import Modaliases
 from kmpsolve.model.nevra import Nevra
 from kmpsolve.model.package import KernelUnit, KmpBuild, Package
 from kmpsolve.model.symbols import Exports, SymbolTable
-from kmpsolve.request import Policy
+from kmpsolve.request import LockRule, Policy
 from kmpsolve.solver.finding import find
 from kmpsolve.solver.hardware import answer_for_hardware, hardware_patterns, matched_patterns
 from kmpsolve.solver.joining import join
@@ -226,7 +226,11 @@ class Universe:
 
     def locked(self, package: Package) -> bool:
         """Whether a lock holds `package`."""
-        return self._packages.locked(package)
+        return any(self._packages.locks_on(package))
+
+    def locks_on(self, package: Package) -> Iterator[LockRule]:
+        """The locks that hold `package`."""
+        return self._packages.locks_on(package)
 
     def retracted(self, package: Package) -> bool:
         """Whether a repository retracts the NEVRA of a package, which may be installed."""

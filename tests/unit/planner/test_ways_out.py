@@ -154,7 +154,7 @@ def test_a_lock_on_the_build_that_fits(tmp_path: Path) -> None:
     repository = Repository(alias="r", packages=[NEW, acme("2.0", "a=2", krel="6.4.0-20")])
     of = World(installed=installed, repositories=[repository], locks=["acme-kmp-default == 2.0_k6.4.0_20-1"])
     found = {way["kind"]: way["command"] for way in plan_of(of)["flavors"][0]["ways_out"]}
-    assert found["lock"] == "zypper removelock acme-kmp-default"
+    assert found["lock"] == "zypper removelock 'acme-kmp-default == 2.0_k6.4.0_20-1'"
 
 
 # -- the patches that wait ------------------------------------------------------------------------------------

@@ -137,6 +137,43 @@ def test_matches_what_zypper_matches(name: str, sandbox: Sandbox) -> None:
     assert held(LOCKS[name]) == zypper, ended
 
 
+def _arguments(text: str) -> list[tuple[str, ...] | None]:
+    return [block.lock.argument for block in parse_locks(text).blocks if block.lock is not None]
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, text in LOCKS.items() if any(_arguments(text)) and held(text)]
+)
+def test_zypper_removes_what_it_is_told_to(name: str, sandbox: Sandbox) -> None:
+    arguments = [words for words in _arguments(LOCKS[name]) if words]
+    sandbox.write("/etc/zypp/locks", LOCKS[name])
+    for words in arguments:
+        ended = sandbox.zypper("removelock", *words)
+        assert "1 lock has been successfully removed" in ended.stdout, ended
+    left = parse_locks(sandbox.path("/etc/zypp/locks").read_text())
+    assert [block.lock.argument for block in left.blocks if block.lock] == _arguments(LOCKS[name])[
+        len(arguments) :
+    ]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["acme-kmp-default"],
+        ["acme*"],
+        ["acme-kmp-default = 1:2-1"],
+        ["acme-kmp-default<3"],
+        ["--repo", "a", "kernel-default >= 2"],
+    ],
+)
+def test_what_zypper_locks_it_can_be_told_to_unlock(words: list[str], sandbox: Sandbox) -> None:
+    sandbox.write("/etc/zypp/locks", "")
+    assert sandbox.zypper("addlock", *words).code == 0
+    (argument,) = _arguments(sandbox.path("/etc/zypp/locks").read_text())
+    assert argument is not None
+    assert "1 lock has been" in sandbox.zypper("removelock", *argument).stdout
+
+
 @pytest.mark.parametrize("name", LOCKS)
 def test_blocks_are_the_file(name: str) -> None:
     text = LOCKS[name] + "\n# kept: as it is\n\n\n" + EXACT
