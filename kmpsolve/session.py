@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -250,7 +251,7 @@ def _stale_notes(aliases: Iterable[str]) -> tuple[Warned, ...]:
     return tuple(
         Warned(
             reference="stale-metadata",
-            message=f"{alias} was not refreshed lately: zypper refresh {alias}",
+            message=f"{alias} was not refreshed lately: zypper refresh {shlex.quote(alias)}",
         )
         for alias in sorted(aliases)
     )

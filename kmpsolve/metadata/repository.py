@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -84,14 +85,14 @@ class Repository:
                 self.reason,
                 reference="repository-unreadable",
                 where=self.alias,
-                hint=f"Refresh it: zypper refresh {self.alias}",
+                hint=f"Refresh it: zypper refresh {shlex.quote(self.alias)}",
             )
         # What reads metadata takes imports that a plan from a cache does not need.
         from kmpsolve.metadata.rpmmd import newest_timestamp, with_patches
         from kmpsolve.metadata.source import open_source
 
         # Without --force zypper finds its copy up to date, and leaves it damaged.
-        remedy = f"Refresh it: zypper refresh --force {self.alias}"
+        remedy = f"Refresh it: zypper refresh --force {shlex.quote(self.alias)}"
         content = open_source(
             self.location,
             alias=self.alias,

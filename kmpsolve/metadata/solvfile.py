@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import struct
 from pathlib import Path
 
@@ -42,7 +43,7 @@ def open_solv(path: Path, *, alias: str, priority: int = 99, source: str | None 
     """
     origin = Origin(
         alias=alias,
-        remedy=f"Write it again: zypper refresh {alias}, or give the repository's folder instead",
+        remedy=f"Write it again: zypper refresh {shlex.quote(alias)}, or give the repository's folder instead",
     )
     with open_regular(path, path.name, origin) as file:
         header = file.read(_HEADER.size)

@@ -8,6 +8,7 @@ checked, a remark. Keys are those that rpm trusts, and the files that the reposi
 from __future__ import annotations
 
 import os
+import shlex
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -69,7 +70,7 @@ class Trust:
             ``signature-wrong``; and where one is required, ``signature-missing``, ``signature-unknown-key`` or
             ``signature-unchecked``.
         """
-        asking = Origin(alias=origin.alias, remedy=_REMEDY.format(origin.alias))
+        asking = Origin(alias=origin.alias, remedy=_REMEDY.format(shlex.quote(origin.alias)))
         if signature is None:
             return self._lacking("signature-missing", "repomd.xml is not signed", asking)
         status = _gpgv(self.keys(), signed, signature)

@@ -11,7 +11,7 @@ from kmpsolve.model.package import KernelUnit, KmpBuild, Package
 from kmpsolve.model.plan import Cause, KmpPlan, WayOut
 from kmpsolve.planner.command import quoted
 from kmpsolve.planner.evaluation import Evaluation
-from kmpsolve.planner.system import FlavorSystem, Kmp
+from kmpsolve.planner.system import FlavorSystem, Kmp, preference
 
 HeldPatch = dict[str, Any]
 
@@ -74,8 +74,8 @@ class _WaysOut:
 
     def vendor_change(self, kmp: Kmp, plan: KmpPlan) -> Iterator[WayOut]:
         for cause in cause_of(plan.causes, "vendor"):
-            pick = cause.packages[0]
-            wanted = (_spec(pick), _spec(str(self.unit.nevra)))
+            pick = _best(kmp, cause)
+            wanted = (_spec(str(pick)), _spec(str(self.unit.nevra)))
             yield WayOut(
                 kind="vendor-change",
                 text=f"take {pick} from another vendor; it fits {self.unit.nevra.evr}",
@@ -85,9 +85,9 @@ class _WaysOut:
 
     def lock(self, kmp: Kmp, plan: KmpPlan) -> Iterator[WayOut]:
         for cause in cause_of(plan.causes, "lock"):
-            pick = cause.packages[0]
-            refused = [build.package for build, _ in kmp.refused if str(build.nevra) == pick]
-            command = self.unlocking([*refused, *_packages(kmp)])
+            pick = _best(kmp, cause)
+            same = [build.package for build, _ in kmp.refused if build.nevra == pick.nevra]
+            command = self.unlocking([*same, *_packages(kmp)])
             how = "" if command else " (zypper removelock takes its number in zypper locks)"
             yield WayOut(
                 kind="lock",
@@ -153,6 +153,12 @@ class _WaysOut:
 
 def _packages(kmp: Kmp) -> list[Package]:
     return [build.package for build in kmp.installed]
+
+
+def _best(kmp: Kmp, cause: Cause) -> KmpBuild:
+    """Of the builds that a rule keeps out, the one that a plan would take."""
+    kept_out = (build for build, _ in kmp.refused if str(build.nevra) in cause.packages)
+    return min(kept_out, key=lambda build: preference(build, ""))
 
 
 def held_patches(

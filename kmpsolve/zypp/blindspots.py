@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -258,7 +259,7 @@ def _described(repository: Repository) -> dict[str, Any]:
 
 def _cache(repository: Repository, config: Config) -> Iterator[Finding]:
     """How good zypper's copy of a repository is; the hook reads nothing else."""
-    refresh = f"zypper refresh {repository.alias}"
+    refresh = f"zypper refresh {shlex.quote(repository.alias)}"
     state = _state(repository)
     if state == "unreadable":
         yield Finding(
@@ -311,14 +312,14 @@ def _signatures(system: System, repository: Repository, keys: tuple[PublicKey, .
             severity="warning" if remote else "note",
             message=f"{alias}: signatures are not checked (gpgcheck=0); whoever is on the way to it decides "
             "what it offers",
-            hint=f"zypper modifyrepo --gpgcheck {alias}",
+            hint=f"zypper modifyrepo --gpgcheck {shlex.quote(alias)}",
         )
     elif not keys and not definition.keys:
         yield Finding(
             reference="no-keys",
             severity="warning",
             message=f"{alias}: signatures are checked, but rpm trusts no key",
-            hint=f"Import its key: zypper refresh {alias} asks for it",
+            hint=f"Import its key: zypper refresh {shlex.quote(alias)} asks for it",
         )
 
 

@@ -93,6 +93,13 @@ def test_vendors_are_asked_one_by_one(tmp_path: Path) -> None:
     ]
 
 
+def test_the_best_of_other_vendors_builds(tmp_path: Path) -> None:
+    """By EVR, not by how it is spelled."""
+    offered = [acme(number, "a=2", krel="6.4.0-20", vendor="Other GmbH") for number in ("2.0", "10.0")]
+    (way,) = (w for w in ways(tmp_path, [kernel(1), acme()], [NEW, *offered]) if w.kind == "vendor-change")
+    assert "acme-kmp-default=10.0_k6.4.0_20-1 " in str(way.command)
+
+
 def test_another_vendor_s_build(tmp_path: Path) -> None:
     foreign = acme("2.0", "a=2", krel="6.4.0-20", vendor="Other GmbH")
     (way,) = (w for w in ways(tmp_path, [kernel(1), acme()], [NEW, foreign]) if w.kind == "vendor-change")
