@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Collection
 
 from kmpsolve.model.package import Package
 from kmpsolve.solver.namesakes import namesakes
 from kmpsolve.solver.transaction import Transacted
 from kmpsolve.solver.universe import Universe
 
-__all__ = ["quoted", "zypper_install"]
+__all__ = ["quoted", "word_for", "zypper_install"]
 
 _PLAIN = re.compile(r"[A-Za-z0-9_.+=:,/%@-][A-Za-z0-9_.+=:,/%@~^-]*")
 
@@ -22,13 +21,12 @@ def zypper_install(universe: Universe, transacted: Transacted) -> str:
     ``--no-recommends`` keeps weak dependencies from adding to the steps; ``--oldpackage`` is needed as
     soon as one EVR is older than an installed build of its name, multiversion or not, else zypper says
     "Nothing to do" (measured); what only goes is named with a leading ``-``, and ``--`` must then stand
-    before the names. Where a name and an EVR mean several packages, the repository and the architecture are
-    named too: zypper would take the one of the better repository, whatever its content (measured).
+    before the names.
     """
     installed = universe.installed_evrs({p.name for p in transacted.arrived})
     older = any(p.nevra.evr < evr for p in transacted.arrived for evr in installed.get(p.name, ()))
     words = [
-        _word(p, namesakes(universe, p))
+        word_for(universe, p)
         for p in sorted(transacted.arrived, key=lambda p: (not p.name.startswith("kernel-"), str(p)))
     ]
     erased = {step.nevra for step in transacted.steps if step.action == "erase"}
@@ -41,8 +39,13 @@ def zypper_install(universe: Universe, transacted: Transacted) -> str:
     return " ".join(["zypper", "install", *flags, *map(quoted, [*words, *gone])])
 
 
-def _word(package: Package, others: Collection[Package]) -> str:
-    nevra = package.nevra
+def word_for(universe: Universe, package: Package) -> str:
+    """What zypper takes for exactly this package on offer, not yet quoted.
+
+    Where a name and an EVR mean several packages, the repository and the architecture are named too: zypper would
+    take the one of the better repository, whatever its content (measured).
+    """
+    nevra, others = package.nevra, namesakes(universe, package)
     alias = f"{package.repository}:" if any(o.repository != package.repository for o in others) else ""
     arch = f".{nevra.arch}" if any(o.nevra.arch != nevra.arch for o in others) else ""
     return f"{alias}{nevra.name}{arch}={nevra.evr}"

@@ -9,7 +9,7 @@ from typing import Any
 from kmpsolve.compat.judgement import judge
 from kmpsolve.model.modalias import Modaliases
 from kmpsolve.model.package import KernelUnit, KmpBuild
-from kmpsolve.planner.command import quoted
+from kmpsolve.planner.command import quoted, word_for
 from kmpsolve.planner.system import FlavorSystem, preference
 from kmpsolve.request import Request
 from kmpsolve.solver.universe import Universe
@@ -139,8 +139,8 @@ def _suggestion(
     now = any(unit.main.handle == newest for unit in kernels)
     command = None
     if kernels and not build.package.installed:
-        wanted = [build.nevra] if now else [build.nevra, kernels[0].nevra]
-        command = " ".join(["zypper install", *(quoted(f"{one.name}={one.evr}") for one in wanted)])
+        wanted = [build.package] if now else [build.package, kernels[0].main]
+        command = " ".join(["zypper install", *(quoted(word_for(universe, one)) for one in wanted)])
     return Suggestion(
         kmp=name,
         flavor=system.flavor,

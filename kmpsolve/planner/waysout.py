@@ -9,7 +9,7 @@ from kmpsolve.compat.judgement import open_needs
 from kmpsolve.model.nevra import Nevra
 from kmpsolve.model.package import KernelUnit, KmpBuild, Package
 from kmpsolve.model.plan import Cause, KmpPlan, WayOut
-from kmpsolve.planner.command import quoted
+from kmpsolve.planner.command import quoted, word_for
 from kmpsolve.planner.evaluation import Evaluation
 from kmpsolve.planner.system import FlavorSystem, Kmp, preference
 
@@ -75,11 +75,12 @@ class _WaysOut:
     def vendor_change(self, kmp: Kmp, plan: KmpPlan) -> Iterator[WayOut]:
         for cause in cause_of(plan.causes, "vendor"):
             pick = _best(kmp, cause)
-            wanted = (_spec(str(pick)), _spec(str(self.unit.nevra)))
+            wanted = [pick.package, *([] if self.unit.installed else [self.unit.main])]
+            words = " ".join(quoted(word_for(self.system.universe, package)) for package in wanted)
             yield WayOut(
                 kind="vendor-change",
                 text=f"take {pick} from another vendor; it fits {self.unit.nevra.evr}",
-                command=f"zypper install --no-recommends --oldpackage {' '.join(map(quoted, wanted))}",
+                command=f"zypper install --no-recommends --oldpackage {words}",
                 kmps=(kmp.name,),
             )
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from kmpsolve.model.plan import Step
-from kmpsolve.planner.command import zypper_install
+from kmpsolve.planner.command import word_for, zypper_install
 from kmpsolve.solver.transaction import Transacted
 from tests.support.packages import PackageSpec
 from tests.support.universes import sealed
@@ -15,12 +18,34 @@ def acme(version: str, *requires: str) -> PackageSpec:
     return PackageSpec(name="acme-kmp-default", version=version, release="1", requires=requires)
 
 
+KERNEL = PackageSpec(
+    name="kernel-default", version="6.4.0", release="1.1", provides=("kernel-uname-r = 6.4.0-1-default",)
+)
+
+
 def test_the_same_evr_with_other_content_is_neither_old_nor_removed(tmp_path: Path) -> None:
     of = sealed(tmp_path, {"r1": [acme("1.0", "ksym(default:a) = 2")]}, [acme("1.0", "ksym(default:a) = 1")])
     old, new = of.called("acme-kmp-default")
     step = Step(action="upgrade", nevra=str(new), repository="r1")
     said = zypper_install(of, Transacted((step,), (new,), (old,), ()))
     assert said == "zypper install --no-recommends acme-kmp-default=1.0-1"
+
+
+@pytest.mark.parametrize(
+    ("other", "word"),
+    [
+        (acme("1.0", "ksym(default:a) = 1"), "acme-kmp-default=1.0-1"),
+        (acme("1.0", "ksym(default:a) = 2"), "r1:acme-kmp-default=1.0-1"),
+        (acme("1.1", "ksym(default:a) = 2"), "acme-kmp-default=1.0-1"),
+        (replace(acme("1.0"), vendor="Other GmbH"), "r1:acme-kmp-default=1.0-1"),
+        (replace(acme("1.0"), arch="i586"), "r1:acme-kmp-default.x86_64=1.0-1"),
+        (replace(acme("1.0"), arch="s390x"), "acme-kmp-default=1.0-1"),
+    ],
+)
+def test_what_else_the_name_and_evr_mean(tmp_path: Path, other: PackageSpec, word: str) -> None:
+    of = sealed(tmp_path, {"r1": [acme("1.0", "ksym(default:a) = 1")], "r2": [other]}, [KERNEL])
+    (meant,) = (p for p in of.called("acme-kmp-default") if p.repository == "r1")
+    assert word_for(of, meant) == word
 
 
 def test_an_older_evr_and_what_only_goes(tmp_path: Path) -> None:
