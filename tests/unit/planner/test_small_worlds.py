@@ -463,9 +463,18 @@ def test_symbols_of_an_in_tree_kmp_are_the_kernels_own(offered: list[Noun], deci
     user = replace(ACME, symbols="a=1 lock=d1")
     answer = plan([OLD, in_tree("dlm", "10.1", "lock) = d1"), user], [replace(NEW, ksyms="a=1"), *offered])
     assert decided(answer)[0] == decision
+    assert answer["verdict"] == ("safe" if decision == "reuse" else "blocked"), "it counts: it worked before"
     names = {step["nevra"].partition("-6.4")[0] for step in answer["transaction"]}
     assert names == ({"kernel-default", "dlm-kmp-default"} if decision == "reuse" else set())
     assert [kmp["name"] for kmp in answer["flavors"][0]["kmps"]] == ["acme-kmp-default"]
+
+
+def test_an_in_tree_kmp_that_is_not_installed_is_no_part_of_the_kernel() -> None:
+    """Who needs its symbols does not work today, and an update brings nothing that nobody has."""
+    answer = plan([OLD, replace(ACME, symbols="a=1 lock=d1")], [NEW, in_tree("dlm", "20.1", "lock) = d1")])
+    (kmp,) = answer["flavors"][0]["kmps"]
+    assert (kmp["decision"], [cause["kind"] for cause in kmp["causes"]]) == ("blocked", ["already-broken"])
+    assert (answer["verdict"], len(answer["transaction"])) == ("safe", 1)
 
 
 def test_an_in_tree_kmp_brings_the_one_that_it_needs() -> None:
