@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from kmpsolve.model.package import KmpBuild
 from kmpsolve.model.plan import Cause, CauseKind, Warned
-from kmpsolve.model.relation import obsoleted_by
+from kmpsolve.model.relation import covers, obsoleted_by, parse_relation
 from kmpsolve.planner.choice import Choice
 from kmpsolve.planner.comparison import Comparison
 from kmpsolve.planner.options import Option, absorbs
@@ -68,13 +68,21 @@ def sentence(reasons: Iterable[Reason], universe: Universe) -> str:
     parts = []
     for reason in told:
         who = universe.name_of(reason.package)
-        if reason.kind == "missing":
+        if reason.kind == "missing" and _another_kernel(reason.capability, universe):
+            parts.append(f"{who} requires {reason.capability}, which is another kernel")
+        elif reason.kind == "missing":
             parts.append(f"nothing provides {reason.capability} needed by {who}")
         elif reason.kind == "requires":
             parts.append(f"{who} requires {reason.capability}")
         elif reason.kind == "conflict" and reason.other:
             parts.append(f"{who} conflicts with {universe.name_of(reason.other)}")
     return "; ".join(dict.fromkeys(parts))
+
+
+def _another_kernel(capability: str, universe: Universe) -> bool:
+    """Whether there is a kernel that is meant, so that "nothing provides" it would not be understood."""
+    relation = parse_relation(capability)
+    return relation is not None and any(covers(relation, one.package.nevra) for one in universe.kernels)
 
 
 class Causes:

@@ -469,6 +469,17 @@ def test_symbols_of_an_in_tree_kmp_are_the_kernels_own(offered: list[Noun], deci
     assert [kmp["name"] for kmp in answer["flavors"][0]["kmps"]] == ["acme-kmp-default"]
 
 
+def test_a_kmp_that_requires_the_package_of_one_kernel() -> None:
+    """Its symbols fit; "nothing provides" a kernel that is installed would be no answer."""
+    answer = plan(
+        [OLD, replace(ACME, requires="kernel-default = 6.4.0-10.1")], [replace(NEW, ksyms=OLD.ksyms)]
+    )
+    (kmp,) = answer["flavors"][0]["kmps"]
+    (cause,) = kmp["causes"]
+    assert (kmp["decision"], cause["kind"]) == ("blocked", "missing")
+    assert cause["message"].endswith("requires kernel-default = 6.4.0-10.1, which is another kernel")
+
+
 def test_an_in_tree_kmp_that_is_not_installed_is_no_part_of_the_kernel() -> None:
     """Who needs its symbols does not work today, and an update brings nothing that nobody has."""
     answer = plan([OLD, replace(ACME, symbols="a=1 lock=d1")], [NEW, in_tree("dlm", "20.1", "lock) = d1")])
