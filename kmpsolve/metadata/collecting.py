@@ -26,6 +26,7 @@ __all__ = ["Seen", "collect_state", "installed_packages", "state_of"]
 _KERNEL = re.compile(r"kernel-(?P<flavor>[A-Za-z0-9_]+)(?:-(?:base|extra|optional))?")
 _NOT_A_KMP = re.compile(r"kernel-(?!.*-kmp)|kgraft-patch-")
 _LIVEPATCH = re.compile(r"kernel-livepatch-\d|kernel-\w+-livepatch|kgraft-patch-\d")
+_MULTIVERSION = "multiversion(kernel)"
 _HEADERS = re.compile(r"kernel-\w+-devel")
 _MODULES = re.compile(r"(?:/usr)?/lib/modules/([^/]+)/")
 _OUTSIDE = re.compile(r"(?:/usr)?/lib/modules/[^/]+/(?:updates|extra)/")
@@ -226,7 +227,7 @@ def _kernel(kernel: Seen, known: bool, needed: set[str], modules: set[str]) -> L
                 c
                 for c in kernel.provides
                 if c.startswith("kernel-uname-r ")
-                or c == "multiversion(kernel)"
+                or c == _MULTIVERSION
                 or c in modules
                 or _symbol_name(c) in needed
             )
@@ -270,7 +271,7 @@ def _user_space(kmps: list[Seen], others: list[Seen]) -> Iterator[ListedPackage]
     excluded = {n for kmp in kmps for c in (*kmp.conflicts, *kmp.obsoletes) for n in _names(c)}
     offered = {
         _symbol_name(c) for kmp in kmps for c in kmp.provides if not c.startswith((*_SYMBOLS, "kmod("))
-    } - {"multiversion(kernel)"}
+    } - {_MULTIVERSION}
     lending = _lending_in_tree(kmps, others)
     for package in others:
         provides = {c for c in package.provides if _symbol_name(c) in required or _symbol_name(c) in excluded}
@@ -283,12 +284,12 @@ def _user_space(kmps: list[Seen], others: list[Seen]) -> Iterator[ListedPackage]
         if not (kept or provides or requires or conflicts or obsoletes):
             continue
         if package in lending:
-            provides |= {
-                c for c in package.provides if c.startswith((*_SYMBOLS, "kmod(", _IN_TREE, "multiversion("))
-            }
+            provides |= {c for c in package.provides if c.startswith((*_SYMBOLS, "kmod(", _IN_TREE))}
             requires |= {c for c in package.requires if c.startswith((*_SYMBOLS, "kernel-"))}
         if _LIVEPATCH.match(name):
             provides |= {c for c in package.provides if c.startswith("kmod(")}
+        # Without it the next version would replace this one, where it comes to stand beside it.
+        provides |= {_MULTIVERSION}.intersection(package.provides)
         yield ListedPackage(
             nevra=str(package.nevra),
             vendor=package.vendor or None,

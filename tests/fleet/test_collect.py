@@ -153,6 +153,27 @@ def test_in_tree_kmps_that_a_kmp_needs_go_along(tmp_path: Path) -> None:
     assert plan.verdict == "blocked"
 
 
+def test_headers_that_stand_beside_each_other_do_so_in_an_inventory(tmp_path: Path) -> None:
+    def headers(release: str) -> PackageSpec:
+        return PackageSpec(
+            name="kernel-rt-devel", version="6.4.0", release=release, provides=("multiversion(kernel)",)
+        )
+
+    kernels = [Kernel(release=f"{number}.1", ksyms="a=1", flavor="rt").spec() for number in (10, 20)]
+    driver = replace(
+        Kmp(name="gfx", flavor="rt", krel="6.4.0-10", modules="gfx.ko").spec(), triggers=("kernel-rt-devel",)
+    )
+    repositories = {"r": str(repository.rpm_md([kernels[1], headers("20.1")]))}
+    root = build_root(tmp_path / "root", [kernels[0], headers("10.1"), driver], repositories)
+    (tmp_path / "line.json").write_bytes(run("collect", "--root", root).stdout)
+    there = kmpsolve.plan(root=root, repositories=repositories)
+    here = kmpsolve.plan(installed=tmp_path / "line.json", repositories=repositories)
+    assert [kmp.decision for kmp in there.flavors[0].kmps] == ["rebuild-on-host"]
+    assert "kernel-rt-devel-6.4.0-20.1.x86_64" in [step.nevra for step in there.transaction]
+    assert here.transaction == there.transaction
+    assert [kmp.decision for kmp in here.flavors[0].kmps] == ["rebuild-on-host"]
+
+
 def test_locks_go_along(world: World, tmp_path: Path) -> None:
     newest = world.offer.kernels[-1]
     lock = (
