@@ -265,13 +265,20 @@ def _kmp(kmp: Seen, known: bool) -> ListedPackage:
 
 
 def _user_space(kmps: list[Seen], others: list[Seen]) -> Iterator[ListedPackage]:
-    """The packages that KMPs require, that require KMPs, or that exclude them, with no more than that."""
-    required = {n for kmp in kmps for c in kmp.requires if not c.startswith(_SYMBOLS) for n in _names(c)}
-    paths = sorted(name for name in required if name.startswith("/"))
-    excluded = {n for kmp in kmps for c in (*kmp.conflicts, *kmp.obsoletes) for n in _names(c)}
+    """The packages that KMPs require, that require KMPs, or that exclude them, with no more than that.
+
+    What requires a KMP may have to go along with another build of it, so that the same holds of what requires
+    or excludes such a package in turn.
+    """
     offered = {
         _symbol_name(c) for kmp in kmps for c in kmp.provides if not c.startswith((*_SYMBOLS, "kmod("))
     } - {_MULTIVERSION}
+    following = _following(offered, others)
+    offered |= following
+    required = {n for kmp in kmps for c in kmp.requires if not c.startswith(_SYMBOLS) for n in _names(c)}
+    paths = sorted(name for name in required if name.startswith("/"))
+    required |= following
+    excluded = {n for kmp in kmps for c in (*kmp.conflicts, *kmp.obsoletes) for n in _names(c)}
     lending = _lending_in_tree(kmps, others)
     for package in others:
         provides = {c for c in package.provides if _symbol_name(c) in required or _symbol_name(c) in excluded}
@@ -298,6 +305,16 @@ def _user_space(kmps: list[Seen], others: list[Seen]) -> Iterator[ListedPackage]
             conflicts=tuple(sorted(conflicts)) or None,
             obsoletes=tuple(sorted(obsoletes)) or None,
         )
+
+
+def _following(offered: set[str], others: list[Seen]) -> set[str]:
+    """What only packages offer that require something of `offered`, or of what these offer in turn."""
+    known, rest = set(offered), list(others)
+    while moving := [p for p in rest if any(known.intersection(_names(c)) for c in p.requires)]:
+        rest = [p for p in rest if p not in moving]
+        known.update(_symbol_name(c) for p in moving for c in p.provides)
+        known -= {_symbol_name(c) for p in rest for c in p.provides} - offered
+    return known - offered
 
 
 def _lending_in_tree(kmps: list[Seen], others: list[Seen]) -> list[Seen]:

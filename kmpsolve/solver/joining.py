@@ -215,8 +215,9 @@ def _vendors_of(pool: solv.Pool, bare: Iterable[solv.XSolvable]) -> dict[int, li
 def relevant_names(pool: solv.Pool) -> frozenset[str]:
     """Names of the packages in repositories that a judgement of KMPs may have to do with.
 
-    Kernels, KMPs, what KMPs require, what requires them and what conflicts with them; in an inventory of all
-    packages of a host the others only make equal hosts look different. Needs no index of the pool.
+    Kernels, KMPs, what KMPs require, what requires them and what conflicts with them, and of what requires them
+    the same, since it may have to go along; in an inventory of all packages of a host the others only make
+    equal hosts look different. Needs no index of the pool.
     """
     names: set[str] = set()
     others: list[tuple[str, list[int], list[int], list[int]]] = []
@@ -240,9 +241,16 @@ def relevant_names(pool: solv.Pool) -> frozenset[str]:
     names.update(name for name, *_ in kmps)
     offered = words.within(set[int]().union(*(provided for _, provided, *_ in kmps)))
     offered = offered.union(name for name, *_ in kmps) - {"multiversion(kernel)"}
+    rest = [package for package in others if package[0] not in names]
+    naming = words.capabilities(offered.__contains__)
+    while moving := [package for package in rest if not naming.isdisjoint(package[2])]:
+        names_moving = {name for name, *_ in moving}
+        rest = [package for package in rest if package[0] not in names_moving]
+        elsewhere = words.within(set[int]().union(*(provided for _, provided, *_ in rest)))
+        offered |= words.within(set[int]().union(*(provided for _, provided, *_ in moving))) - elsewhere
+        naming = words.capabilities(offered.__contains__)
     wanted = words.within(set[int]().union(*(required + excluded for *_, required, excluded in kmps)))
     meeting = words.capabilities(wanted.__contains__)
-    naming = words.capabilities(offered.__contains__)
     names.update(
         name
         for name, provided, required, excluded in others

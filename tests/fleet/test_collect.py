@@ -153,6 +153,51 @@ def test_in_tree_kmps_that_a_kmp_needs_go_along(tmp_path: Path) -> None:
     assert plan.verdict == "blocked"
 
 
+@pytest.mark.parametrize(
+    "leaning",
+    [
+        {"requires": ("gfx = 1",)},
+        {"requires": ("libgfx.so.1",)},
+        {"requires": ("(gfx = 1 or nobody)",)},
+        {"conflicts": ("gfx > 1",)},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("listing", [False, True])
+def test_what_leans_on_what_has_to_go_along(
+    leaning: dict[str, tuple[str, ...]], listing: bool, tmp_path: Path
+) -> None:
+    """A newer driver needs a newer user space, and that is not to be had because of a third package."""
+
+    def library(version: str) -> PackageSpec:
+        driver, provides = f"acme-kmp = {version}.0", (f"libgfx.so.{version}",)
+        return PackageSpec(name="gfx", version=version, release="1", requires=(driver,), provides=provides)
+
+    kernels = [Kernel(release=f"{number}.1", ksyms=f"a={number}").spec() for number in (10, 20)]
+    drivers = [
+        Kmp(name="acme", krel=f"6.4.0-{n}", version=f"{v}.0", symbols=f"a={n}", modules="acme.ko").spec()
+        for v, n in ((1, 10), (2, 20))
+    ]
+    player = PackageSpec(name="player", version="1", release="1", **leaning)  # type: ignore[arg-type]
+    system = [kernels[0], drivers[0], library("1"), player]
+    repositories = {"r": str(repository.rpm_md([*kernels, *drivers, library("1"), library("2"), player]))}
+    root = build_root(tmp_path / "root", system, repositories)
+    line = tmp_path / ("line.txt" if listing else "line.json")
+    line.write_bytes(
+        "".join(f"{spec.nevra}\n" for spec in system).encode()
+        if listing
+        else run("collect", "--root", root).stdout
+    )
+    there = kmpsolve.plan(root=root, repositories=repositories)
+    assert there.verdict == "blocked"
+    assert "user-space" in [cause.kind for cause in there.flavors[0].kmps[0].causes]
+    here = kmpsolve.plan(installed=line, repositories=repositories)
+    assert (here.verdict, here.flavors[0].kmps) == (there.verdict, there.flavors[0].kmps)
+    options = [option for alias, place in repositories.items() for option in ("--repo", f"{alias}={place}")]
+    done = run("audit", "--format", "json", *options, line)
+    assert json.loads(done.stdout)["verdict"] == "blocked", done.stderr
+
+
 def test_headers_that_stand_beside_each_other_do_so_in_an_inventory(tmp_path: Path) -> None:
     def headers(release: str) -> PackageSpec:
         return PackageSpec(

@@ -344,6 +344,16 @@ def test_whose_names_matter(tmp_path: Path, package: PackageSpec, relevant: bool
     assert relevant_names(pool) == {acme.name, *[package.name] * relevant}
 
 
+def test_what_has_to_go_along_brings_the_names_of_what_leans_on_it(tmp_path: Path) -> None:
+    gfx = spec("gfx", requires=("acme-kmp-default = 1-1",), provides=("libgfx.so.1", "shared"))
+    old = spec("gfx", "0-1", provides=("libgfx.so.1",))  # an old version may still have stood on its own
+    leaning = [spec("player", requires=("gfx = 1",)), spec("viewer", requires=("libgfx.so.1",))]
+    further = [spec("lister", requires=("player",)), spec("rival", conflicts=("viewer > 1",))]
+    others = [spec("elsewhere", provides=("shared",)), spec("away", requires=("shared",))]
+    pool = opened(tmp_path, [], {"r": [KMP, gfx, old, *leaning, *further, *others]})
+    assert relevant_names(pool) - {KMP.name} == {"gfx", "player", "viewer", "lister", "rival"}
+
+
 def test_only_names_that_matter_are_completed(tmp_path: Path) -> None:
     bash, far = spec("bash", provides=("sh",)), spec("far", provides=("away",))
     pool = opened(tmp_path, [bare(bash), bare(far), bare(KMP)], {"r": [bash, far, KMP]})
