@@ -16,7 +16,7 @@ from kmpsolve.planner.system import FlavorSystem, Kmp, is_native
 from kmpsolve.solver.purging import purged_after
 from kmpsolve.solver.transaction import Transacted
 
-__all__ = ["Booted", "boot_matrix", "booted_after", "breaks_fallback", "fallback_warnings"]
+__all__ = ["Booted", "boot_matrix", "booted_after", "fallback_warnings", "fallbacks_lose"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,13 +25,13 @@ class Booted:
 
     Parameters
     ----------
-    loses
-        Whether one of these loses a KMP that counts.
+    lost
+        KMPs that count and that one of these loses; sorted.
     """
 
     rows: tuple[BootState, ...]
     warnings: tuple[Warned, ...]
-    loses: bool
+    lost: tuple[str, ...]
 
 
 def _in_use(kmp: Kmp, builds: Sequence[KmpBuild], loads: KmpBuild | None, unit: KernelUnit) -> BuildInUse:
@@ -113,10 +113,12 @@ def fallback_warnings(before: Sequence[BootState], after: Sequence[BootState]) -
     return tuple(sorted(warnings))
 
 
-def breaks_fallback(kmps: Iterable[Kmp], before: Sequence[BootState], after: Sequence[BootState]) -> bool:
-    """Whether a kernel that stays loses a KMP that counts."""
+def fallbacks_lose(
+    kmps: Iterable[Kmp], before: Sequence[BootState], after: Sequence[BootState]
+) -> tuple[str, ...]:
+    """The KMPs that count and that a kernel which stays loses."""
     counted = {kmp.name for kmp in kmps if kmp.counts}
-    return any(name in counted for _, name in fallback_losses(before, after))
+    return tuple(sorted(counted.intersection(name for _, name in fallback_losses(before, after))))
 
 
 def booted_after(
@@ -155,13 +157,13 @@ def booted_after(
     rows = tuple(_as_decided(row, evaluation) for row in rows)
     warnings = tuple(_purge_warnings(rows))
     if target is None:
-        return Booted(rows=rows, warnings=warnings, loses=False)
+        return Booted(rows=rows, warnings=warnings, lost=())
     old_states: dict[str, KernelState] = {u.uname_r: "installed" for u in system.units}
     earlier = boot_matrix(system.kmps, system.units, before, (), old_states, table)
     return Booted(
         rows=rows,
         warnings=(*fallback_warnings(earlier, rows), *warnings),
-        loses=breaks_fallback(system.kmps, earlier, rows),
+        lost=fallbacks_lose(system.kmps, earlier, rows),
     )
 
 

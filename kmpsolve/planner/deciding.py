@@ -18,7 +18,7 @@ from kmpsolve.solver.reasons import Reason
 from kmpsolve.solver.transaction import Transacted
 from kmpsolve.solver.universe import Universe
 
-__all__ = ["Decision", "Safe", "decide", "flavor_systems", "refused", "safe_on"]
+__all__ = ["Decision", "Safe", "decide", "endangered", "flavor_systems", "refused", "safe_on"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,16 +172,16 @@ def safe_on(system: FlavorSystem, unit: KernelUnit) -> Safe | None:
     if evaluation.verdict != "safe":
         return None
     transacted = carry_out(system.universe, [(system, evaluation)])
-    if transacted.reasons or _loses_fallback(system, evaluation, transacted):
+    if transacted.reasons or endangered(system, evaluation, transacted):
         return None
     return Safe(evaluation=evaluation, transacted=transacted)
 
 
-def _loses_fallback(system: FlavorSystem, evaluation: Evaluation, transacted: Transacted) -> bool:
-    """Whether the configuration protects fallback kernels and one would lose a KMP."""
+def endangered(system: FlavorSystem, evaluation: Evaluation, transacted: Transacted) -> tuple[str, ...]:
+    """The KMPs that a fallback kernel would lose, where the configuration protects these; else nothing."""
     if not system.request.protect_fallback:
-        return False
-    return booted_after(system, evaluation, evaluation.unit, transacted).loses
+        return ()
+    return booted_after(system, evaluation, evaluation.unit, transacted).lost
 
 
 def refused(universe: Universe, flavors: Iterable[Decision]) -> list[Decision]:

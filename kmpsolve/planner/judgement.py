@@ -31,7 +31,7 @@ from kmpsolve.model.plan import (
     worst,
 )
 from kmpsolve.planner.aftermath import Aftermath, Subject, Transition
-from kmpsolve.planner.boot import breaks_fallback, fallback_warnings
+from kmpsolve.planner.boot import fallback_warnings, fallbacks_lose
 from kmpsolve.planner.bound import left_behind
 from kmpsolve.planner.loading import loaded_parts
 from kmpsolve.planner.onhost import with_use
@@ -109,7 +109,7 @@ class _Judge:
             kmps.append(kmp_plan)
         before, after = self._fallbacks()
         warnings.update(fallback_warnings(before, after))
-        if self.aftermath.request.protect_fallback and breaks_fallback(self.aftermath.kmps, before, after):
+        if self.aftermath.request.protect_fallback and fallbacks_lose(self.aftermath.kmps, before, after):
             verdicts.append("blocked")
         if self.aftermath.next is not None:
             arriving = self.aftermath.transition.arriving

@@ -94,7 +94,7 @@ def _flavor_plan(
         own = carry_out(universe, [(system, evaluation)])
     booted = booted_after(system, evaluation, flavor.target, own)
     verdict: Verdict = flavor.verdict
-    if request.protect_fallback and booted.loses:
+    if request.protect_fallback and booted.lost:
         verdict = worst((verdict, "blocked"))
     unread = bool(system.kmps) and evaluation.unit.main.handle in universe.unread
     if (unread or not complete) and verdict in ("safe", "nothing-to-do"):

@@ -19,6 +19,8 @@ from kmpsolve.model.evr import Evr
 from kmpsolve.model.nevra import Nevra
 from kmpsolve.model.package import KernelUnit, Package
 from kmpsolve.model.plan import Plan
+from kmpsolve.planner.carrying import carry_out
+from kmpsolve.planner.deciding import endangered
 from kmpsolve.planner.evaluation import Evaluation, evaluate
 from kmpsolve.planner.system import FlavorSystem
 from kmpsolve.request import Request
@@ -96,7 +98,8 @@ def survey(loaded: Loaded, *, doubtful: bool = False) -> Guarded:
         safe: list[KernelUnit] = []
         for unit in system.kernels.candidates():
             if unit.nevra.evr > system.newest.nevra.evr:
-                lost = _lost(request, evaluate(system, unit), doubtful)
+                evaluation = evaluate(system, unit)
+                lost = _lost(request, evaluation, doubtful) or _lost_elsewhere(system, evaluation)
                 if lost:
                     broken.append((unit, lost))
                 else:
@@ -130,6 +133,15 @@ def _lost(request: Request, evaluation: Evaluation, doubtful: bool) -> tuple[tup
         reason = f"{count} of {kmp.symbols_required} symbols changed" if count else kmp.causes[0].kind
         found.append((kmp.name, reason))
     return tuple(found)
+
+
+def _lost_elsewhere(system: FlavorSystem, evaluation: Evaluation) -> tuple[tuple[str, str], ...]:
+    """KMPs that a kernel which stays would lose for this one, where that is a reason to stop it."""
+    if not system.request.protect_fallback:
+        return ()
+    names = endangered(system, evaluation, carry_out(system.universe, [(system, evaluation)]))
+    warned = {name for name in names if (rule := system.request.rule(name)) and rule.on_blocked == "warn"}
+    return tuple((name, "a fallback kernel would lose it") for name in names if name not in warned)
 
 
 def _keep(system: FlavorSystem) -> list[OwnLock]:

@@ -5,6 +5,7 @@ touched.
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -158,6 +159,26 @@ def test_off_removes_every_trace() -> None:
         assert after == before
         ended = host.zypper("up")
         assert "Refreshing service" not in ended.stdout
+
+
+@pytest.mark.parametrize("holding", ["guard", "hook"])
+def test_a_kernel_that_would_cost_a_fallback_its_driver(holding: str) -> None:
+    """Where fallback kernels are protected, it is held as one that breaks a driver itself."""
+    driver, rebuild = (
+        replace(spec, provides=tuple(p for p in spec.provides if "multiversion" not in p))
+        for spec in specs(DRIVER, REBUILD)
+    )
+    conf = f"protect_fallback = true\non_blocked = {'hold' if holding == 'hook' else 'abort'!r}\n"
+    with Host(OLD, TOOL, more=[driver], configuration=conf) as host:
+        host.add("updates", [*specs(NEW, NEWER_TOOL), rebuild])
+        if holding == "guard":
+            assert host.kmpsolve("guard", "on").code == 0
+        else:
+            assert host.zypper("up").code == 8
+        assert host.locks() == HOLD
+        ended = host.zypper("up")
+        assert ended.code == 0, str(ended)
+        assert host.installed() == sorted([OLD, driver.nevra, NEWER_TOOL])
 
 
 def test_siblings_are_held_and_others_are_not() -> None:
