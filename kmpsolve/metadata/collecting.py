@@ -284,6 +284,8 @@ def _user_space(kmps: list[Seen], others: list[Seen]) -> Iterator[ListedPackage]
         provides = {c for c in package.provides if _symbol_name(c) in required or _symbol_name(c) in excluded}
         provides |= {path for path in paths if package.owns(path)}
         requires = {c for c in package.requires if offered.intersection(_names(c))}
+        if requires:  # what goes along with a KMP requires this again, and the host has it
+            requires = set(package.requires)
         conflicts = {c for c in package.conflicts if offered.intersection(_names(c))}
         obsoletes = {c for c in package.obsoletes if offered.intersection(_names(c))}
         name = package.nevra.name

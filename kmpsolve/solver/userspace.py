@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 
 import solv
@@ -188,11 +188,15 @@ class UserSpace:
 
         Of an installed one it is what is unmet on the true system already. In an inventory of kernels and KMPs
         only, of others also what an installed one requires, since rpm would not have it otherwise, and what
-        neither the inventory nor a repository mentions. Instead of such a capability they require a token
-        then, which an installed stand-in provides: nothing conflicts with that.
+        neither the inventory nor a repository mentions. User space that may go along with a KMP has a library as
+        long as the installed version requires it. Instead of such a capability they require a token then, which
+        an installed stand-in provides: nothing conflicts with that.
         """
         needs = {build.package.handle: build.needs for build in builds}
-        concerned = {*needs, *(kernel.package.handle for kernel in self._kernels)} - self._taken.keys()
+        concerned = {*needs, *(kernel.package.handle for kernel in self._kernels)}
+        if self.unlisted:
+            concerned |= self.installed - self.stand_ins
+        concerned -= self._taken.keys()
         tokens: set[int] = set()
         for handle in concerned & self.installed:
             unmet = {capability for capability in self._asked(handle, needs) if not self._met(capability)}
@@ -214,12 +218,25 @@ class UserSpace:
                     # rpm's own promises (rpmlib(...)) are the system solvable's, which is in no repo.
                     waiting += [int(p.id) for p in providers if p.repo is not None]
             tokens |= self._take_as_met(handle, unknown)
+        for handle in self._renewals() if self.unlisted else ():
+            if handle not in self._taken:
+                tokens |= self._take_as_met(handle, self._granted.intersection(self._asked(handle, needs)))
         if tokens:
             stand_in = self._pool.installed.add_solvable()
             stand_in.name, stand_in.evr, stand_in.arch = "kmpsolve-met-on-the-host", "0-0", "noarch"
             add_relation(stand_in, solv.SOLVABLE_PROVIDES, sorted(tokens))
             self.stand_ins.add(int(stand_in.id))
             self._pool.createwhatprovides()
+
+    def _renewals(self) -> Iterator[int]:
+        """What is on offer by the names of installed packages that require something: it may go along with a KMP."""
+        for handle in sorted(self.installed - self.kernels_and_kmps - self.stand_ins):
+            solvable = self._pool.id2solvable(handle)
+            if required(solvable):
+                named = self._pool.whatprovides(solvable.nameid)
+                yield from (
+                    int(s.id) for s in named if s.nameid == solvable.nameid and s.id not in self.installed
+                )
 
     def _asked(self, handle: int, needs: Mapping[int, frozenset[int]]) -> frozenset[int]:
         """What a package requires of others; a symbol is never taken for granted, nor what looks like one."""

@@ -198,6 +198,45 @@ def test_what_leans_on_what_has_to_go_along(
     assert json.loads(done.stdout)["verdict"] == "blocked", done.stderr
 
 
+@pytest.mark.parametrize("newest", ["1", "2"])
+@pytest.mark.parametrize("listing", [False, True])
+def test_what_user_space_requires_besides_is_there(newest: str, listing: bool, tmp_path: Path) -> None:
+    """Where user space goes along, a library that the installed version requires as well is not fetched for it."""
+
+    def libc(release: str) -> PackageSpec:
+        return PackageSpec(name="glibc", version="2.38", release=release, provides=("libc.so.6()(64bit)",))
+
+    def library(version: str) -> PackageSpec:
+        requires = (f"acme-kmp = {version}.0", "libc.so.6()(64bit)")
+        return PackageSpec(name="gfx", version=version, release="1", requires=requires)
+
+    kernels = [Kernel(release=f"{number}.1", ksyms=f"a={number}").spec() for number in (10, 20)]
+    drivers = [
+        Kmp(name="acme", krel=f"6.4.0-{n}", version=f"{v}.0", symbols=f"a={n}", modules="acme.ko").spec()
+        for v, n in ((1, 10), (2, 20))
+    ]
+    system = [kernels[0], drivers[0], library("1"), libc("1")]
+    repositories = {
+        "r": str(repository.rpm_md([*kernels, *drivers, library("1"), library("2"), libc(newest)]))
+    }
+    root = build_root(tmp_path / "root", system, repositories)
+    line = tmp_path / ("line.txt" if listing else "line.json")
+    line.write_bytes(
+        "".join(f"{spec.nevra}\n" for spec in system).encode()
+        if listing
+        else run("collect", "--root", root).stdout
+    )
+    there = kmpsolve.plan(root=root, repositories=repositories)
+    here = kmpsolve.plan(installed=line, repositories=repositories)
+    assert there.verdict == "safe"
+    assert [step.nevra for step in there.transaction if "glibc" in step.nevra] == []
+    assert here.transaction == there.transaction
+    assert "user-space-not-checked" in [warning.reference for warning in here.flavors[0].warnings]
+    options = [option for alias, place in repositories.items() for option in ("--repo", f"{alias}={place}")]
+    (state,) = json.loads(run("audit", "--format", "json", *options, line).stdout)["states"].values()
+    assert state["command"] == there.command
+
+
 def test_headers_that_stand_beside_each_other_do_so_in_an_inventory(tmp_path: Path) -> None:
     def headers(release: str) -> PackageSpec:
         return PackageSpec(
