@@ -130,6 +130,8 @@ class Content:
         read in a child first.
     partial_system
         True for an inventory that lists kernels and KMPs only, so that user space cannot be checked.
+    whole_system
+        True for an rpmdb: what it does not list is not there, however little that is.
     listed
         NEVRAs of packages of which only the name is known; they take the dependencies of the same NEVRA in
         a repository.
@@ -156,6 +158,7 @@ class Content:
     module_files: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     trusted: bool = False
     partial_system: bool = False
+    whole_system: bool = False
     listed: frozenset[str] = frozenset()
     digests: Mapping[str, str] = field(default_factory=dict)
     settings: HostSettings | None = None

@@ -58,7 +58,7 @@ def read_installed(root: Root, cache: str = "/var/cache/zypp/solv/@System/solv")
         copy = root.path(cache)
         if error.reference == "rpmdb-damaged" or not copy.is_file():
             raise
-        content = Content(alias=SYSTEM, source=str(copy), solv=copy)
+        content = Content(alias=SYSTEM, source=str(copy), solv=copy, whole_system=True)
         return Installed(content=content, stale=str(error))
 
 
@@ -152,4 +152,5 @@ def _read(database: Database) -> Content:
         triggers=triggers,
         module_files=modules,
         trusted=True,
+        whole_system=True,
     )

@@ -46,7 +46,7 @@ class Universe:
         self.pool = solv.Pool()
         self.pool.setdisttype(solv.Pool.DISTTYPE_RPM)
         self.table = SymbolTable(self.pool.dep2str)
-        self.partial = False
+        self.partial = self.whole = False
         self.kernels: list[KernelPackage] = []
         self.livepatches: list[Package] = []
         self.in_tree: list[Package] = []
@@ -108,7 +108,7 @@ class Universe:
         self._places[content.alias] = content.packages_at
         if content.alias == SYSTEM:
             self.pool.installed = repo
-            self.partial = content.partial_system
+            self.partial, self.whole = content.partial_system, content.whole_system
             self._listed = content.listed
             self._digests = content.digests
         if content.retracted:
@@ -174,6 +174,7 @@ class Universe:
             self._kmps.installed,
             self._multiversion_solvables,
             partial=self.partial,
+            whole=self.whole,
         )
 
     # packages

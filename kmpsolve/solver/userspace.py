@@ -38,6 +38,8 @@ class UserSpace:
         Reads the packages that may stand side by side.
     partial
         The system is known not to list everything.
+    whole
+        The system is known to list everything.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class UserSpace:
         multiversion: Callable[[], Iterable[solv.XSolvable]],
         *,
         partial: bool,
+        whole: bool,
     ) -> None:
         self._pool = pool
         self._table = table
@@ -57,6 +60,7 @@ class UserSpace:
         self._kmps = kmps
         self._multiversion = multiversion
         self._partial = partial
+        self._whole = whole
         self._bystanders: dict[str, Bystanders] = {}
         self._met_by_kernels: dict[str, dict[int, frozenset[int]]] = {}
         self.kernels_and_kmps = frozenset(
@@ -188,9 +192,10 @@ class UserSpace:
 
         Of an installed one it is what is unmet on the true system already. In an inventory of kernels and KMPs
         only, of others also what an installed one requires, since rpm would not have it otherwise, and what
-        neither the inventory nor a repository mentions. User space that may go along with a KMP has a library as
-        long as the installed version requires it. Instead of such a capability they require a token then, which
-        an installed stand-in provides: nothing conflicts with that.
+        neither the inventory nor a repository mentions; an rpmdb that lists no more than these is no inventory.
+        User space that may go along with a KMP has a library as long as the installed version requires it.
+        Instead of such a capability they require a token then, which an installed stand-in provides: nothing
+        conflicts with that.
         """
         needs = {build.package.handle: build.needs for build in builds}
         concerned = {*needs, *(kernel.package.handle for kernel in self._kernels)}
@@ -211,7 +216,7 @@ class UserSpace:
             for capability in self._asked(handle, needs):
                 providers = self._pool.whatprovides(capability)
                 if capability in self._granted or not (
-                    providers or self._mentioned(capability) or self._listed(capability)
+                    self._whole or providers or self._mentioned(capability) or self._listed(capability)
                 ):
                     unknown.add(capability)
                 else:
