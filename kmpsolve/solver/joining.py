@@ -334,16 +334,24 @@ def _assumed_provides(
     provides = solvable.lookup_idarray(solv.SOLVABLE_PROVIDES)
     if match is None or match["flavor"] in _NO_FLAVOR or any(spell(p).startswith(_SYMBOL) for p in provides):
         return ()
+    others = [other for other in system if not _KERNEL.fullmatch(other.name)]
+    wanted = [capability for other in others for capability in relation(other, _REQUIRES)]
+    symbols = [capability for capability in wanted if spell(capability).startswith(_SYMBOL)]
     found: list[int] = []
     if not any(spell(p).startswith("kernel-uname-r ") for p in provides):
         evr = Evr.parse(solvable.evr)
         uname_r = f"{evr.version}-{evr.release.rpartition('.')[0] or evr.release}-{match['flavor']}"
         found.append(pool.rel2id(pool.str2id("kernel-uname-r"), pool.str2id(uname_r), solv.REL_EQ))
+    elif all(_of_another_flavor(spell(capability), match["flavor"]) for capability in symbols):
+        return ()  # its host told what of it matters: no symbol does
     found.append(pool.str2id("multiversion(kernel)"))
-    for other in system:
-        if not _KERNEL.fullmatch(other.name):
-            wanted = relation(other, _REQUIRES)
-            provided = other.lookup_idarray(solv.SOLVABLE_PROVIDES)
-            found += [capability for capability in wanted if spell(capability).startswith(_SYMBOL)]
-            found += [capability for capability in provided if spell(capability).startswith("kmod(")]
+    found += symbols
+    for other in others:
+        provided = other.lookup_idarray(solv.SOLVABLE_PROVIDES)
+        found += [capability for capability in provided if spell(capability).startswith("kmod(")]
     return tuple(dict.fromkeys(found))
+
+
+def _of_another_flavor(symbol: str, flavor: str) -> bool:
+    named = re.match(r"\w+\(([\w.+-]+):", symbol)
+    return named is not None and named[1] != flavor

@@ -237,6 +237,29 @@ def test_what_user_space_requires_besides_is_there(newest: str, listing: bool, t
     assert state["command"] == there.command
 
 
+@pytest.mark.parametrize(
+    "driver",
+    [
+        Kmp(name="acme", krel="6.4.0-10", exact="6.4.0-10-default", modules="acme.ko"),
+        Kmp(name="acme", krel="6.4.0-10", flavor="rt", symbols="a=1", modules="acme.ko"),
+    ],
+    ids=["exact kernel", "another flavor"],
+)
+def test_a_kernel_of_no_repository_that_no_symbol_is_needed_of(driver: Kmp, tmp_path: Path) -> None:
+    """What the host tells of it is all that matters: nothing is assumed of it."""
+    kernels = [Kernel(release=f"{number}.1", ksyms="a=1").spec() for number in (10, 20)]
+    repositories = {"r": str(repository.rpm_md([kernels[1]]))}
+    root = build_root(tmp_path / "root", [kernels[0], driver.spec()], repositories)
+    (tmp_path / "line.json").write_bytes(run("collect", "--root", root).stdout)
+    there = kmpsolve.plan(root=root, repositories=repositories)
+    here = kmpsolve.plan(installed=tmp_path / "line.json", repositories=repositories)
+    assert here.flavors == there.flavors
+    options = [option for alias, place in repositories.items() for option in ("--repo", f"{alias}={place}")]
+    audited = json.loads(run("audit", "--format", "json", *options, tmp_path / "line.json").stdout)
+    (state,) = audited["states"].values()
+    assert state["flavors"] == there.to_dict()["flavors"]
+
+
 def test_headers_that_stand_beside_each_other_do_so_in_an_inventory(tmp_path: Path) -> None:
     def headers(release: str) -> PackageSpec:
         return PackageSpec(
