@@ -150,19 +150,22 @@ def payload(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, Bi
             for entry in archive:
                 if not archive.hascontent() or not wanted(_text(entry.name)):
                     continue
-                yield _text(entry.name), _content(archive, path, _text(entry.name))
+                if entry.size > MAX_UNPACKED:
+                    raise _damaged(path, f"{_text(entry.name)} has more than {MAX_UNPACKED >> 20} MiB")
+                yield _text(entry.name), _content(archive, entry.size)
         except (rpm.error, OSError, ValueError, TypeError) as error:
             raise _damaged(path, "its payload is damaged or cut short") from error
 
 
-def _content(archive: Any, path: Path, name: str) -> BinaryIO:
+def _content(archive: Any, size: int) -> BinaryIO:
+    """The content of the entry at which the archive stands.
+
+    Nothing is asked for behind its end: rpm answers that with an error where the payload is xz or lzma.
+    """
     content = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - handed to the caller
-    size = 0
     try:
-        while piece := archive.read(_STEP):
-            size += len(piece)
-            if size > MAX_UNPACKED:
-                raise _damaged(path, f"{name} has more than {MAX_UNPACKED >> 20} MiB")
+        while size and (piece := archive.read(min(size, _STEP))):
+            size -= len(piece)
             content.write(piece)
     except BaseException:
         content.close()

@@ -456,6 +456,15 @@ def test_rpm_signatures(shop: Shop, gpg: Path, tmp_path: Path, capfd: pytest.Cap
     assert capfd.readouterr() == ("", ""), "rpm's own words belong on nobody's terminal"
 
 
+@pytest.mark.parametrize("compression", ["w6.xzdio", "w6.lzdio", "w6.bzdio", "w3.zstdio", "w.ufdio"])
+def test_payloads(shop: Shop, compression: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As rpm compresses them: SLE 12 and 15 use xz, Tumbleweed zstd."""
+    monkeypatch.setitem(rpmbuild._DEFINITIONS, "_binary_payload", compression)
+    spec = shop.spec("kmpsolve_base", "kmpsolve_user")
+    report = shop.check(replace(spec, release=compression.partition(".")[2]))
+    assert (report.verdict, [subject.verdict for subject in report.subjects]) == ("safe", ["safe"])
+
+
 def test_module_signatures(shop: Shop, tmp_path: Path) -> None:
     key, certificate = kbuild.signing_key(tmp_path / "ours", name="ACME")
     _, stranger = kbuild.signing_key(tmp_path / "other", name="Other")
