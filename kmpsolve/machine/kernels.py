@@ -70,6 +70,7 @@ def read_kernel(trees: Trees, tree: ModuleTree, packaged: Packaged) -> Kernel:
         symvers=symvers,
         uname_r=tree.uname_r,
         vermagic=known.vermagic if known else "",
+        machine=known.machine if known else "",
         structure_size=known.structure_size if known else 0,
     )
 

@@ -12,7 +12,7 @@ from kmpsolve.model.nevra import Nevra, same_architecture
 from kmpsolve.model.relation import covers, parse_relation
 from kmpsolve.modules.checkreport import CheckReport, Subject
 from kmpsolve.modules.declarations import of_declarations
-from kmpsolve.modules.findings import Finding, named
+from kmpsolve.modules.findings import Finding, named, number_of
 from kmpsolve.modules.folder import files_below
 from kmpsolve.modules.kernel import Kernel
 from kmpsolve.modules.kmp import Candidate, UefiCert, read_candidate, read_ueficert, spoken_for
@@ -186,12 +186,18 @@ def _explain(candidate: Candidate, kernel: Kernel, judgements: Iterable[Judgemen
             )
         for obstacle in judgement.obstacles:
             yield finding(obstacle.kind, "error", obstacle.message)
+        if not module.vermagic and not kernel.vermagic:
+            yield finding(
+                "version-magic",
+                "warning",
+                "has no version magic: only a kernel that may be forced loads it, and is tainted then",
+            )
         if judgement.unverified and judgement.verdict == "unverified" and module.versions:
             reason = kernel.symvers.gap or "no version is known on one side"
             yield finding(
                 "unverified-symbols",
                 "warning",
-                f"{len(judgement.unverified)} symbols cannot be verified ({reason}):"
+                f"{number_of(judgement.unverified, 'symbol')} cannot be verified ({reason}):"
                 f" {named(judgement.unverified)}",
             )
 

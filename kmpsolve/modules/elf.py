@@ -89,6 +89,8 @@ class Elf:
         self.word = elf.elfclass // 8
         self.order = "<" if elf.little_endian else ">"
         self.type: str = elf["e_type"]
+        ends = "little" if elf.little_endian else "big"
+        self.machine = f"{str(elf['e_machine']).removeprefix('EM_')}, {elf.elfclass}-bit {ends}-endian"
         if not elf["e_shoff"] or elf.num_sections() > _MAX_SECTIONS:
             raise damaged(where, "has no usable table of sections")
         self.sections = tuple(

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from kmpsolve.errors import MetadataError, RequestError
 from kmpsolve.model.needs import flavor_of_uname, normal_crc, parse_need
+from kmpsolve.model.nevra import Nevra
 from kmpsolve.modules.folder import files_below
 from kmpsolve.modules.module import MODULE_FILE, Module, read_module
 from kmpsolve.modules.rpmfile import Rpm, payload, read_rpm
@@ -17,6 +18,18 @@ from kmpsolve.modules.symvers import Symvers, read_symvers, uname_r_in
 __all__ = ["Kernel", "is_kernel_rpm", "kernel_from_capabilities", "read_kernels"]
 
 _COMPRESSED = ("", ".gz", ".xz", ".zst")
+_MACHINES = {
+    "x86_64": "X86_64, 64-bit little-endian",
+    "aarch64": "AARCH64, 64-bit little-endian",
+    "ppc64le": "PPC64, 64-bit little-endian",
+    "ppc64": "PPC64, 64-bit big-endian",
+    "s390x": "S390, 64-bit big-endian",
+    "riscv64": "RISCV, 64-bit little-endian",
+    "i586": "386, 32-bit little-endian",
+    "i686": "386, 32-bit little-endian",
+    "armv7hl": "ARM, 32-bit little-endian",
+}
+"""What the kernels of an RPM's architecture run on, in the words of `Module.machine`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +48,8 @@ class Kernel:
         Of its package, if it was read from one.
     vermagic
         The version magic of its own modules; empty if unknown.
+    machine
+        What its own modules were compiled for; empty if unknown. See `Module.machine`.
     structure_size
         Bytes of struct module in its own modules; 0 if unknown.
     """
@@ -44,12 +59,18 @@ class Kernel:
     uname_r: str = ""
     nevra: str | None = None
     vermagic: str = ""
+    machine: str = ""
     structure_size: int = 0
 
     @property
     def flavor(self) -> str:
         """As in ``default``; empty if unknown."""
         return flavor_of_uname(self.uname_r)
+
+    @property
+    def made_for(self) -> str:
+        """The machine it runs on, by its own modules or its package; empty if neither tells."""
+        return self.machine or (_MACHINES.get(Nevra.parse(self.nevra).arch, "") if self.nevra else "")
 
     @property
     def label(self) -> str:
@@ -190,6 +211,7 @@ def _from_tree(tree: Path) -> Kernel:
             symvers=read_symvers(listed),
             uname_r=tree.name,
             vermagic=first.vermagic if first else "",
+            machine=first.machine if first else "",
             structure_size=first.structure_size if first else 0,
         )
     modules = [read_module(file) for file in _module_files(tree)]
@@ -205,6 +227,7 @@ def _from_tree(tree: Path) -> Kernel:
         symvers=_from_modules(modules, tree),
         uname_r=tree.name,
         vermagic=modules[0].vermagic,
+        machine=modules[0].machine,
         structure_size=modules[0].structure_size,
     )
 

@@ -1,13 +1,16 @@
 """Would the kernel load these modules? The loader's own questions, asked of files.
 
-Linux, kernel/module/main.c: a module is refused if it has no symbol table, if struct module or the version
-magic differ, if a symbol that it needs is exported by nobody or with another CRC, if that symbol is for GPL
-modules only and it is none, or is in a namespace that it does not import, or if it exports what the kernel's
-image exports already. depmod asks the part about needed symbols, in the same words.
+Linux, kernel/module/main.c: a module is refused if it is for another machine, if it has no symbol table, if
+struct module or the version magic differ, if a symbol that it needs is exported by nobody or with another CRC,
+if that symbol is for GPL modules only and it is none, or uses symbols of one that is none, or is in a namespace
+that it does not import, or if it exports what the kernel's image exports already. depmod asks the part about
+needed symbols, in the same words.
 """
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -21,6 +24,10 @@ __all__ = ["Judgement", "Mismatch", "Obstacle", "Verdict", "judge", "judge_toget
 Verdict = Literal["safe", "unverified", "blocked"]
 
 _IMAGE = "vmlinux"
+_VERSION = re.compile(r"([0-9]+)\.([0-9]+)")
+_LAYOUT = "module_layout"
+_TAINT_SPREADS = (5, 9)
+"""Linux 5.9: what uses symbols of a proprietary module is as good as proprietary (inherit_taint)."""
 _FOR_MODULES = "module:"
 """Linux 6.16: a namespace that lists the modules which may use the symbol."""
 
@@ -53,7 +60,13 @@ class Obstacle:
     """Another reason why a module does not load, in one line; and the symbols concerned, if any."""
 
     kind: Literal[
-        "version-magic", "module-structure", "stripped", "gpl-only", "namespace", "duplicate-export"
+        "architecture",
+        "version-magic",
+        "module-structure",
+        "stripped",
+        "gpl-only",
+        "namespace",
+        "duplicate-export",
     ]
     message: str
     symbols: tuple[str, ...] = ()
@@ -109,6 +122,21 @@ class _Bench:
                 self._offers.setdefault(symbol, []).append(
                     _Offer(export.crc, export.kind, export.namespace, number)
                 )
+        self._tainted = {number for number, module in enumerate(modules) if module.proprietary}
+        while (
+            more := {number for number, module in enumerate(modules) if self._taint(module)} - self._tainted
+        ):
+            self._tainted |= more
+
+    def _taint(self, module: Module) -> list[str]:
+        """The symbols by which a module becomes as good as proprietary: only such modules export them."""
+        if not self._tainted or _version(self.kernel.uname_r or module.built_for) < _TAINT_SPREADS:
+            return []
+        return [
+            symbol
+            for symbol in _needed(module, self.kernel)
+            if (offers := list(self.offers(symbol))) and all(offer.owner in self._tainted for offer in offers)
+        ]
 
     def offers(self, symbol: str) -> Iterator[_Offer]:
         """Who exports a symbol, those that would not load included."""
@@ -130,7 +158,8 @@ class _Bench:
         unverified: list[str] = []
         gpl_only: list[str] = []
         namespaces: dict[str, list[str]] = {}
-        for symbol in sorted({*module.versions, *module.undefined}):
+        taint = self._taint(module)
+        for symbol in _needed(module, self.kernel):
             wanted = module.versions.get(symbol)
             offers = list(self.offers(symbol))
             loading = [offer for offer in offers if self.loads(offer)]
@@ -144,14 +173,14 @@ class _Bench:
             if wanted is None or not any(self.sure(offer) for offer in fitting):
                 unverified.append(symbol)
             offer = next((offer for offer in fitting if self.sure(offer)), fitting[0])
-            if module.proprietary and "_GPL" in offer.kind:
+            if (module.proprietary or taint) and "_GPL" in offer.kind:
                 gpl_only.append(symbol)
             if offer.namespace and not _imports(module, offer.namespace):
                 namespaces.setdefault(offer.namespace, []).append(symbol)
         return Judgement(
             module=module,
             mismatches=tuple(mismatches),
-            obstacles=tuple(self._obstacles(module, gpl_only, namespaces)),
+            obstacles=tuple(self._obstacles(module, gpl_only, taint, namespaces)),
             unverified=tuple(unverified),
         )
 
@@ -172,8 +201,13 @@ class _Bench:
         )
 
     def _obstacles(
-        self, module: Module, gpl_only: list[str], namespaces: dict[str, list[str]]
+        self, module: Module, gpl_only: list[str], taint: list[str], namespaces: dict[str, list[str]]
     ) -> Iterator[Obstacle]:
+        if module.machine and self.kernel.made_for not in ("", module.machine):
+            yield Obstacle(
+                kind="architecture",
+                message=f"is for {module.machine}, the kernel for {self.kernel.made_for}",
+            )
         if message := _magic_differs(module, self.kernel):
             yield Obstacle(kind="version-magic", message=message)
         if module.stripped:
@@ -196,10 +230,15 @@ class _Bench:
                 symbols=twice,
             )
         if gpl_only:
+            why = (
+                f"its license is {module.said('license') or 'not stated'}"
+                if module.proprietary
+                else f"it uses {', '.join(taint)} of a module whose license is not the GPL"
+            )
             yield Obstacle(
                 kind="gpl-only",
-                message=f"its license is {module.said('license') or 'not stated'}, but it uses symbols that"
-                f" are exported to GPL modules only: {', '.join(gpl_only)}",
+                message=f"{why}, but it uses symbols that are exported to GPL modules only:"
+                f" {', '.join(gpl_only)}",
                 symbols=tuple(gpl_only),
             )
         for namespace, symbols in sorted(namespaces.items()):
@@ -208,6 +247,18 @@ class _Bench:
                 message=f"uses {', '.join(symbols)} from namespace {namespace}, which it does not import",
                 symbols=tuple(symbols),
             )
+
+
+def _needed(module: Module, kernel: Kernel) -> list[str]:
+    """All symbols that the loader asks for; of a module with versions it wants that of struct module too."""
+    layout = {_LAYOUT} & kernel.symvers.crcs.keys() if module.versions and module.structure_size else ()
+    return sorted({*module.versions, *module.undefined, *layout})
+
+
+def _version(uname_r: str) -> tuple[int, int]:
+    """Major and minor number of a kernel; where nothing tells, of the newest there can be."""
+    match = _VERSION.match(uname_r)
+    return (int(match[1]), int(match[2])) if match else (sys.maxsize, 0)
 
 
 def _imports(module: Module, namespace: str) -> bool:

@@ -72,6 +72,8 @@ class Module:
         Symbol -> `Export`.
     modinfo
         Key -> values, in file order.
+    machine
+        What it was compiled for, as ``X86_64, 64-bit little-endian``; empty if unknown.
     structure_size
         Bytes of the kernel's description of a module (struct module) in it; 0 if it has none.
     stripped
@@ -87,6 +89,7 @@ class Module:
     weak: frozenset[str] = frozenset()
     exports: Mapping[str, Export] = field(default_factory=dict)
     modinfo: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    machine: str = ""
     structure_size: int = 0
     stripped: bool = False
     signature: Signature | None = None
@@ -162,7 +165,8 @@ def _read_versions(elf: Elf, where: str) -> dict[str, str]:
         raise damaged(where, "its table of symbol versions is cut short")
     for place in range(0, len(table), _RECORD):
         name = table[place + elf.word : place + _RECORD].partition(b"\0")[0].decode("utf-8", "replace")
-        versions.setdefault(_plain(name), _crc(elf.number(table, place, elf.word)))
+        # The kernel compares the whole word.
+        versions.setdefault(_plain(name), format(elf.number(table, place, elf.word), "x"))
     return versions
 
 
@@ -274,6 +278,7 @@ def _read(stream: BinaryIO, path: str) -> Module:
         weak=frozenset(name for name, weak in needed.items() if weak),
         exports=_read_exports(elf),
         modinfo=modinfo,
+        machine=elf.machine,
         structure_size=structure.size if structure else 0,
         stripped=not elf.symbols,
         signature=signature,

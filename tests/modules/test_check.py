@@ -465,6 +465,17 @@ def test_payloads(shop: Shop, compression: str, monkeypatch: pytest.MonkeyPatch)
     assert (report.verdict, [subject.verdict for subject in report.subjects]) == ("safe", ["safe"])
 
 
+def test_without_version_magic(shop: Shop, tmp_path: Path) -> None:
+    """Linux: try_to_force_load, which Debian's and SUSE's kernels are built with."""
+    module = tmp_path / "made.ko"
+    module.write_bytes((shop.folder / "kmpsolve_base.ko").read_bytes().replace(b"vermagic=", b"vermagix="))
+    report = check([module], [replace(shop.target, vermagic="")])
+    assert (report.verdict, _found(report).get("version-magic")) == ("safe", "warning")
+    assert check([module], [shop.target]).verdict == "blocked"
+    whole = check([shop.folder / "kmpsolve_base.ko"], [replace(shop.target, vermagic="")])
+    assert "version-magic" not in _found(whole)
+
+
 def test_module_signatures(shop: Shop, tmp_path: Path) -> None:
     key, certificate = kbuild.signing_key(tmp_path / "ours", name="ACME")
     _, stranger = kbuild.signing_key(tmp_path / "other", name="Other")

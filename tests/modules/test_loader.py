@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from kmpsolve.modules.kernel import Kernel
 from kmpsolve.modules.loader import Judgement, Mismatch, judge, judge_together
 from kmpsolve.modules.module import Export, Module
@@ -164,6 +166,53 @@ def test_licenses() -> None:
         assert _obstacles(judgement) == kinds
         assert (judgement.verdict == "blocked") == bool(kinds)
     assert judge(_module("a", {"kfree": "2"}, modinfo={"license": "MIT"}), _KERNEL).verdict == "safe"
+
+
+def test_what_uses_a_proprietary_module_is_as_good_as_one() -> None:
+    closed = _module("closed", {}, {"one": "a"}, modinfo={"license": "Proprietary"})
+    shim = _module("shim", {"one": "a"}, {"two": "b"})
+    for user, expected in (
+        (_module("user", {"one": "a", "gpl": "3"}), "it uses one of a module whose license is not the GPL"),
+        (_module("user", {"two": "b", "gpl": "3"}), "it uses two of a module whose license is not the GPL"),
+        (_module("user", {"two": "b", "kfree": "2"}), ""),
+        (_module("user", {"gpl": "3"}), ""),
+    ):
+        for kernel in (_KERNEL, replace(_KERNEL, uname_r="")):
+            *others, judgement = judge_together([closed, shim, user], kernel)
+            assert [other.verdict for other in others] == ["safe", "safe"]
+            assert judgement.verdict == ("blocked" if expected else "safe")
+            assert [obstacle.message.partition(",")[0] for obstacle in judgement.obstacles] == (
+                [expected] if expected else []
+            )
+        old = judge_together([closed, shim, user], replace(_KERNEL, uname_r="5.8.18-1-default"))[-1]
+        assert old.verdict == "safe"
+        open_source = _module("opened", {}, {"one": "a"})
+        assert judge_together([closed, open_source, shim, user], _KERNEL)[-1].verdict == "safe"
+
+
+def test_machines() -> None:
+    arm = "AARCH64, 64-bit little-endian"
+    foreign = replace(_module("a"), machine=arm)
+    assert judge(foreign, _KERNEL).verdict == "safe", "nothing tells what that kernel is for"
+    for kernel in (
+        replace(_KERNEL, machine="X86_64, 64-bit little-endian"),
+        replace(_KERNEL, nevra="kernel-default-6.4.0-1.x86_64"),
+    ):
+        judgement = judge(foreign, kernel)
+        assert _obstacles(judgement) == ["architecture"]
+        assert judgement.obstacles[0].message == f"is for {arm}, the kernel for X86_64, 64-bit little-endian"
+        assert judge(replace(foreign, machine="X86_64, 64-bit little-endian"), kernel).verdict == "safe"
+    assert judge(foreign, replace(_KERNEL, nevra="kernel-default-6.4.0-1.aarch64")).verdict == "safe"
+
+
+def test_the_version_of_struct_module_is_wanted_too() -> None:
+    lacking = _module("a", {"kfree": "2", "module_layout": None})
+    assert (judge(lacking, _KERNEL).verdict, judge(lacking, _KERNEL).unverified) == (
+        "unverified",
+        ("module_layout",),
+    )
+    old = replace(_KERNEL, symvers=Symvers(crcs={"kfree": "2"}))
+    assert judge(lacking, old).verdict == "safe", "a kernel before 2.6.30 does not have it"
 
 
 def test_namespaces() -> None:

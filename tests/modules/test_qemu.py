@@ -228,6 +228,39 @@ def test_the_kernel_answers_what_we_say(
     assert {"loads", "disagrees", "unknown", "namespace", "refused"} <= seen
 
 
+def test_what_the_kernel_refuses_in_other_words(
+    kernels: tuple[DebianKernel, ...], built: Callable[[DebianKernel], Path], tmp_path: Path
+) -> None:
+    running = kernels[0]
+    base, user = built(running) / "kmpsolve_base.ko", built(running) / "kmpsolve_user.ko"
+    closed = tmp_path / "closed.ko"
+    closed.write_bytes(base.read_bytes().replace(b"license=GPL", b"license=XXX"))
+    foreign = tmp_path / "foreign.ko"
+    foreign.write_bytes(base.read_bytes()[:18] + b"\xb7\0" + base.read_bytes()[20:])
+    versions = kbuild.section(base, "__versions")
+    records = [versions[place : place + 64] for place in range(0, len(versions), 64)]
+    few = b"".join(record for record in records if b"module_layout" not in record)
+    wide = b"".join(record[:4] + b"\1" + record[5:] for record in records)
+    attempts = {
+        "safe": Attempt(module=closed),
+        "gpl-only": Attempt(module=user, after=(closed,)),
+        "architecture": Attempt(module=foreign),
+        "module_layout": Attempt(module=kbuild.with_section(base, "__versions", few, tmp_path / "few.ko")),
+        "disagrees": Attempt(module=kbuild.with_section(base, "__versions", wide, tmp_path / "wide.ko")),
+    }
+    kernel = replace(_image_only(running), machine=read_module(base).machine)
+    outputs = _ask(running, list(attempts.values()))
+    for (expected, attempt), output in zip(attempts.items(), outputs, strict=True):
+        assert ("can't insert" not in output) == (expected == "safe"), output
+        modules = [read_module(path) for path in (*attempt.after, attempt.module)]
+        judgement = judge_together(modules, kernel)[-1]
+        found = {obstacle.kind for obstacle in judgement.obstacles} | set(judgement.unverified)
+        assert found | {mismatch.kind for mismatch in judgement.mismatches} | {judgement.verdict} >= {
+            expected
+        }
+        assert (judgement.verdict == "safe") == (expected == "safe")
+
+
 def test_what_is_built_for_a_kernel_with_the_same_symbols_loads(tmp_path: Path) -> None:
     """What a KMP is reused for: another kernel release, not one symbol changed."""
     one, other = debian.identical_pair()

@@ -235,6 +235,14 @@ _MACHINES = {
 }
 
 
+_ENDINGS = {
+    "64-bit, little end first": "X86_64, 64-bit little-endian",
+    "32-bit, little end first": "386, 32-bit little-endian",
+    "64-bit, big end first": "PPC64, 64-bit big-endian",
+    "32-bit, big end first": "PPC, 32-bit big-endian",
+}
+
+
 def _assembled(machine: str, shape: dict[str, str], place: Path) -> Module:
     assembler, size = _MACHINES[machine]
     # POWER's .long has 4 bytes too, and so has x86's; a word is named differently.
@@ -257,6 +265,7 @@ def test_all_shapes_of_tables(machine: str, shape: dict[str, str], namespace: st
     """Export tables as they looked over the years, on machines of either word size and byte order."""
     module = _assembled(machine, shape, tmp_path)
     assert module.versions == {"printk": "1234abc"}
+    assert module.machine.endswith(_ENDINGS[machine])
     assert (module.undefined, module.weak) == (("printk",), frozenset({"perhaps"}))
     assert {symbol: export.crc for symbol, export in module.exports.items()} == {
         "plain": "badcafe",
