@@ -32,6 +32,15 @@ def of_declarations(candidate: Candidate) -> Iterator[Finding]:
     if candidate.rpm is None:
         return
     yield from _of_forms(candidate)
+    if candidate.files and candidate.absent:
+        yield Finding(
+            reference="module-absent",
+            severity="warning",
+            subject=candidate.path,
+            message=f"owns {number_of(candidate.absent, 'module')} made on the host, of which nothing is known:"
+            f" {named(candidate.absent)}",
+            rule="rpm: %ghost",
+        )
     if candidate.readable:
         yield from _of_requires(candidate)
         yield from _of_provides(candidate)

@@ -96,9 +96,16 @@ class Candidate:
         return tuple(file.module for file in self.files if file.module)
 
     @property
+    def absent(self) -> tuple[str, ...]:
+        """The modules that the package owns but does not bring: they are made on the host."""
+        ghosts = self.rpm.ghosts if self.rpm else ()
+        return tuple(name for name in ghosts if MODULE_FILE.search(name) and "/weak-updates/" not in name)
+
+    @property
     def readable(self) -> bool:
         """Whether there is a module in it and all of it could be read."""
-        return bool(self.files) and not self.payload_damage and all(file.module for file in self.files)
+        whole = bool(self.files) and not self.payload_damage and not self.absent
+        return whole and all(file.module for file in self.files)
 
     @property
     def flavor(self) -> str:

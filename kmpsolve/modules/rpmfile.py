@@ -46,6 +46,8 @@ class Rpm:
         The same, for weak dependencies.
     files
         Paths, sorted.
+    ghosts
+        Those of them whose content is not in the package: it is made on the host.
     """
 
     path: str
@@ -58,6 +60,7 @@ class Rpm:
     supplements: tuple[str, ...]
     enhances: tuple[str, ...]
     files: tuple[str, ...]
+    ghosts: tuple[str, ...]
 
 
 def _damaged(path: Path, message: str) -> MetadataError:
@@ -125,6 +128,13 @@ def read_rpm(path: Path) -> Rpm:
             supplements=tuple(texts("SUPPLEMENTNEVRS")),
             enhances=tuple(texts("ENHANCENEVRS")),
             files=tuple(sorted(texts("FILENAMES"))),
+            ghosts=tuple(
+                sorted(
+                    name
+                    for name, flags in zip(texts("FILENAMES"), header[rpm.RPMTAG_FILEFLAGS], strict=True)
+                    if flags & rpm.RPMFILE_GHOST
+                )
+            ),
         )
     except (rpm.error, KeyError, TypeError, ValueError) as error:
         raise _damaged(path, "its header is damaged") from error

@@ -465,6 +465,28 @@ def test_payloads(shop: Shop, compression: str, monkeypatch: pytest.MonkeyPatch)
     assert (report.verdict, [subject.verdict for subject in report.subjects]) == ("safe", ["safe"])
 
 
+def test_a_module_made_on_the_host(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One module tells nothing of another one that the package owns as %ghost."""
+    spec = replace(shop.spec("kmpsolve_base", "kmpsolve_user"), vendor="Ghosts")
+    made = rpmbuild._spec_file
+
+    def with_ghost(specs: tuple[PackageSpec, ...], tree: Path) -> str:
+        text = made(specs, tree)
+        return "".join(
+            f"%ghost {line}" if line.endswith('user.ko"\n') and line.startswith('"') else line
+            for line in text.splitlines(keepends=True)
+        )
+
+    monkeypatch.setattr(rpmbuild, "_spec_file", with_ghost)
+    report = shop.check(spec)
+    assert report.verdict == "unverified"
+    assert "owns 1 module made on the host" in _message(report, "module-absent")
+    assert "kmpsolve_user.ko" in _message(report, "module-absent")
+    assert "no-module" not in _found(report)
+    wanting = replace(spec, requires=(*spec.requires, f"ksym({_FLAVOR}:gone) = 1"))
+    assert [found.symbol for found in shop.check(wanting).subjects[0].mismatches] == ["gone"]
+
+
 def test_without_version_magic(shop: Shop, tmp_path: Path) -> None:
     """Linux: try_to_force_load, which Debian's and SUSE's kernels are built with."""
     module = tmp_path / "made.ko"
