@@ -52,6 +52,8 @@ class Disk:
     """Sorted, oldest first."""
     leftovers: tuple[ModuleTree, ...]
     """Folders without a kernel in which no package owns anything."""
+    missing: tuple[str, ...]
+    """Kernels that are installed and have no folder, by uname -r."""
 
     def newest(self, flavor: str) -> KernelDisk | None:
         """The newest kernel of a flavor."""
@@ -98,6 +100,7 @@ def read_disk(root: Root, module_files: Mapping[str, tuple[str, ...]] | None, pa
         damage=damage,
         kernels=tuple(kernels),
         leftovers=tuple(leftovers),
+        missing=tuple(sorted(owners.kernels - {tree.uname_r for tree in trees.trees})),
     )
 
 

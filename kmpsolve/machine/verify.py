@@ -91,6 +91,14 @@ def _of_folders(disk: Disk) -> Iterator[Finding]:
             f"is left over: kernel {tree.uname_r} is not installed, and no package owns a module in it",
             f"{_WEAK_MODULES}, remove_kernel",
         )
+    for uname_r in disk.missing:
+        yield _finding(
+            "kernel-folder-missing",
+            "error",
+            f"/lib/modules/{uname_r}",
+            f"is missing: kernel {uname_r} is installed, and would boot without a single module",
+            "rpm(8): --verify",
+        )
     if not disk.owners.known:
         yield _finding(
             "owners-unknown",

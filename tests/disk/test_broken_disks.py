@@ -177,6 +177,11 @@ def folder_of_a_removed_kernel(disk: Building, near: Near) -> Found:
     return [("removed-kernel-folder", "warning", "/lib/modules/6.1.0-9-cloud-amd64")]
 
 
+def kernel_whose_folder_is_gone(disk: Building, near: Near) -> Found:
+    disk.own("kernel-amd64-6.2.0-1.x86_64", disk.modules / "6.2.0-1-cloud-amd64" / "kernel" / "fs.ko")
+    return [("kernel-folder-missing", "error", "/lib/modules/6.2.0-1-cloud-amd64")]
+
+
 def two_places_for_modules(disk: Building, near: Near) -> Found:
     (disk.root / "lib").unlink()
     other = disk.root / "lib" / "modules" / near[0].uname_r
@@ -258,6 +263,7 @@ FAULTS: tuple[Fault, ...] = (
     initrd_with_a_module_that_is_gone,
     initrd_that_is_cut_short,
     folder_of_a_removed_kernel,
+    kernel_whose_folder_is_gone,
     two_places_for_modules,
     depmod_did_not_run,
     no_modules_dep,
