@@ -78,21 +78,34 @@ class _Pieces:
         """At most `size` bytes; fewer only at the end."""
         parts: list[bytes] = []
         wanted = size
-        while wanted:
-            if self._place == len(self._piece):
-                piece = next((piece for piece in self._pieces if piece), None)
-                if piece is None:
-                    break
-                self._piece, self._place = piece, 0
+        while wanted and self._more():
             part = self._piece[self._place : self._place + wanted]
             self._place += len(part)
             parts.append(part)
             wanted -= len(part)
         content = b"".join(parts)
-        self.given += len(content)
+        self._count(len(content))
+        return content
+
+    def past_padding(self, size: int) -> bytes:
+        """At most `size` bytes of which the first is no zero: those before it are passed over."""
+        while self._more():
+            rest = len(self._piece[self._place :].lstrip(b"\0"))
+            self._count(len(self._piece) - rest - self._place)
+            self._place = len(self._piece) - rest
+            if rest:
+                return self.read(size)
+        return b""
+
+    def _more(self) -> bool:
+        if self._place == len(self._piece):
+            self._piece, self._place = next((piece for piece in self._pieces if piece), b""), 0
+        return bool(self._piece)
+
+    def _count(self, size: int) -> None:
+        self.given += size
         if self.given > _MAX_TOTAL:
             raise CorruptError("it unpacks to more than any initrd has")
-        return content
 
     def skip(self, size: int) -> None:
         """Pass over `size` bytes."""
@@ -173,13 +186,12 @@ def _read_compressed(head: bytes, stream: BinaryIO, modules: dict[str, bytes]) -
     if not head.startswith((b"\x1f\x8b", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd", b"BZh")):
         raise CorruptError("its compression is not known")
     pieces = _Pieces(decompressed(stream))
-    while True:
-        magic = pieces.read(4)
-        while magic and not magic.strip(b"\0"):
-            magic = pieces.read(4)
-        if not magic:
-            return
+    magic = pieces.past_padding(4)
+    if not magic:
+        raise CorruptError("it is empty")
+    while magic:
         _read_archive(pieces, modules, magic)
+        magic = pieces.past_padding(4)
 
 
 def _number(field: bytes) -> int:

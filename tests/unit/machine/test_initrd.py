@@ -86,6 +86,8 @@ def test_damage_is_told(archive: bytes, early: bytes, tmp_path: Path) -> None:
         ),
         b"",
         b"\0" * 4096,
+        gzip.compress(b""),
+        gzip.compress(b"\0" * (1 << 26)),
         b"\x04\x22\x4d\x18 lz4",
         packed[: len(packed) // 2],
         archive[: len(archive) // 2],
