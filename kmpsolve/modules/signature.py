@@ -210,7 +210,7 @@ def read_certificates(path: Path) -> tuple[KnownKey, ...]:
     Raises
     ------
     MetadataError
-        If one of them cannot be read.
+        If one of them cannot be read, or a folder holds none.
     """
     files: Iterable[Path] = [path]
     if path.is_dir():
@@ -228,6 +228,13 @@ def read_certificates(path: Path) -> tuple[KnownKey, ...]:
                 hint="Check its path and its permissions",
             ) from error
         found += parse_key_list(content) if is_key_list(content) else parse_certificates(content, str(file))
+    if path.is_dir() and not found:
+        raise MetadataError(
+            "holds no certificate: no file ends in .der, .crt, .cer or .pem",
+            reference="unreadable-certificate",
+            where=str(path),
+            hint="Give certificates, or what mokutil --list-enrolled prints",
+        )
     return tuple(found)
 
 

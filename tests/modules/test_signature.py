@@ -210,6 +210,10 @@ def test_certificates(tmp_path: Path) -> None:
     (one, again) = read_certificates(folder / "certificate.der"), read_certificates(folder / "again.pem")
     assert one == again
     assert len(read_certificates(folder)) == 2
+    (tmp_path / "none").mkdir()
+    (tmp_path / "none" / "readme.txt").write_text("not a certificate")
+    with pytest.raises(MetadataError, match="holds no certificate"):
+        read_certificates(tmp_path / "none")
     (folder / "broken.crt").write_bytes(first.read_bytes()[:100])
     with pytest.raises(MetadataError, match=r"broken\.crt: is no X\.509 certificate"):
         read_certificates(folder)
