@@ -264,8 +264,10 @@ def read_kernels(source: Path) -> tuple[Kernel, ...]:
         ``no-kernel`` if there is none.
     """
     if source.is_dir():
-        if _is_tree(source):
-            return (_from_tree(source),)
+        # The name of the folder tells its kernel, and "." or a link to it does not have that name.
+        for tree in (source, source.resolve()):
+            if _is_tree(tree):
+                return (_from_tree(tree),)
         for name in ("Module.symvers", *(f"symvers{suffix}" for suffix in _COMPRESSED[1:])):
             if (source / name).is_file():
                 return (

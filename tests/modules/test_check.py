@@ -645,5 +645,9 @@ def test_against_what_the_user_has(shop: Shop, kernels: tuple[DebianKernel, ...]
         answers = [
             check([rpm], read_kernels(source)) for source in (symvers, *rpmbuild.build([package]), tree)
         ]
+        link = tmp_path / f"link to {kernel.uname_r}"
+        link.symlink_to(tree)
+        for other in (tree / "kernel" / "..", link):
+            answers.append(check([rpm], read_kernels(other)))
         assert {answer.verdict for answer in answers} == {verdict}
         assert len({answer.subjects[0].mismatches for answer in answers}) == 1
