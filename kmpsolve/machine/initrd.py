@@ -134,7 +134,9 @@ def read_initrd(root: Root, inside: str) -> Initrd:
     try:
         with path.open("rb") as stream:
             _read_all(stream, modules)
-    except (CorruptError, OSError, ValueError) as error:
+    except OSError as error:
+        raise _unreadable(path, error.strerror or str(error)) from error
+    except (CorruptError, ValueError) as error:
         raise _unreadable(path, str(error)) from error
     return Initrd(path=inside, modules=modules)
 

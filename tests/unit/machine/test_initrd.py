@@ -99,6 +99,9 @@ def test_damage_is_told(archive: bytes, early: bytes, tmp_path: Path) -> None:
         with pytest.raises(MetadataError) as caught:
             _read(content, tmp_path)
         assert caught.value.reference == "unreadable-initrd"
+    (tmp_path / "boot" / "initrd-folder").mkdir(parents=True, exist_ok=True)
+    with pytest.raises(MetadataError, match=r"the initrd cannot be read: Is a directory$"):
+        read_initrd(Root.at(tmp_path), "/boot/initrd-folder")
 
 
 def test_where_it_is_found(tmp_path: Path) -> None:
