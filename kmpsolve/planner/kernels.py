@@ -9,7 +9,7 @@ from kmpsolve.model.package import KernelUnit, Package
 from kmpsolve.model.relation import parse_relation
 from kmpsolve.solver.universe import KernelPackage, Universe
 
-__all__ = ["Kernels", "join_units", "requires_base"]
+__all__ = ["Kernels", "join_units", "requires_base", "serves"]
 
 
 class Kernels:
@@ -53,7 +53,7 @@ class Kernels:
             if kernel.part == "base":
                 wanted = requires_base(main, kernel)
             else:
-                wanted = kernel.part in self._parts and _serves(kernel, main)
+                wanted = kernel.part in self._parts and serves(kernel, main)
             if wanted and self._universe.same_class(kernel.package.vendor, main.package.vendor):
                 chosen[kernel.part] = kernel
         return self._universe.unit(main, chosen.values())
@@ -153,12 +153,12 @@ def join_units(universe: Universe, kernels: Sequence[KernelPackage]) -> tuple[Ke
         members.sort(key=lambda k: (k.part == "", k.package.nevra.evr), reverse=True)
         main = members[0]
         rest = [k for k in members[1:] if k.package.name != main.package.name]
-        rest += [k for k in parts if _serves(k, main)]
+        rest += [k for k in parts if serves(k, main)]
         units.append(universe.unit(main, rest))
     return tuple(sorted(units, key=lambda unit: (unit.nevra.evr, str(unit.nevra))))
 
 
-def _serves(part: KernelPackage, main: KernelPackage) -> bool:
+def serves(part: KernelPackage, main: KernelPackage) -> bool:
     """Whether an -extra, -optional or in-tree KMP belongs to exactly this kernel, by what it requires of it."""
     exact = [text.partition(" = ") for text in part.requires if " = " in text]
     if not exact:

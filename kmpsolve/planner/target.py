@@ -9,7 +9,7 @@ from kmpsolve.errors import RequestError
 from kmpsolve.model.evr import Evr
 from kmpsolve.model.package import KernelUnit
 from kmpsolve.model.plan import Warned
-from kmpsolve.planner.kernels import requires_base
+from kmpsolve.planner.kernels import requires_base, serves
 from kmpsolve.planner.system import FlavorSystem
 from kmpsolve.solver.universe import KernelPackage, Universe
 
@@ -205,7 +205,14 @@ def every_kernel(universe: Universe, flavors: tuple[str, ...]) -> list[KernelUni
 
 
 def _parts_of(main: KernelPackage, kernels: Sequence[KernelPackage]) -> list[KernelPackage]:
-    """What belongs to the unit of `main` for certain: on Code 11 the -base that it requires."""
+    """What belongs to the unit of `main`: on Code 11 the -base that it requires, and what is installed now.
+
+    That is -extra, -optional and in-tree KMPs, in the build for this kernel.
+    """
     same = (k for k in kernels if k.part == "base" and k.part != main.part and k.uname_r == main.uname_r)
-    chosen = [k for k in same if k.flavor == main.flavor and requires_base(main, k)]
-    return chosen[:1]
+    chosen = [k for k in same if k.flavor == main.flavor and requires_base(main, k)][:1]
+    own = [k for k in kernels if k.flavor == main.flavor and k.part not in ("", "base")]
+    for part in sorted({k.part for k in own if k.package.installed}):
+        builds = [k for k in own if k.part == part and k.package.barred is None and serves(k, main)]
+        chosen += sorted(builds, key=lambda k: (not k.package.installed, k.package.priority))[:1]
+    return chosen

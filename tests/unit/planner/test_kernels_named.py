@@ -198,3 +198,25 @@ def test_a_base_that_the_kernel_does_not_require_or_of_another_flavor(tmp_path: 
     main = kernel("20.1", uname_r="6.4.0-20", requires=("kernel-rt-base",))
     of = universe(tmp_path / "flavor", {"r": [main, strange]})
     assert told(kernels_named(of, None, ("default",))) == [f"r {main.nevra}"]
+
+
+def test_what_is_installed_beside_the_kernel_belongs_to_it(tmp_path: Path) -> None:
+    def extra(release: str) -> PackageSpec:
+        provides = (f"ksym(default:extra_{release[:2]}) = 1", "kmod(x.ko)")
+        requires = (f"kernel-default = 6.4.0-{release}",)
+        return PackageSpec(
+            name="kernel-default-extra",
+            version="6.4.0",
+            release=release,
+            provides=provides,
+            requires=requires,
+        )
+
+    offer = [kernel("20.1"), extra("20.1"), kernel("30.1"), extra("30.1")]
+    of = universe(tmp_path, {"r": offer, "s": [extra("30.1")]}, [kernel("20.1"), extra("20.1")])
+    old, new = kernels_named(of, "6.4.0-20.1", ()), kernels_named(of, None, ())
+    assert told(old) == [f"installed {nevra('20.1')}+{nevra('20.1', 'kernel-default-extra')}"]
+    assert told(new) == [f"r {nevra('30.1')}+{nevra('30.1', 'kernel-default-extra')}"]
+    assert "ksym(default:extra_30) = 1" in of.spelled(new[0].exports)
+    without = universe(tmp_path / "without", {"r": offer}, [kernel("20.1")])
+    assert told(kernels_named(without, None, ())) == [f"r {nevra('30.1')}"]
