@@ -7,16 +7,15 @@ from dataclasses import replace
 
 from kmpsolve.errors import MetadataError
 from kmpsolve.machine.installed import Packaged
-from kmpsolve.machine.tree import ModuleTree, Trees, module_name
+from kmpsolve.machine.tree import ModuleTree, Trees
 from kmpsolve.metadata.rootpath import Root
-from kmpsolve.modules.kernel import Kernel
+from kmpsolve.modules.kernel import Kernel, of_modules
 from kmpsolve.modules.module import Module, read_module
 from kmpsolve.modules.symvers import Symvers, read_symvers
 
 __all__ = ["read_kernel", "read_module_file"]
 
 _SUFFIXES = ("", ".gz", ".xz", ".zst")
-_IMAGE = "vmlinux"
 
 
 def _places(tree: ModuleTree) -> Iterator[str]:
@@ -80,17 +79,7 @@ def _of_present_modules(symvers: Symvers, tree: ModuleTree) -> Symvers:
 
     depmod too takes from the list only what the image exports, and asks the modules for the rest.
     """
-    present = {file.name for file in tree.files if file.target is not None}
-    absent = {
-        symbol
-        for symbol, module in symvers.modules.items()
-        if module != _IMAGE and module_name(module) not in present
-    }
-    if not absent:
-        return symvers
-    return replace(
-        symvers, crcs={symbol: crc for symbol, crc in symvers.crcs.items() if symbol not in absent}
-    )
+    return of_modules(symvers, {file.name for file in tree.files if file.target is not None})
 
 
 def _own_module(root: Root, tree: ModuleTree) -> Module | None:

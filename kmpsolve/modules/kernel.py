@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
 from itertools import chain, groupby
 from pathlib import Path, PurePosixPath
 
@@ -11,11 +11,14 @@ from kmpsolve.errors import MetadataError, RequestError
 from kmpsolve.model.needs import flavor_of_uname, normal_crc, parse_need
 from kmpsolve.model.nevra import Nevra
 from kmpsolve.modules.folder import files_below
-from kmpsolve.modules.module import MODULE_FILE, Module, read_module
+from kmpsolve.modules.module import MODULE_FILE, Module, module_name, read_module
 from kmpsolve.modules.rpmfile import Rpm, payload, read_rpm
 from kmpsolve.modules.symvers import Symvers, read_symvers, uname_r_in
 
-__all__ = ["Kernel", "is_kernel_rpm", "kernel_from_capabilities", "read_kernels"]
+__all__ = ["IMAGE", "Kernel", "is_kernel_rpm", "kernel_from_capabilities", "of_modules", "read_kernels"]
+
+IMAGE = "vmlinux"
+"""What a list of symbols calls the kernel itself, beside its modules."""
 
 _COMPRESSED = ("", ".gz", ".xz", ".zst")
 _MACHINES = {
@@ -202,13 +205,30 @@ def _from_modules(modules: Iterable[Module], tree: Path) -> Symvers:
     return Symvers(crcs=crcs, kinds=kinds, namespaces=namespaces, modules=exporters, gap=gap)
 
 
+def of_modules(symvers: Symvers, present: Collection[str]) -> Symvers:
+    """A kernel's list without the symbols of modules that are not among those `present`, by name."""
+    absent = {
+        symbol
+        for symbol, module in symvers.modules.items()
+        if module != IMAGE and module_name(module) not in present
+    }
+    if not absent:
+        return symvers
+    return replace(
+        symvers, crcs={symbol: crc for symbol, crc in symvers.crcs.items() if symbol not in absent}
+    )
+
+
 def _from_tree(tree: Path) -> Kernel:
     listed = next((place for place in _lists_of(tree) if place.is_file()), None)
     if listed is not None:
-        first = next((read_module(file) for file in _module_files(tree)), None)
+        files = list(_module_files(tree))
+        first = read_module(files[0]) if files else None
+        symvers = read_symvers(listed)
         return Kernel(
             source=str(tree),
-            symvers=read_symvers(listed),
+            # A tree without a single module is nothing but a place for the list.
+            symvers=of_modules(symvers, {module_name(file.name) for file in files}) if files else symvers,
             uname_r=tree.name,
             vermagic=first.vermagic if first else "",
             machine=first.machine if first else "",

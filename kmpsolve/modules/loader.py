@@ -16,14 +16,13 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal, NamedTuple
 
-from kmpsolve.modules.kernel import Kernel
+from kmpsolve.modules.kernel import IMAGE, Kernel
 from kmpsolve.modules.module import Module, module_name
 
 __all__ = ["Judgement", "Mismatch", "Obstacle", "Verdict", "judge", "judge_together"]
 
 Verdict = Literal["safe", "unverified", "blocked"]
 
-_IMAGE = "vmlinux"
 _VERSION = re.compile(r"([0-9]+)\.([0-9]+)")
 _LAYOUT = "module_layout"
 _TAINT_SPREADS = (5, 9)
@@ -223,7 +222,7 @@ class _Bench:
                 f" {self.kernel.structure_size}",
             )
         image = self.kernel.symvers.modules
-        if twice := tuple(symbol for symbol in sorted(module.exports) if image.get(symbol) == _IMAGE):
+        if twice := tuple(symbol for symbol in sorted(module.exports) if image.get(symbol) == IMAGE):
             yield Obstacle(
                 kind="duplicate-export",
                 message=f"exports what the kernel itself exports: {', '.join(twice)}",
