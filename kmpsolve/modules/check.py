@@ -9,16 +9,16 @@ from typing import Literal
 
 from kmpsolve.errors import MetadataError, RequestError
 from kmpsolve.model.nevra import Nevra, same_architecture
-from kmpsolve.model.relation import covers, parse_relation
 from kmpsolve.modules.checkreport import CheckReport, Subject
 from kmpsolve.modules.declarations import of_declarations
 from kmpsolve.modules.findings import Finding, named, number_of
 from kmpsolve.modules.folder import files_below
 from kmpsolve.modules.kernel import Kernel
 from kmpsolve.modules.kmp import Candidate, UefiCert, read_candidate, read_ueficert, spoken_for
-from kmpsolve.modules.loader import Judgement, Mismatch, Verdict, judge_together
+from kmpsolve.modules.loader import Judgement, Verdict, judge_together
 from kmpsolve.modules.module import MODULE_FILE, Module
 from kmpsolve.modules.packaging import of_packaging, of_support
+from kmpsolve.modules.requirements import elsewhere_only, of_requirements, symset_mismatches, untold_by
 from kmpsolve.modules.rpmfile import Rpm, check_rpm_signature
 from kmpsolve.modules.signature import read_certificates
 from kmpsolve.modules.signers import modules_refused, of_module_signatures, of_rpm_signature
@@ -72,32 +72,6 @@ def _add(collected: _Collected, path: Path) -> None:
         collected.candidates.append(read)
 
 
-def _symset_mismatches(candidate: Candidate, kernel: Kernel) -> Iterator[Mismatch]:
-    for need in candidate.needs:
-        if need.kind == "symset" and kernel.symvers.symsets:
-            hashes = kernel.symvers.symsets.get(need.name, frozenset())
-            if need.value not in hashes:
-                yield Mismatch(
-                    symbol=need.name,
-                    kind="disagrees" if hashes else "unknown",
-                    wanted=need.value,
-                    found=min(hashes, default=None),
-                )
-
-
-def _elsewhere(candidate: Candidate, kernel: Kernel) -> frozenset[str]:
-    """The kernels that it requires, if this is none of them: by uname -r, or by its package's version."""
-    exact = {need.value for need in candidate.needs if need.kind == "exact-kernel"}
-    found = {f"kernel {one}" for one in exact} if kernel.uname_r and kernel.uname_r not in exact else set()
-    if candidate.rpm is not None and kernel.nevra is not None:
-        nevra = Nevra.parse(kernel.nevra)
-        for text in candidate.rpm.requires:
-            relation = parse_relation(text)
-            if relation is not None and relation[0] == nevra.name and not covers(relation, nevra):
-                found = found | {text}
-    return frozenset(found)
-
-
 def _judgeable(candidate: Candidate) -> bool:
     """Whether all modules could be read; one that brings none is judged by what it declares, if anything."""
     if candidate.files or candidate.payload_damage:
@@ -115,22 +89,15 @@ def _judge(
     said = [replace(judgement, obstacles=()) for judgement in spoken]
     findings = list(_explain(candidate, kernel, (*judgements, *said)))
     mismatches = {mismatch for judgement in (*judgements, *spoken) for mismatch in judgement.mismatches}
-    mismatches.update(_symset_mismatches(candidate, kernel))
-    if elsewhere := _elsewhere(candidate, kernel):
-        findings.append(
-            Finding(
-                reference="exact-kernel",
-                severity="error",
-                subject=candidate.path,
-                message=f"requires {named(elsewhere)}, not {kernel.label}",
-                rule="what the package requires of kernels",
-            )
-        )
+    mismatches.update(symset_mismatches(candidate, kernel))
+    elsewhere, untold = elsewhere_only(candidate, kernel), untold_by(candidate, kernel)
+    findings += of_requirements(candidate, kernel)
     verdict: Verdict = "safe"
     if mismatches or elsewhere or refused or any(judgement.verdict == "blocked" for judgement in judgements):
         verdict = "blocked"
     elif (
-        not _judgeable(candidate)
+        untold
+        or not _judgeable(candidate)
         or any(judgement.verdict == "unverified" for judgement in judgements)
         or any(judgement.unverified for judgement in spoken)
     ):
@@ -151,7 +118,7 @@ def _judge(
 
 
 def _spoken(candidate: Candidate, kernel: Kernel) -> tuple[Module, ...]:
-    fits = not _elsewhere(candidate, kernel) and not any(_symset_mismatches(candidate, kernel))
+    fits = not elsewhere_only(candidate, kernel) and not any(symset_mismatches(candidate, kernel))
     return spoken_for(candidate, kernel, offers=fits)
 
 
@@ -186,7 +153,7 @@ def _explain(candidate: Candidate, kernel: Kernel, judgements: Iterable[Judgemen
             )
         for obstacle in judgement.obstacles:
             yield finding(obstacle.kind, "error", obstacle.message)
-        if not module.vermagic and not kernel.vermagic:
+        if "vermagic" not in module.modinfo and not kernel.vermagic:
             yield finding(
                 "version-magic",
                 "warning",

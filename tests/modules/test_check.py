@@ -382,6 +382,27 @@ def test_symsets(shop: Shop) -> None:
     assert report.exit_code == 4
 
 
+def test_what_a_bare_list_of_symbols_does_not_tell(shop: Shop) -> None:
+    """Symsets, and which kernel it is: a package whose modules were read does without the former."""
+    listed = replace(shop.target, uname_r="", nevra=None)
+    spec = replace(shop.spec("kmpsolve_base"), requires=(f"kernel({_FLAVOR}:mm) = 11",))
+    bare = replace(spec, release="2", contents=())
+    exact = replace(spec, requires=(f"kernel-uname-r = {shop.kernel.uname_r}",))
+    package = replace(listed, nevra=f"kernel-{_FLAVOR}-6.1.0-53.x86_64")
+    for one, kernel, verdict, untold in (
+        (spec, listed, "safe", False),
+        (bare, listed, "unverified", True),
+        (exact, listed, "unverified", True),
+        (exact, shop.target, "safe", False),
+        (spec, package, "blocked", False),
+        (bare, package, "blocked", False),
+    ):
+        report = shop.check(one, against=kernel)
+        assert report.subjects[0].verdict == verdict
+        assert ("requirement-untold" in _found(report)) == untold
+    assert report.subjects[0].mismatches == (Mismatch(symbol="mm", kind="unknown", wanted="11", found=None),)
+
+
 def test_a_kernel_of_which_a_part_is_known(shop: Shop) -> None:
     """What is not on an incomplete list is not missing; what is on it with another version disagrees."""
     crcs = dict(shop.target.symvers.crcs)

@@ -1,0 +1,80 @@
+"""What a package requires of a kernel besides single symbols: symsets, and which kernel it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kmpsolve.model.nevra import Nevra
+from kmpsolve.model.relation import covers, parse_relation
+from kmpsolve.modules.findings import Finding, named
+from kmpsolve.modules.kernel import Kernel
+from kmpsolve.modules.kmp import Candidate
+from kmpsolve.modules.loader import Mismatch
+
+__all__ = ["elsewhere_only", "of_requirements", "symset_mismatches", "untold_by"]
+
+_RULE = "what the package requires of kernels"
+
+
+def symset_mismatches(candidate: Candidate, kernel: Kernel) -> Iterator[Mismatch]:
+    """The symsets that it requires and the kernel does not have, where the kernel's source tells its own."""
+    for need in candidate.needs:
+        if need.kind == "symset" and _tells_symsets(kernel):
+            hashes = kernel.symvers.symsets.get(need.name, frozenset())
+            if need.value not in hashes:
+                yield Mismatch(
+                    symbol=need.name,
+                    kind="disagrees" if hashes else "unknown",
+                    wanted=need.value,
+                    found=min(hashes, default=None),
+                )
+
+
+def _tells_symsets(kernel: Kernel) -> bool:
+    """Whether a symset that is not listed is not there: a package provides all that it has."""
+    return bool(kernel.symvers.symsets) or kernel.nevra is not None
+
+
+def elsewhere_only(candidate: Candidate, kernel: Kernel) -> frozenset[str]:
+    """The kernels that it requires, if this is none of them: by uname -r, or by its package's version."""
+    exact = {need.value for need in candidate.needs if need.kind == "exact-kernel"}
+    found = {f"kernel {one}" for one in exact} if kernel.uname_r and kernel.uname_r not in exact else set()
+    if candidate.rpm is not None and kernel.nevra is not None:
+        nevra = Nevra.parse(kernel.nevra)
+        for text in candidate.rpm.requires:
+            relation = parse_relation(text)
+            if relation is not None and relation[0] == nevra.name and not covers(relation, nevra):
+                found = found | {text}
+    return frozenset(found)
+
+
+def untold_by(candidate: Candidate, kernel: Kernel) -> frozenset[str]:
+    """What it requires and the kernel's source says nothing of.
+
+    A list of symbols alone has no symsets, which is no matter where all modules could be asked instead, and
+    may not say which kernel it is from.
+    """
+    kinds = {"exact-kernel"} if not kernel.uname_r else set()
+    if not candidate.readable and not _tells_symsets(kernel):
+        kinds.add("symset")
+    return frozenset(f"{need.key} = {need.value}" for need in candidate.needs if need.kind in kinds)
+
+
+def of_requirements(candidate: Candidate, kernel: Kernel) -> Iterator[Finding]:
+    """Tell what is required of another kernel, or of nobody knows which."""
+    if elsewhere := elsewhere_only(candidate, kernel):
+        yield Finding(
+            reference="exact-kernel",
+            severity="error",
+            subject=candidate.path,
+            message=f"requires {named(elsewhere)}, not {kernel.label}",
+            rule=_RULE,
+        )
+    if untold := untold_by(candidate, kernel):
+        yield Finding(
+            reference="requirement-untold",
+            severity="warning",
+            subject=candidate.path,
+            message=f"requires {named(untold)}, of which {kernel.label} tells nothing",
+            rule=_RULE,
+        )
