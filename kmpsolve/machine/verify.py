@@ -18,6 +18,7 @@ from kmpsolve.metadata.rootpath import Root
 from kmpsolve.model.needs import flavor_of_uname
 from kmpsolve.model.plan import Unmanaged
 from kmpsolve.modules.checkreport import Subject
+from kmpsolve.modules.efikeys import refuses_unsigned
 from kmpsolve.modules.findings import Finding, Severity, named
 from kmpsolve.modules.loader import Judgement, judge_together
 from kmpsolve.modules.module import Module
@@ -45,11 +46,12 @@ def verify_disk(disk: Disk, *, require_signed: bool = False) -> VerifyReport:
     findings += _of_folders(disk)
     findings += _of_kmp_files(disk)
     certificates = _certificates(disk.trees.root)
+    policy = refuses_unsigned(disk.trees.root.path("/sys"))
     for kernel in disk.kernels:
         links = list(of_links(disk, kernel))
         findings += links
         named_already = {finding.subject for finding in links} | disk.damage.keys()
-        for subject, finding in _of_modules(disk, kernel, certificates, require_signed):
+        for subject, finding in _of_modules(disk, kernel, certificates, policy, require_signed):
             subjects.append(subject)
             if finding is not None and finding.subject not in named_already:
                 findings.append(finding)
@@ -127,7 +129,11 @@ def _of_kmp_files(disk: Disk) -> Iterator[Finding]:
 
 
 def _of_modules(
-    disk: Disk, kernel: KernelDisk, certificates: Sequence[x509.Certificate], require_signed: bool
+    disk: Disk,
+    kernel: KernelDisk,
+    certificates: Sequence[x509.Certificate],
+    policy: str,
+    require_signed: bool,
 ) -> Iterator[tuple[Subject, Finding | None]]:
     """Every module of a KMP that this kernel would load, judged together with what no package owns.
 
@@ -164,7 +170,7 @@ def _of_modules(
     judged = judge_together([module for _, _, module in readable], kernel.kernel)
     for (file, owner, module), judgement in zip(readable, judged, strict=True):
         if owner is not None or not disk.owners.known:
-            yield _of_module(kernel, file, owner, module, judgement, certificates, require_signed)
+            yield _of_module(kernel, file, owner, module, judgement, certificates, policy, require_signed)
 
 
 def _of_module(
@@ -174,6 +180,7 @@ def _of_module(
     module: Module,
     judgement: Judgement,
     certificates: Sequence[x509.Certificate],
+    policy: str,
     require_signed: bool,
 ) -> tuple[Subject, Finding | None]:
     uname_r = kernel.tree.uname_r
@@ -193,6 +200,9 @@ def _of_module(
     if state == "corrupted":
         verdict = "blocked"
         reasons.append("its signature is damaged, or it was changed after it was signed")
+    elif policy and state == "unsigned":
+        verdict = "blocked"
+        reasons.append(f"it is not signed, and {policy}")
     elif require_signed and state in ("unsigned", "unknown-key"):
         verdict = "blocked"
         reasons.append("it is not signed" if state == "unsigned" else "none of the certificates signed it")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cryptography import x509
 
-__all__ = ["enrolled_certificates", "secure_boot"]
+__all__ = ["enrolled_certificates", "refuses_unsigned", "secure_boot"]
 
 _SECURE_BOOT = "SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
 _LISTS = (
@@ -16,6 +16,10 @@ _LISTS = (
     "db-d719b2cb-3d3a-4596-a3bc-dad00e67656f",  # the firmware's
 )
 _X509 = bytes.fromhex("a159c0a5e494a74a87b5ab155c2bf072")  # EFI_CERT_X509_GUID
+_POLICIES = (
+    ("kernel/security/lockdown", ("[integrity]", "[confidentiality]"), "the kernel is locked down"),
+    ("module/module/parameters/sig_enforce", ("Y",), "module.sig_enforce is on"),
+)
 _ATTRIBUTES = 4  # efivarfs puts them before the content
 _HEAD = struct.Struct("<16sIII")
 _OWNER = 16
@@ -40,6 +44,28 @@ def secure_boot(efivars: Path) -> bool | None:
     """
     content = _read(efivars, _SECURE_BOOT)
     return None if not content else content[0] == 1
+
+
+def refuses_unsigned(sys: Path) -> str:
+    """Why the kernel that runs refuses modules without a signature; empty if nothing is known to make it.
+
+    Linux, kernel/module/signing.c: module.sig_enforce, or a lockdown, which Secure Boot brings.
+
+    Parameters
+    ----------
+    sys
+        /sys of the system.
+    """
+    if secure_boot(sys / "firmware" / "efi" / "efivars"):
+        return "Secure Boot is on"
+    for place, wanted, reason in _POLICIES:
+        try:
+            content = (sys / place).read_text("ascii", "replace")
+        except OSError:
+            continue
+        if any(word in content for word in wanted):
+            return reason
+    return ""
 
 
 def enrolled_certificates(efivars: Path) -> tuple[x509.Certificate, ...] | None:

@@ -159,6 +159,37 @@ def test_required_signatures(verify: Any, system: Building, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
+    ("place", "content", "reason"),
+    [
+        (
+            "firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c",
+            b"\x06\0\0\0\x01",
+            "Secure Boot is on",
+        ),
+        ("kernel/security/lockdown", b"none [integrity] confidentiality\n", "the kernel is locked down"),
+        ("module/module/parameters/sig_enforce", b"Y\n", "module.sig_enforce is on"),
+        ("kernel/security/lockdown", b"[none] integrity confidentiality\n", ""),
+        ("module/module/parameters/sig_enforce", b"N\n", ""),
+    ],
+)
+def test_what_this_kernel_refuses(
+    place: str, content: bytes, reason: str, verify: Any, system: Building, near: Near
+) -> None:
+    (system.root / "sys" / place).parent.mkdir(parents=True, exist_ok=True)
+    (system.root / "sys" / place).write_bytes(content)
+    assert verify("--format", "json").exit == 0, (
+        "Debian signs its modules; who is trusted is another question"
+    )
+    module = system.tree(near[0]) / "extra" / "beta.ko"
+    module.write_bytes(module.read_bytes() + b"\n")
+    answer = verify("--format", "json")
+    assert answer.exit == (4 if reason else 0)
+    assert {reference for reference, _ in answer.found()} == ({"would-not-load"} if reason else set())
+    for finding in answer.json["findings"]:
+        assert f"it is not signed, and {reason}" in finding["message"]
+
+
+@pytest.mark.parametrize(
     ("prepare", "code", "said"),
     [
         ("no root", 3, "root-missing"),
