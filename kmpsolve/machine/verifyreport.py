@@ -21,7 +21,7 @@ class VerifyReport(CheckReport):
     unmanaged
         Modules that no package owns, judged against the newest kernel of their flavor.
     complete
-        Whether it is known which package owns what; without it nothing is safe.
+        Whether it is known which package owns what, and every initrd could be read; without that nothing is safe.
     """
 
     unmanaged: tuple[Unmanaged, ...] = ()
