@@ -45,7 +45,7 @@ complete -c kmpsolve -n '__fish_seen_subcommand_from plan' -l strict -d 'exit 4 
 complete -c kmpsolve -n '__fish_seen_subcommand_from plan' -s v -l verbose -d 'tell the chain behind an error'
 complete -c kmpsolve -n '__fish_seen_subcommand_from plan' -s q -l quiet -d 'nothing but results and errors'
 complete -c kmpsolve -n '__fish_seen_subcommand_from plan' -s h -l help -d 'show all options and an example'
-complete -c kmpsolve -n '__fish_seen_subcommand_from check' -l kernel -r -a '(_kmpsolve_kernels)' -d 'a kernel of the repositories: VERSION-RELEASE or UNAME-R (default: newest)'
+complete -c kmpsolve -n '__fish_seen_subcommand_from check' -l kernel -r -a '(_kmpsolve_kernels)' -d 'latest, newest-safe, VERSION-RELEASE or UNAME-R (default: what zypper up would pick)'
 complete -c kmpsolve -n '__fish_seen_subcommand_from check' -l against -r -F -d 'instead: a kernel RPM, a folder of them, a symvers file, or /lib/modules/X'
 complete -c kmpsolve -n '__fish_seen_subcommand_from check' -l certificates -r -F -d 'certificates that sign modules, or what mokutil --list-enrolled prints (default: signatures are noted)'
 complete -c kmpsolve -n '__fish_seen_subcommand_from check' -l keys -r -F -d 'public keys that sign RPMs (default: signatures are noted)'

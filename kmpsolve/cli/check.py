@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--kernel",
         metavar="V",
-        help="a kernel of the repositories: VERSION-RELEASE or UNAME-R (default: newest)",
+        help="latest, newest-safe, VERSION-RELEASE or UNAME-R (default: what zypper up would pick)",
     )
     parser.add_argument(
         "--against",
@@ -140,15 +140,14 @@ def _bytes(path: Path) -> bytes:
 
 
 def _from_repositories(options: argparse.Namespace) -> list[Kernel]:
-    """The kernels that --kernel names, of every selected flavor; by default the newest of each."""
+    """The kernels that --kernel names, of every selected flavor."""
     from kmpsolve.modules.kernel import kernel_from_capabilities
-    from kmpsolve.planner.target import kernels_named
+    from kmpsolve.planner.deciding import kernels_meant
     from kmpsolve.session import load
 
     where = sources(options, system=False)
-    loaded = load(where, request(options, where, None), configuration(options, where))
+    loaded = load(where, request(options, where, options.kernel), configuration(options, where))
     tell_unread(loaded.inputs, options)
-    units = kernels_named(loaded.universe, options.kernel, tuple(options.flavor or ()))
     return [
         kernel_from_capabilities(
             loaded.universe.spelled(unit.exports),
@@ -156,5 +155,5 @@ def _from_repositories(options: argparse.Namespace) -> list[Kernel]:
             uname_r=unit.uname_r,
             nevra=str(unit.nevra),
         )
-        for unit in units
+        for unit in kernels_meant(loaded.universe, loaded.request)
     ]

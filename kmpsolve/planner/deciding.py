@@ -12,13 +12,22 @@ from kmpsolve.planner.boot import booted_after
 from kmpsolve.planner.carrying import carry_out
 from kmpsolve.planner.evaluation import Evaluation, evaluate, hopeless
 from kmpsolve.planner.system import FlavorSystem
-from kmpsolve.planner.target import Aim
+from kmpsolve.planner.target import Aim, aims, kernels_named
 from kmpsolve.request import Request
 from kmpsolve.solver.reasons import Reason
 from kmpsolve.solver.transaction import Transacted
 from kmpsolve.solver.universe import Universe
 
-__all__ = ["Decision", "Safe", "decide", "endangered", "flavor_systems", "refused", "safe_on"]
+__all__ = [
+    "Decision",
+    "Safe",
+    "decide",
+    "endangered",
+    "flavor_systems",
+    "kernels_meant",
+    "refused",
+    "safe_on",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +104,29 @@ def flavor_systems(universe: Universe, request: Request) -> dict[str, FlavorSyst
                 hint=f"installed flavors: {', '.join(installed)}",
             )
     return {flavor: FlavorSystem(universe, request, flavor) for flavor in request.flavors or installed}
+
+
+def kernels_meant(universe: Universe, request: Request) -> list[KernelUnit]:
+    """The kernels that a request is about, one for each flavor as a rule, for a question that plans nothing.
+
+    Of a flavor that is installed, the one that a plan would be for, else the newest installed; of any other, the
+    newest there is.
+
+    Raises
+    ------
+    RequestError
+        If there is none.
+    """
+    if request.kernel not in (None, "latest", "newest-safe"):
+        return kernels_named(universe, request.kernel, request.flavors)
+    found = {unit.flavor: unit for unit in kernels_named(universe, None, request.flavors)}
+    standing = {k.flavor for k in universe.kernels if k.package.installed and k.part in ("", "base")}
+    if flavors := tuple(sorted(standing.intersection(request.flavors or standing))):
+        systems = flavor_systems(universe, replace(request, flavors=flavors))
+        for flavor, aim in aims(systems, request.kernel).items():
+            safe = _newest_safe(systems[flavor]) if request.kernel == "newest-safe" else None
+            found[flavor] = safe.unit if safe else aim.unit or systems[flavor].newest
+    return [unit for _, unit in sorted(found.items())]
 
 
 def decide(system: FlavorSystem, aim: Aim) -> Decision:

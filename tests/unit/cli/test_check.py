@@ -70,6 +70,34 @@ def test_against_a_kernel_of_a_repository(
     assert [m["symbol"] for m in subject["mismatches"]] == found
 
 
+@pytest.mark.parametrize(
+    ("kernel", "meant"),
+    [
+        (None, ["default-6.4.0-2.1", "rt-6.4.0-4.1"]),
+        ("latest", ["default-6.4.0-2.1", "rt-6.4.0-4.1"]),
+        ("newest-safe", ["default-6.4.0-1.1", "rt-6.4.0-4.1"]),
+    ],
+)
+def test_against_the_kernel_that_a_plan_is_for(
+    kernel: str | None, meant: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where a kernel is installed, those of other vendors are none; of another flavor it is the newest there is."""
+    driver = replace(_KMP, provides=(*_KMP.provides, "kmod(acme.ko)"))
+    installed = repository.rpm_folder([_kernel("1.1", "1"), driver])
+    rt = [
+        replace(one, name="kernel-rt", provides=tuple(p.replace("default", "rt") for p in one.provides))
+        for one in (_kernel("3.1", "1"), _kernel("4.1", "1"))
+    ]
+    foreign = replace(_kernel("9.1", "1"), vendor="Other GmbH")
+    offered = repository.rpm_md([_kernel("2.1", "2"), foreign, *rt])
+    module = replace(_KMP, name="x", requires=(), provides=("kmod(x.ko)", "ksym(default:b) = 1"))
+    words = ["check", str(repository.rpm_folder([module])), "--installed", str(installed)]
+    words += ["--repo", f"r={offered}", "--format", "json", *(["--kernel", kernel] if kernel else [])]
+    main(words)
+    subjects = json.loads(capsys.readouterr().out)["subjects"]
+    assert [subject["kernel"] for subject in subjects] == [f"kernel-{one}.x86_64" for one in meant]
+
+
 def test_against_a_kernel_rpm(kmp: str, capsys: pytest.CaptureFixture[str]) -> None:
     kernel = next(repository.rpm_folder([_kernel("2.1", "2")]).glob("*.rpm"))
     assert main(["check", kmp, "--against", str(kernel)]) == 4
