@@ -108,14 +108,14 @@ def _flavor_plan(
     if flavor.target is not None:
         warnings.update(left_behind(universe, flavor.target, {str(p.nevra) for p in own.arrived}))
         warnings.update(rebuild_warnings(universe, request, flavor.target, evaluation.kmps, own.arrived))
-    if taken_as_met := universe.taken_as_met(own.arrived):
-        warnings.add(
-            Warned(
-                reference="user-space-not-checked",
-                message="the inventory lists kernels and KMPs only; taken as met: "
-                + ", ".join(sorted(taken_as_met)),
-            )
-        )
+    taken = {
+        "met": universe.taken_as_met(own.arrived),
+        "absent": universe.taken_as_absent(own.arrived),
+    }
+    if any(taken.values()):
+        said = [f"taken as {what}: {', '.join(sorted(those))}" for what, those in taken.items() if those]
+        message = f"the inventory lists kernels and KMPs only; {'; '.join(said)}"
+        warnings.add(Warned(reference="user-space-not-checked", message=message))
     serving = {
         name: option.build
         for name, option in evaluation.choice.options.items()

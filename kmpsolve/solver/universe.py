@@ -322,6 +322,13 @@ class Universe:
             return set()
         return self._user_space.taken_as_met([*(build.package for build in self.installed_kmps), *packages])
 
+    def taken_as_absent(self, packages: Iterable[Package]) -> set[str]:
+        """What KMPs among these exclude of a user space that an inventory does not list."""
+        if not self._user_space.unlisted:
+            return set()
+        kmps = [package for package in packages if self.kmp(package.handle)]
+        return self._user_space.taken_as_absent(kmps, [build.package for build in self.installed_kmps])
+
     @property
     def stand_ins(self) -> set[int]:
         """Handles of installed packages that are not really there (`UserSpace.read_met_before`)."""

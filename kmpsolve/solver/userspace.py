@@ -256,6 +256,27 @@ class UserSpace:
         found = set[int]().union(*(self._taken.get(package.handle, ()) for package in packages))
         return {self._pool.dep2str(capability).removeprefix(_MET) for capability in found}
 
+    def taken_as_absent(self, arriving: Iterable[Package], installed: Iterable[Package]) -> set[str]:
+        """What arriving KMPs exclude, of packages that nobody lists; what an installed one excludes is not there."""
+
+        def excluded(package: Package) -> set[int]:
+            return set(relation(self._pool.id2solvable(package.handle), solv.SOLVABLE_CONFLICTS))
+
+        beside = set[int]().union(*map(excluded, installed))
+        return {
+            self._pool.dep2str(capability)
+            for package in arriving
+            for capability in excluded(package) - beside
+            if not (self._listed(capability) or self._is_known(capability))
+        }
+
+    def _is_known(self, capability: int) -> bool:
+        """Whether an inventory would list what provides this: an installed package does, or a KMP or kernel."""
+        providers = {int(s.id) for s in self._pool.whatprovides(capability)}
+        name = self._pool.str2id(self._pool.dep2str(capability).partition(" ")[0])
+        named = {int(s.id) for s in self._pool.whatprovides(name)}
+        return bool(named & self.installed) or bool(providers and providers <= self.kernels_and_kmps)
+
     def _take_as_met(self, handle: int, capabilities: set[int]) -> set[int]:
         """Let a package require tokens instead of these; returns the tokens."""
         self._taken[handle] = capabilities

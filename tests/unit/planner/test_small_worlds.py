@@ -469,6 +469,26 @@ def test_symbols_of_an_in_tree_kmp_are_the_kernels_own(offered: list[Noun], deci
     assert [kmp["name"] for kmp in answer["flavors"][0]["kmps"]] == ["acme-kmp-default"]
 
 
+@pytest.mark.parametrize(
+    ("before", "beside", "told"),
+    [
+        ("", [], True),
+        ("acme-tools < 2.2", [], False),
+        ("", [Tool(name="acme-tools", version="2.3")], False),
+    ],
+    ids=["unknown", "absent before", "listed"],
+)
+def test_what_a_rebuild_excludes_of_a_user_space_that_nobody_lists(
+    before: str, beside: list[Noun], told: bool
+) -> None:
+    """An inventory of kernels and KMPs cannot say that it is not there."""
+    rebuilt = replace(REBUILD, conflicts="acme-tools < 2.2")
+    answer = plan([OLD, replace(ACME, conflicts=before), *beside], [NEW, rebuilt])
+    warnings = {w["reference"]: w["message"] for w in answer["flavors"][0]["warnings"]}
+    assert answer["verdict"] == "safe"
+    assert warnings.get("user-space-not-checked", "").endswith("taken as absent: acme-tools < 2.2") == told
+
+
 def test_a_kmp_that_requires_the_package_of_one_kernel() -> None:
     """Its symbols fit; "nothing provides" a kernel that is installed would be no answer."""
     answer = plan(
