@@ -25,6 +25,7 @@ __all__ = [
     "endangered",
     "flavor_systems",
     "kernels_meant",
+    "newest_safe",
     "refused",
     "safe_on",
 ]
@@ -124,7 +125,7 @@ def kernels_meant(universe: Universe, request: Request) -> list[KernelUnit]:
     if flavors := tuple(sorted(standing.intersection(request.flavors or standing))):
         systems = flavor_systems(universe, replace(request, flavors=flavors))
         for flavor, aim in aims(systems, request.kernel).items():
-            safe = _newest_safe(systems[flavor]) if request.kernel == "newest-safe" else None
+            safe = newest_safe(systems[flavor]) if request.kernel == "newest-safe" else None
             found[flavor] = safe.unit if safe else aim.unit or systems[flavor].newest
     return [unit for _, unit in sorted(found.items())]
 
@@ -132,7 +133,7 @@ def kernels_meant(universe: Universe, request: Request) -> list[KernelUnit]:
 def decide(system: FlavorSystem, aim: Aim) -> Decision:
     """Decide one flavor: on the kernel that it aims at, or on the newest installed one where that is to stay."""
     request = system.request
-    safe = _newest_safe(system)
+    safe = newest_safe(system)
     unit = aim.unit
     warnings = list(aim.warnings)
     if request.kernel == "newest-safe" and safe is not None:
@@ -185,7 +186,7 @@ def decide(system: FlavorSystem, aim: Aim) -> Decision:
     )
 
 
-def _newest_safe(system: FlavorSystem) -> Safe | None:
+def newest_safe(system: FlavorSystem) -> Safe | None:
     """The newest kernel, installed or candidate, on which no counted KMP is blocked or unverified."""
     units = sorted([*system.kernels.candidates(), *system.units], key=lambda u: u.nevra.evr, reverse=True)
     return next(filter(None, (safe_on(system, unit) for unit in units)), None)

@@ -33,6 +33,7 @@ from kmpsolve.model.plan import (
 from kmpsolve.planner.aftermath import Aftermath, Subject, Transition
 from kmpsolve.planner.boot import fallback_warnings, fallbacks_lose
 from kmpsolve.planner.bound import left_behind
+from kmpsolve.planner.deciding import newest_safe
 from kmpsolve.planner.loading import loaded_parts
 from kmpsolve.planner.onhost import with_use
 from kmpsolve.planner.planning import plan
@@ -115,7 +116,9 @@ class _Judge:
             arriving = self.aftermath.transition.arriving
             warnings.update(left_behind(self.aftermath.universe, self.aftermath.next, arriving))
         verdict = worst(verdicts)
-        newest_safe, ways = self._ways_out(inputs, blocked) if verdict == "blocked" else (None, ())
+        safe, ways = (
+            self._ways_out(inputs, blocked) if verdict == "blocked" else (self._newest_safe(kmps), ())
+        )
         unit = self.aftermath.takeover.unit if self.aftermath.takeover is not None else self.aftermath.next
         return FlavorPlan(
             flavor=self.aftermath.system.flavor,
@@ -143,7 +146,7 @@ class _Judge:
             modules_lost=self._kernel_modules_lost(),
             unmanaged=(),
             boot_matrix=self.aftermath.rows,
-            newest_safe=newest_safe,
+            newest_safe=safe,
             ways_out=ways,
             warnings=tuple(sorted(warnings)),
         )
@@ -293,6 +296,20 @@ class _Judge:
     def _plan(self, subject: Subject) -> KmpPlan:
         lost = self._modules_lost(subject)
         return self.proof.plan(subject, "blocked" if lost else self._decision(subject), lost)
+
+    def _newest_safe(self, kmps: Sequence[KmpPlan]) -> str | None:
+        """The kernel that boots next, where it keeps every KMP and there is no newer one; else it is looked for."""
+        system, unit = self.aftermath.system, self.aftermath.next
+        counted = {kmp.name for kmp in self.aftermath.kmps if kmp.counts}
+        kept = all(one.decision not in ("blocked", "unverified") for one in kmps if one.name in counted)
+        newer = (u for u in system.kernels.candidates() if unit is None or u.nevra.evr > unit.nevra.evr)
+        if unit is not None and kept and not any(newer):
+            return str(unit.nevra)
+        try:
+            safe = newest_safe(system)
+        except KmpsolveError:
+            return None
+        return str(safe.unit.nevra) if safe else None
 
     def _ways_out(self, inputs: Inputs, blocked: list[str]) -> tuple[str | None, tuple[WayOut, ...]]:
         """What the ordinary plan for the same kernel does, or offers instead."""

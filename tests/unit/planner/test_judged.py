@@ -107,8 +107,18 @@ def test_a_kernel_that_keeps_the_kmp(tmp_path: Path) -> None:
     assert [(step.action, step.nevra, step.repository) for step in plan.transaction] == [
         ("install", NEXT, "r")
     ]
-    assert (plan.complete, plan.command, flavor.newest_safe, flavor.ways_out) == (True, None, None, ())
+    assert (plan.complete, plan.command, flavor.newest_safe, flavor.ways_out) == (True, None, NEXT, ())
     assert flavor.warnings == ()
+
+
+@pytest.mark.parametrize(("symbols", "safe"), [("a=1", "NEXT"), ("a=2", "NOW")])
+def test_a_newer_kernel_that_does_not_come_along_may_be_the_newest_safe_one(
+    tmp_path: Path, symbols: str, safe: str
+) -> None:
+    update = acme("1.1")
+    plan = judged(tmp_path, [kernel(1), acme()], [kernel(2, symbols), update], [("M", update)])
+    assert plan.verdict == "safe"
+    assert only(plan).newest_safe == {"NEXT": NEXT, "NOW": NOW}[safe]
 
 
 def test_nothing_is_said_of_what_runs_where_nobody_knows(tmp_path: Path) -> None:
