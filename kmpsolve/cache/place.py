@@ -19,7 +19,7 @@ from pathlib import Path
 
 __all__ = ["Stored", "folder", "read", "survey", "write"]
 
-FORMAT = 3
+FORMAT = 4
 """Raised whenever the same folder would be read in another way."""
 
 _SHARED = Path("/var/cache/kmpsolve/views")

@@ -324,7 +324,7 @@ class Universe:
 
     def taken_as_absent(self, packages: Iterable[Package]) -> set[str]:
         """What KMPs among these exclude of a user space that an inventory does not list."""
-        if not self._user_space.unlisted:
+        if self.whole or not self._user_space.unlisted:
             return set()
         kmps = [package for package in packages if self.kmp(package.handle)]
         return self._user_space.taken_as_absent(kmps, [build.package for build in self.installed_kmps])

@@ -171,6 +171,7 @@ def _entry(content: Content, packages: int) -> dict[str, Any]:
         "triggers": dict(content.triggers),
         "module_files": dict(content.module_files),
         "packages": packages,
+        "whole": content.whole_system,
     }
 
 
@@ -192,4 +193,5 @@ def _content(entry: dict[str, Any], solv: Path) -> Content:
         triggers={nevra: tuple(names) for nevra, names in entry["triggers"].items()},
         module_files={nevra: tuple(files) for nevra, files in entry["module_files"].items()},
         trusted=True,
+        whole_system=entry["whole"],
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -23,9 +24,9 @@ from tests.executed.universes import universe
 from tests.property.strategies import FEATURES, worlds
 from tests.property.test_oracle import FAMILIES
 from tests.scenarios import runner
-from tests.support import fixture, repository, rpmmd
+from tests.support import fixture, repository, rpmbuild, rpmmd
 from tests.support.packages import PackageSpec
-from tests.support.worlds import World, lay_out
+from tests.support.worlds import Kernel, Kmp, Noun, World, lay_out
 
 FIXTURES = [name for name in fixture.names() if "rpm-md" in fixture.load(name).sources]
 
@@ -104,6 +105,29 @@ def test_a_driver_that_only_its_requirements_give_away(tmp_path: Path, cached: p
     offered = rpmmd.write(tmp_path / "r", [kernel(30)])
     plan = kmpsolve.plan(installed=str(system), repositories={"r": str(offered)})
     assert [(kmp.name, kmp.decision) for kmp in plan.flavors[0].kmps] == [("acme", "reuse")]
+
+
+def test_an_rpmdb_that_lists_no_user_space(tmp_path: Path, cached: pytest.MonkeyPatch) -> None:
+    """What it does not list is not there, also where the cache is read instead of it."""
+    root = tmp_path / "root"
+    installed: list[Noun] = [
+        Kernel(release="10.1", ksyms="a=1"),
+        Kmp(name="acme", krel="6.4.0-10", symbols="a=1"),
+    ]
+    for package in rpmbuild.build([noun.spec() for noun in installed]):
+        place = ["rpm", "--root", str(root), "--dbpath", "/var/lib/rpm"]
+        install = [*place, "--justdb", "--nodeps", "--ignorearch", "-i", str(package)]
+        subprocess.run(install, check=True, capture_output=True)
+    demanding = Kmp(name="acme", krel="6.4.0-20", version="2.0", symbols="a=2", requires="libnew")
+    offered = rpmmd.write(tmp_path / "r", [Kernel(release="20.1", ksyms="a=2").spec(), demanding.spec()])
+
+    def plan() -> str:
+        return kmpsolve.plan(root=root, repositories={"r": str(offered)}).to_json()
+
+    with_cache = plan()
+    cached.undo()
+    assert with_cache == plan()
+    assert '"verdict": "blocked"' in with_cache
 
 
 def answer(of: World, folder: Path) -> str:
