@@ -30,10 +30,13 @@ class Installed:
     stale
         None if they come from the rpmdb; else why it could not be read. They then are what zypper last
         cached, which a plain ``rpm -i`` or ``rpm -e`` since then has made wrong.
+    remedy
+        What to do about that, one sentence; empty if nothing is known.
     """
 
     content: Content
     stale: str | None = None
+    remedy: str = ""
 
 
 def read_installed(root: Root, cache: str = "/var/cache/zypp/solv/@System/solv") -> Installed:
@@ -59,7 +62,7 @@ def read_installed(root: Root, cache: str = "/var/cache/zypp/solv/@System/solv")
         if error.reference == "rpmdb-damaged" or not copy.is_file():
             raise
         content = Content(alias=SYSTEM, source=str(copy), solv=copy, whole_system=True)
-        return Installed(content=content, stale=str(error))
+        return Installed(content=content, stale=str(error), remedy=error.hint or "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -204,7 +204,7 @@ def _installed(system: System) -> Iterator[Finding]:
             reference="rpmdb-stale",
             severity="error",
             message=f"the rpmdb cannot be read, zypper's last copy of it stands in: {found.stale}",
-            hint="Install rpm's Python binding for kmpsolve's Python",
+            hint=found.remedy,
         )
 
 

@@ -297,6 +297,7 @@ def test_zyppers_copy_stands_in_and_says_so(copy: Path, system: Sandbox) -> None
     installed = read_installed(Root.at(copy))
     assert installed.content.solv == cache / "solv"
     assert installed.stale and "sqlite" in installed.stale
+    assert installed.remedy.startswith("Use an rpm that knows this format")
 
 
 def test_no_database(tmp_path: Path) -> None:
