@@ -101,10 +101,13 @@ class _WaysOut:
         """What removes all locks on these packages; ``None`` if one has no name that zypper would know it by."""
         universe = self.system.universe
         locks = dict.fromkeys(lock for package in packages for lock in universe.locks_on(package))
-        words = [lock.argument for lock in locks]
-        if None in words:
+        named = dict.fromkeys(lock.argument for lock in locks)
+        if None in named:
             return None
-        return " && ".join(f"zypper removelock {' '.join(map(quoted, one))}" for one in words if one)
+        return (
+            " && ".join(f"zypper removelock {' '.join(map(quoted, words))}" for words in named if words)
+            or None
+        )
 
     def reinstall(self) -> Iterator[WayOut]:
         for kmp, _ in self.blocked:
