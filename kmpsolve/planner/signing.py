@@ -23,6 +23,11 @@ _NOT_CHECKED = Warned(
     reference="signature-not-checked",
     message="not checked: signatures of what is fetched; only RPMs tell, and kmpsolve apply looks at them",
 )
+_STATES = {
+    "unsigned": "not signed",
+    "corrupted": "its signature is broken",
+    "unknown-key": "signed with a key that is not enrolled",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +57,8 @@ def look_at_signatures(
     """Check the modules of every fetched build whose RPM is at hand.
 
     Under ``require_signed`` an unsigned module blocks its KMP, and one that cannot be looked at leaves it
-    unverified.
+    unverified. Where Secure Boot is on, it blocks in any case; whose key is not among the firmware's may still be
+    known to the kernel, so that a stranger's signature is told.
 
     Parameters
     ----------
@@ -78,8 +84,9 @@ def look_at_signatures(
                 warning = Warned(reference="signature-required", message=text)
             seen.append(_warned(kmp_plan, warning))
         elif refused:
-            text = f"under Secure Boot, modules of {build} do not load: {', '.join(refused)}"
-            if required:
+            said = ", ".join(f"{name} ({_STATES[state]})" for name, state in refused)
+            text = f"under Secure Boot, modules of {build} do not load: {said}"
+            if required or (_secure_boot(request) and any(state != "unknown-key" for _, state in refused)):
                 cause = Cause("signature", text, (str(build),))
                 seen.append(
                     replace(kmp_plan, decision="blocked", chosen=None, repository=None, causes=(cause,))
@@ -99,8 +106,16 @@ def _warned(kmp_plan: KmpPlan, warning: Warned) -> KmpPlan:
     return replace(kmp_plan, warnings=tuple(sorted({*kmp_plan.warnings, warning})))
 
 
-def _refused_modules(universe: Universe, request: Request, package: Package) -> tuple[str, ...] | None:
-    """Modules that Secure Boot would refuse, with the reason; ``None`` if nobody can look.
+def _secure_boot(request: Request) -> bool:
+    from kmpsolve.modules.efikeys import secure_boot
+
+    return request.efivars is not None and secure_boot(request.efivars) is True
+
+
+def _refused_modules(
+    universe: Universe, request: Request, package: Package
+) -> tuple[tuple[str, str], ...] | None:
+    """Modules that Secure Boot would refuse, with the state of their signature; ``None`` if nobody can look.
 
     Whether a key is enrolled is only asked where the firmware's lists can be read.
     """
@@ -119,11 +134,9 @@ def _refused_modules(universe: Universe, request: Request, package: Package) -> 
         return None
     efivars = request.efivars
     keys = enrolled_certificates(efivars) if efivars is not None else None
-    words = {"unsigned": "not signed", "corrupted": "its signature is broken"}
-    if keys is not None:
-        words["unknown-key"] = "signed with a key that is not enrolled"
+    counting = _STATES.keys() - ({"unknown-key"} if keys is None else set())
     states = ((module.name, verify(module.signature, keys or ())) for module in candidate.modules)
-    return tuple(sorted(f"{name} ({words[state]})" for name, state in states if state in words))
+    return tuple(sorted((name, state) for name, state in states if state in counting))
 
 
 def _new_certificates(companions: Iterable[Nevra]) -> Iterable[Warned]:

@@ -24,6 +24,7 @@ from tests.support.packages import PackageSpec
 Built = Callable[[DebianKernel], Path]
 _MODULE = "kmpsolve_base"
 _X509 = bytes.fromhex("a159c0a5e494a74a87b5ab155c2bf072")
+_SECURE_BOOT = "SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
 _MOK = "MokListRT-605dab50-e046-4300-abb6-3dd810dd8b23"
 
 
@@ -135,6 +136,24 @@ def test_unsigned(plan: Callable[..., dict[str, Any]]) -> None:
     assert document["flavors"][0]["newest_safe"] == "kernel-default-6.4.0-1.1.x86_64"
 
 
+def test_where_secure_boot_is_on(
+    plan: Callable[..., dict[str, Any]], keys: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    """An unsigned module certainly does not load; a key that the firmware does not have may be the kernel's own."""
+    efivars = tmp_path / "root/sys/firmware/efi/efivars"
+    efivars.mkdir(parents=True)
+    for state, verdict in ((b"\0", "safe"), (b"\1", "blocked")):
+        (efivars / _SECURE_BOOT).write_bytes(b"\x06\0\0\0" + state)
+        assert plan(signed=False)["verdict"] == verdict
+    document = plan(signed=False)
+    assert _told(document)[1:3] == ("blocked", ["signature"])
+    assert document["flavors"][0]["newest_safe"] == "kernel-default-6.4.0-1.1.x86_64"
+    verdict, decision, _, warnings = _told(plan(signed=True, enrolled=keys[2]))
+    assert (verdict, decision) == ("safe", "fetch")
+    assert "signed with a key that is not enrolled" in warnings[0]
+    assert _told(plan(signed=True, enrolled=keys[1])) == ("safe", "fetch", [], [])
+
+
 def test_signed_with_an_enrolled_key(
     plan: Callable[..., dict[str, Any]], keys: tuple[Path, Path, Path]
 ) -> None:
@@ -199,7 +218,7 @@ def test_an_rpm_that_is_something_else_is_not_checked(
 def test_firmware_lists(tmp_path: Path, keys: tuple[Path, Path, Path]) -> None:
     assert enrolled_certificates(tmp_path) is None
     assert secure_boot(tmp_path) is None
-    (tmp_path / "SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c").write_bytes(b"\x06\0\0\0\1")
+    (tmp_path / _SECURE_BOOT).write_bytes(b"\x06\0\0\0\1")
     assert secure_boot(tmp_path) is True
     whole = _efi_list(keys[1].read_bytes(), keys[2].read_bytes())
     for cut in (0, 3, 10, 40, len(whole) - 1, len(whole)):
