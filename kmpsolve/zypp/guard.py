@@ -23,7 +23,6 @@ from kmpsolve.planner.carrying import carry_out
 from kmpsolve.planner.deciding import endangered
 from kmpsolve.planner.evaluation import Evaluation, evaluate
 from kmpsolve.planner.system import FlavorSystem
-from kmpsolve.request import Request
 from kmpsolve.session import Loaded
 from kmpsolve.zypp.lockfile import HOLD, KEEP, OwnLock, own_locks, rewrite
 
@@ -99,7 +98,7 @@ def survey(loaded: Loaded, *, doubtful: bool = False) -> Guarded:
         for unit in system.kernels.candidates():
             if unit.nevra.evr > system.newest.nevra.evr:
                 evaluation = evaluate(system, unit)
-                lost = _lost(request, evaluation, doubtful) or _lost_elsewhere(system, evaluation)
+                lost = _lost(system, evaluation, doubtful) or _lost_elsewhere(system, evaluation)
                 if lost:
                     broken.append((unit, lost))
                 else:
@@ -117,17 +116,16 @@ def survey(loaded: Loaded, *, doubtful: bool = False) -> Guarded:
     return Guarded(held=tuple(held), locks=tuple(sorted(locks)), keeps=tuple(sorted(keeps)))
 
 
-def _lost(request: Request, evaluation: Evaluation, doubtful: bool) -> tuple[tuple[str, str], ...]:
-    """KMPs for which the hook would stop this kernel, with reasons."""
+def _lost(system: FlavorSystem, evaluation: Evaluation, doubtful: bool) -> tuple[tuple[str, str], ...]:
+    """KMPs for which the hook would stop this kernel, with reasons: of those that count, as for every verdict."""
     found = []
-    for kmp in evaluation.kmps:
-        rule = request.rule(kmp.name)
-        broken = any(cause.kind == "already-broken" for cause in kmp.causes)
-        if doubtful and kmp.decision == "unverified" and kmp.waived is None:
-            found.append((kmp.name, "built without symbol versions"))
-        if kmp.decision != "blocked" or kmp.waived is not None or broken:
+    for subject, kmp in zip(system.kmps, evaluation.kmps, strict=True):
+        if not subject.counts:
             continue
-        if rule is not None and rule.on_blocked in ("warn", "ignore"):
+        if doubtful and kmp.decision == "unverified":
+            found.append((kmp.name, "built without symbol versions"))
+        rule = system.request.rule(kmp.name)
+        if kmp.decision != "blocked" or (rule is not None and rule.on_blocked == "warn"):
             continue
         count = len(kmp.mismatches)
         reason = f"{count} of {kmp.symbols_required} symbols changed" if count else kmp.causes[0].kind

@@ -181,6 +181,31 @@ def test_a_kernel_that_would_cost_a_fallback_its_driver(holding: str) -> None:
         assert host.installed() == sorted([OLD, driver.nevra, NEWER_TOOL])
 
 
+@pytest.mark.parametrize(
+    ("requires", "configuration", "held"),
+    [
+        (("ksym(default:kmalloc) = 1b2c3d4e",), '[[kmp]]\nmatch = "acme-*"\nscope = "in-use"\n', False),
+        ((), 'unverified = "abort"\n', True),
+        ((), 'unverified = "abort"\n[[kmp]]\nmatch = "acme-*"\non_blocked = "ignore"\n', False),
+        (("ksym(default:kmalloc) = bad",), 'already_broken = "block"\n', True),
+        (("ksym(default:kmalloc) = bad",), "", False),
+    ],
+)
+def test_it_holds_what_the_hook_would_stop(requires: tuple[str, ...], configuration: str, held: bool) -> None:
+    """A driver that does not count holds nothing; one that counts does, whatever makes it count."""
+    driver = replace(specs(DRIVER)[0], requires=requires)
+    with Host(OLD, more=[driver], configuration=configuration) as host:
+        host.add("updates", specs(NEW))
+        # Without a readable initrd anything may be in it, and counts as used.
+        empty = ["sh", "-c", "echo . | cpio --quiet -o -H newc > /boot/initrd-$(uname -r)"]
+        assert host.run(empty).code == 0
+        host.zypper("ref")
+        assert host.kmpsolve("guard", "on").code == 0
+        assert host.locks() == (HOLD if held else "")
+        host.kmpsolve("guard", "off")
+        assert host.zypper("up").code == (8 if held else 0)
+
+
 def test_siblings_are_held_and_others_are_not() -> None:
     vendor = "SUSE LLC <https://www.suse.com/>"
 
