@@ -22,6 +22,8 @@ from kmpsolve.report.files import write_whole
 from kmpsolve.report.terminal import printable
 from kmpsolve.request import Request
 from kmpsolve.zypp import words
+from kmpsolve.zypp.action import action as action_on
+from kmpsolve.zypp.action import counted
 from kmpsolve.zypp.first_stage import ON_ERROR, last_on_error, remembered_on_error
 from kmpsolve.zypp.history import remember
 from kmpsolve.zypp.reading import read_caches, root_of
@@ -71,7 +73,8 @@ def answer(question: Mapping[str, Any], arguments: list[str]) -> dict[str, Any]:
     )
     plan = judge_transaction(loaded.universe, loaded.request, loaded.inputs, transition)
     _publish(plan)
-    action = "warn" if question["disabled"] else _action(plan, config)
+    losses = counted(plan, config)
+    action = "warn" if question["disabled"] else action_on(losses, config)
     held: list[str] = []
     unheld: str | None = None
     if action == "hold":
@@ -84,9 +87,9 @@ def answer(question: Mapping[str, Any], arguments: list[str]) -> dict[str, Any]:
 
         keep(plan, root)
     if action in ("abort", "hold"):
-        message = words.stopped(plan, arguments, held=held, unheld=unheld, snapper=_snapper_beside_us())
+        message = words.stopped(losses, arguments, held=held, unheld=unheld, snapper=_snapper_beside_us())
     elif plan.verdict == "blocked":
-        message = words.warned(plan)
+        message = words.warned(losses)
     else:
         message = words.passed(plan)
     return {
@@ -111,22 +114,6 @@ def _hold(root: Path, request: Request, config: Config) -> list[str]:
 def _in_use(uname_r: str) -> frozenset[str]:
     machine = LiveMachine(uname_r)
     return (machine.loaded or frozenset()) | machine.asked_for
-
-
-def _action(plan: Plan, config: Config) -> str:
-    """abort, hold or warn; where several KMPs are lost, what the strictest of their rules says."""
-    if plan.verdict == "unverified":
-        return config.unverified
-    if plan.verdict != "blocked":
-        return "warn"
-    asked = set()
-    for flavor in plan.flavors:
-        if flavor.verdict == "blocked":
-            lost = [kmp.name for kmp in flavor.kmps if kmp.decision == "blocked" and kmp.waived is None]
-            rules = [Request(kmp_rules=config.kmp_rules).rule(name) for name in lost]
-            asked |= {(rule.on_blocked if rule else None) or config.on_blocked for rule in rules}
-            asked |= set() if lost else {config.on_blocked}
-    return next((action for action in ("abort", "hold") if action in asked), "warn")
 
 
 def _remember(config: Config) -> None:

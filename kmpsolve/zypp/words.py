@@ -69,6 +69,8 @@ def stopped(
     once = f"KMPSOLVE_DISABLE=1 {again}"
     if unheld:
         lines += _more(f"not held back from the next run: {unheld}")
+    if patches := _held_patches(plan):
+        lines += _more(f"this holds back: {'; '.join(patches)}")
     if held:
         once = f"kmpsolve guard off && {once}"  # with the lock in place that run would leave the kernel out
         lines += _more(
@@ -80,8 +82,6 @@ def stopped(
         commands = [("Everything else:", "kmpsolve guard on && zypper up")] if _arriving_kernel(plan) else []
     commands += [("Details:", "zypper kmp plan"), ("Once, anyway:", once)]
     width = max(len(label) for label, _ in commands)
-    if patches := _held_patches(plan):
-        lines += _more(f"this holds back: {'; '.join(patches)}")
     lines += [f"{_INDENT}{label:<{width}}  {printable(command)}" for label, command in commands]
     if snapper:
         lines += _more("snapper's snapshot from before this run may stay; its own cleanup removes it")
@@ -179,7 +179,11 @@ def _lost(flavor: FlavorPlan) -> list[KmpPlan]:
 
 
 def _arriving_kernel(plan: Plan) -> bool:
-    return any(flavor.target is not None and flavor.target.repository is not None for flavor in plan.flavors)
+    return any(_arrives(flavor) for flavor in plan.flavors)
+
+
+def _arrives(flavor: FlavorPlan) -> bool:
+    return flavor.target is not None and flavor.target.repository is not None
 
 
 def _reason(plan: Plan) -> str:
@@ -187,18 +191,17 @@ def _reason(plan: Plan) -> str:
     for flavor in plan.flavors:
         if flavor.verdict == "blocked":
             lost = _lost(flavor)
-            arrives = flavor.target is not None and flavor.target.repository is not None
-            who = _kernel(flavor) if arrives else "it"
+            who = _kernel(flavor) if _arrives(flavor) else "it"
             if lost:
                 what = ", ".join(f"{kmp.name} ({_why(kmp, flavor, plan)})" for kmp in lost)
                 sentences.append(f"{who} would leave this machine without {what}.")
             else:
                 sentences += [f"{w.message}." for w in flavor.warnings if w.reference == "fallback-loses"]
-        elif flavor.verdict == "unverified":
+        if flavor.verdict == "unverified" or (flavor.verdict == "blocked" and _arrives(flavor)):
             doubtful = ", ".join(kmp.name for kmp in flavor.kmps if kmp.decision == "unverified")
             if doubtful:
                 sentences.append(
-                    f"nobody can tell whether {doubtful} works on {_kernel(flavor)}: "
+                    f"{'Nobody' if sentences else 'nobody'} can tell whether {doubtful} works on {_kernel(flavor)}: "
                     "built without symbol versions."
                 )
             sentences += [f"{message}." for message in _unchecked(flavor)]

@@ -4,6 +4,7 @@ touched.
 
 from __future__ import annotations
 
+import re
 import shlex
 from dataclasses import replace
 from pathlib import Path
@@ -286,11 +287,14 @@ def test_patch_only_hosts() -> None:
 
 def test_hold_stops_this_run_and_the_next_one_updates_everything_else() -> None:
     with Host(OLD, DRIVER, TOOL, configuration='on_blocked = "hold"\n') as host:
-        host.add("updates", specs(MIDDLE, NEW, NEWER_TOOL))
+        host.add("updates", specs(MIDDLE, NEW, NEWER_TOOL), patches())
         host.write("/etc/zypp/locks", FOREIGN)
         before = host.rpmdb()
         ended = host.zypper("up")
         assert stopped(host, ended, before) == [], str(ended)
+        assert re.search(
+            r"Everything else is updated by:\n +Again: +zypper --non-interactive up\n", ended.stderr
+        )
         assert f"held from now on: kernel-default {NEW_EVR}." in " ".join(ended.stderr.split())
         assert "Only the guard lifts that" in " ".join(ended.stderr.split())
         assert host.locks().startswith(FOREIGN)

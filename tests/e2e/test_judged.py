@@ -338,6 +338,44 @@ def test_what_the_configuration_says(configuration: str, code: int) -> None:
         assert (NEW in host.installed()) == (code == 0)
 
 
+_OTHER = dataclasses.replace(
+    specs(DRIVER)[0], name="beta-kmp-default", provides=("kmod(beta.ko)",), conflicts=(), files=()
+)
+_WARN = '[[kmp]]\nmatch = "acme-*"\non_blocked = "warn"\n'
+
+
+@pytest.mark.parametrize(
+    ("requires", "configuration", "code", "named"),
+    [
+        ((), 'unverified = "abort"\n', 8, True),
+        ((), 'unverified = "warn"\n', 0, True),
+        (("ksym(default:kfree) = bad",), "", 0, False),
+        (("ksym(default:kfree) = bad",), 'already_broken = "block"\n', 8, True),
+        (("ksym(default:kmalloc) = 1b2c3d4e",), '[[kmp]]\nmatch = "beta-*"\nscope = "in-use"\n', 0, False),
+        (
+            ("ksym(default:kmalloc) = 1b2c3d4e",),
+            '[[kmp]]\nmatch = "beta-*"\non_blocked = "ignore"\n',
+            0,
+            False,
+        ),
+    ],
+)
+def test_a_loss_with_a_warning_beside_another_driver(
+    requires: tuple[str, ...], configuration: str, code: int, named: bool
+) -> None:
+    """Each driver that counts has its say: a warning for one lets nothing else through, and stops nothing."""
+    other = dataclasses.replace(_OTHER, requires=requires)
+    top, _, rules = configuration.partition("[[")
+    with Host(OLD, DRIVER, more=[other], configuration=f"{top}{_WARN}{rules and f'[[{rules}'}") as host:
+        host.add("updates", specs(NEW))
+        empty = ["sh", "-c", "echo . | cpio --quiet -o -H newc > /boot/initrd-$(uname -r)"]
+        assert host.run(empty).code == 0
+        ended = host.zypper("up")
+        assert ended.code == code, str(ended)
+        assert "acme-kmp-default (1 of 3 kernel symbols changed" in _said(ended.stderr)
+        assert ("beta-kmp-default" in ended.stderr) == named
+
+
 def test_protect_fallback() -> None:
     """Where the KMP is not multiversion, its rebuild takes the driver from the fallback kernel."""
     plain = {
