@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from kmpsolve.model.package import KmpBuild
+from kmpsolve.model.package import KernelUnit, KmpBuild
 from kmpsolve.model.plan import Cause, CauseKind, Warned
 from kmpsolve.model.relation import covers, obsoleted_by, parse_relation
 from kmpsolve.planner.choice import Choice
@@ -15,7 +15,7 @@ from kmpsolve.solver.projection import GIVEN_UP
 from kmpsolve.solver.reasons import Reason
 from kmpsolve.solver.universe import Universe
 
-__all__ = ["Causes", "no_symbol_versions", "sentence", "symbol_causes", "works_nowhere"]
+__all__ = ["Causes", "sentence", "symbol_causes", "unverifiable", "works_nowhere"]
 
 
 def symbol_causes(kmp: Kmp, best: KmpBuild, compared: Comparison) -> list[Cause]:
@@ -45,12 +45,15 @@ def works_nowhere(kmp: Kmp) -> Warned:
     return Warned(reference="already-broken", message=f"{kmp.name} works on no kernel that is installed now")
 
 
-def no_symbol_versions(kmp: Kmp) -> Warned:
-    """The warning for a KMP of which symbols tell nothing."""
-    return Warned(
-        reference="no-symbol-versions",
-        message=f"{kmp.name} was built without symbol versions: nobody can tell whether it loads",
-    )
+def unverifiable(kmp: Kmp, builds: Iterable[KmpBuild], unit: KernelUnit) -> list[Warned]:
+    """The warnings for a KMP of which symbols tell nothing, and which of these builds may have to make anew."""
+    text = f"{kmp.name} was built without symbol versions: nobody can tell whether it loads"
+    warnings = [Warned(reference="no-symbol-versions", message=text)]
+    if any(build.rebuilds_on_host for build in builds):
+        devel = f"kernel-{unit.flavor}-devel-{unit.nevra.evr}"
+        text = f"{kmp.name} rebuilds itself, but {devel} is neither installed nor planned"
+        warnings.insert(0, Warned(reference="headers-missing", message=text))
+    return warnings
 
 
 def sentence(reasons: Iterable[Reason], universe: Universe) -> str:

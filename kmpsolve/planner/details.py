@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from kmpsolve.compat.judgement import Fit, best_tried
 from kmpsolve.model.package import KmpBuild
 from kmpsolve.model.plan import Attempt, Cause, KmpPlan, Mismatch, Warned
-from kmpsolve.planner.causes import Causes, no_symbol_versions, works_nowhere
+from kmpsolve.planner.causes import Causes, unverifiable, works_nowhere
 from kmpsolve.planner.choice import Choice
 from kmpsolve.planner.comparison import Comparison
 from kmpsolve.planner.options import Option
@@ -119,13 +119,5 @@ class Details:
                     )
                 )
         if option.decision == "unverified":
-            warnings.add(no_symbol_versions(kmp))
-            if any(b.rebuilds_on_host for b in kmp.installed):
-                devel = f"kernel-{self.fit.unit.flavor}-devel-{self.fit.unit.nevra.evr}"
-                warnings.add(
-                    Warned(
-                        reference="headers-missing",
-                        message=f"{kmp.name} rebuilds itself, but {devel} is neither installed nor planned",
-                    )
-                )
+            warnings.update(unverifiable(kmp, kmp.installed, self.fit.unit))
         return tuple(sorted(warnings))

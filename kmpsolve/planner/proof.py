@@ -8,7 +8,7 @@ from kmpsolve.compat.judgement import best_tried
 from kmpsolve.model.package import KmpBuild
 from kmpsolve.model.plan import Attempt, Cause, CauseKind, Decision, KmpPlan, Mismatch, Warned
 from kmpsolve.planner.aftermath import Aftermath, Subject
-from kmpsolve.planner.causes import no_symbol_versions, symbol_causes, works_nowhere
+from kmpsolve.planner.causes import symbol_causes, unverifiable, works_nowhere
 from kmpsolve.planner.comparison import Comparison
 
 __all__ = ["Proof"]
@@ -107,4 +107,6 @@ class Proof:
     def _warnings(self, subject: Subject, decision: Decision) -> tuple[Warned, ...]:
         kmp = subject.kmp
         found = [works_nowhere(kmp)] if not kmp.works_somewhere else []
-        return (*found, no_symbol_versions(kmp)) if decision == "unverified" else tuple(found)
+        if decision == "unverified" and self.aftermath.next is not None:
+            found += unverifiable(kmp, subject.after, self.aftermath.next)
+        return tuple(found)

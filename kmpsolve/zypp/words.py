@@ -209,8 +209,9 @@ def _reason(plan: Plan) -> str:
 
 
 def _unchecked(flavor: FlavorPlan) -> list[str]:
-    """What is told of signatures that had to be known."""
-    return [w.message for kmp in flavor.kmps for w in kmp.warnings if w.reference == "signature-required"]
+    """What is told of signatures that had to be known, and of headers that a rebuild needs."""
+    told = ("headers-missing", "signature-required") if _arrives(flavor) else ("signature-required",)
+    return [w.message for kmp in flavor.kmps for w in kmp.warnings if w.reference in told]
 
 
 def _why(kmp: KmpPlan, flavor: FlavorPlan, plan: Plan) -> str:

@@ -304,13 +304,16 @@ def test_other_peoples_temporary_folders_do_not_count() -> None:
         assert [entry["alias"] for entry in host.last_verdict()["inputs"]["repositories"]] == ["updates"]
 
 
-@pytest.mark.parametrize("setting", ["warn", "abort"])
-def test_unverified(setting: str) -> None:
-    with Host(OLD, more=[UNVERSIONED], configuration=f'unverified = "{setting}"\n') as host:
+@pytest.mark.parametrize(("setting", "rebuilt"), [("warn", False), ("abort", False), ("warn", True)])
+def test_unverified(setting: str, rebuilt: bool) -> None:
+    rule = '[[kmp]]\nmatch = "acme-*"\nrebuilt_on_host = true\n' if rebuilt else ""
+    with Host(OLD, more=[UNVERSIONED], configuration=f'unverified = "{setting}"\n{rule}') as host:
         host.add("updates", specs(MIDDLE))
         before = host.rpmdb()
         ended = host.zypper("up")
         assert "nobody can tell whether" in _said(ended.stderr)
+        lacking = "kernel-default-devel-6.4.0-150600.23.27.1 is neither installed nor planned"
+        assert (lacking in _said(ended.stderr)) == rebuilt
         if setting == "abort":
             assert stopped(host, ended, before) == [], str(ended)
         else:

@@ -751,6 +751,9 @@ def test_what_rebuilds_itself_needs_the_headers(
     offered = [kernel(2), devel(2), devel(3)]
     plan = judged(tmp_path, installed, offered, [("M", kernel(2)), *steps], rebuilding=["acme-kmp-default"])
     assert decided(plan) == ("unverified", decision, "1.0")
+    named = [w.message for w in told(plan).warnings if w.reference == "headers-missing"]
+    lacking = f"acme-kmp-default rebuilds itself, but {devel(2).nevra.removesuffix('.x86_64')} is neither"
+    assert [text.startswith(lacking) for text in named] == [True] * (decision == "unverified")
     assert told(plan, "beta-kmp-default").decision == "unverified"
 
 
