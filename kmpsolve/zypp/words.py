@@ -19,6 +19,7 @@ __all__ = ["failure", "held", "journal_line", "passed", "patch_command", "said",
 
 _INDENT = " " * len("kmpsolve: ")
 _WIDTH = 100
+_VERBS = ("up", "update", "dup", "dist-upgrade", "patch", "in", "install", "rm", "remove")
 _LABELS = {
     "fetch-with": "Do it right:",
     "newest-safe": "Safe instead:",
@@ -77,7 +78,7 @@ def stopped(
             f"held from now on: {', '.join(held)}. Only the guard lifts that when a rebuild appears:"
             " kmpsolve guard on. Everything else is updated by:"
         )
-        commands = [("Again:", again), *commands]
+        commands = [_everything_else(arguments), *commands]
     elif not commands:
         commands = [("Everything else:", "kmpsolve guard on && zypper up")] if _arriving_kernel(plan) else []
     commands += [("Details:", "zypper kmp plan"), ("Once, anyway:", once)]
@@ -268,6 +269,17 @@ def _commands(plan: Plan) -> Iterator[tuple[str, str]]:
 
 def _again(arguments: Sequence[str]) -> str:
     return shlex.join(["zypper", *arguments[1:]]) if arguments else "zypper up"
+
+
+def _everything_else(arguments: Sequence[str]) -> tuple[str, str]:
+    """What updates the rest beside a lock, with its label: ``patch``, ``in`` and ``dup`` stumble over it."""
+    words = list(arguments[1:])
+    verb = next((place for place, word in enumerate(words) if word in _VERBS), None)
+    if verb is None:
+        return "Everything else:", "zypper up"
+    if words[verb] in ("up", "update") and all(word.startswith("-") for word in words[verb + 1 :]):
+        return "Again:", _again(arguments)
+    return "Everything else:", shlex.join(["zypper", *words[:verb], "up"])
 
 
 def _fate(kmp: KmpPlan, flavor: FlavorPlan) -> str:

@@ -308,6 +308,21 @@ def test_hold_stops_this_run_and_the_next_one_updates_everything_else() -> None:
         assert "nothing to do: a lock holds the newer kernel" in host.kmpsolve("plan").stdout
 
 
+@pytest.mark.parametrize(
+    "command", ["patch --with-interactive", "in kernel-default", "up kernel-default", "dup"]
+)
+def test_everything_else_after_a_hold(command: str) -> None:
+    """The command that the message gives, where zypper would stumble over the lock with the same one again."""
+    with Host(OLD, DRIVER, TOOL, configuration='on_blocked = "hold"\n') as host:
+        host.add("updates", specs(NEW, NEWER_TOOL), patches())
+        ended = host.zypper(*command.split())
+        (line,) = [line for line in ended.stderr.splitlines() if "Everything else:" in line]
+        assert line.endswith(" zypper --non-interactive up")
+        again = host.run(shlex.split(line.partition("else:")[2]))
+        assert again.code == 0, str(again)
+        assert host.installed() == sorted([DRIVER, OLD, NEWER_TOOL])
+
+
 def test_once_anyway_after_a_hold() -> None:
     """The command that the message gives takes the lock away too: with it the kernel would stay out."""
     with Host(OLD, DRIVER, configuration='on_blocked = "hold"\n') as host:
