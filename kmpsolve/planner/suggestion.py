@@ -138,7 +138,8 @@ def _suggestion(
     kernels = fits[build.package.handle]
     now = any(unit.main.handle == newest for unit in kernels)
     command = None
-    if kernels and not build.package.installed:
+    # One that fits older kernels only would not load on the kernel that boots next: no command makes that good.
+    if kernels and not build.package.installed and kernels[0].nevra.evr >= system.newest.nevra.evr:
         wanted = [build.package] if now else [build.package, kernels[0].main]
         command = " ".join(["zypper install", *(quoted(word_for(universe, one)) for one in wanted)])
     return Suggestion(

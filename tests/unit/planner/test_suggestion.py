@@ -85,6 +85,12 @@ def test_a_build_for_any_kernel_is_better_than_none(tmp_path: Path) -> None:
     assert told(one) == ("1.0", ("20.1",), False, command)
 
 
+def test_a_build_for_older_kernels_has_no_command(tmp_path: Path) -> None:
+    """It would not load on the kernel that boots next, and the hook would say so."""
+    one = only(suggested(tmp_path, [kernel(2, "a=2")], [kernel(1), drives(acme("1.0", "a=1"))]))
+    assert told(one) == ("1.0", ("10.1",), False, None)
+
+
 def test_a_build_for_no_kernel_has_no_command(tmp_path: Path) -> None:
     one = only(suggested(tmp_path, [kernel(1)], [drives(acme(symbols="a=9"))]))
     assert told(one) == ("1.0", (), False, None)
