@@ -23,8 +23,9 @@ from kmpsolve.model.nevra import Nevra
 
 __all__ = ["Seen", "collect_state", "installed_packages", "state_of"]
 
-_KERNEL = re.compile(r"kernel-(?P<flavor>[A-Za-z0-9_]+)(?:-(?:base|extra|optional))?")
+_KERNEL = re.compile(r"kernel-(?P<flavor>[A-Za-z0-9_]+)(?:-(?:base|(?P<part>extra|optional)))?")
 _NOT_A_KMP = re.compile(r"kernel-(?!.*-kmp)|kgraft-patch-")
+_ABOUT_KMPS = re.compile(r"kernel-(?!firmware)|kmod\(|ksym\(|\S+-kmp(?![^\s-])")
 _LIVEPATCH = re.compile(r"kernel-livepatch-\d|kernel-\w+-livepatch|kgraft-patch-\d")
 _MULTIVERSION = "multiversion(kernel)"
 _HEADERS = re.compile(r"kernel-\w+-devel")
@@ -222,14 +223,14 @@ def _symbol_name(capability: str) -> str:
 def _kernel(kernel: Seen, known: bool, needed: set[str], modules: set[str]) -> ListedPackage:
     provides = None
     if not known:
+        # What an -extra is for are its modules: the next one comes along, or they are told as lost.
+        whole = (match := _KERNEL.fullmatch(kernel.nevra.name)) is None or match["part"] is None
+        always = ("kernel-uname-r ",) if whole else ("kernel-uname-r ", "kmod(")
         provides = tuple(
             sorted(
                 c
                 for c in kernel.provides
-                if c.startswith("kernel-uname-r ")
-                or c == _MULTIVERSION
-                or c in modules
-                or _symbol_name(c) in needed
+                if c.startswith(always) or c == _MULTIVERSION or c in modules or _symbol_name(c) in needed
             )
         )
     return ListedPackage(
@@ -268,8 +269,12 @@ def _user_space(kmps: list[Seen], others: list[Seen]) -> Iterator[ListedPackage]
     """The packages that KMPs require, that require KMPs, or that exclude them, with no more than that.
 
     What requires a KMP may have to go along with another build of it, so that the same holds of what requires
-    or excludes such a package in turn.
+    or excludes such a package in turn. Kernels and KMPs that are not there yet are excluded by name as well.
     """
+
+    def about_kmps(capability: str) -> bool:
+        return any(name in offered or _ABOUT_KMPS.match(name) for name in _names(capability))
+
     offered = {
         _symbol_name(c) for kmp in kmps for c in kmp.provides if not c.startswith((*_SYMBOLS, "kmod("))
     } - {_MULTIVERSION}
@@ -286,8 +291,8 @@ def _user_space(kmps: list[Seen], others: list[Seen]) -> Iterator[ListedPackage]
         requires = {c for c in package.requires if offered.intersection(_names(c))}
         if requires:  # what goes along with a KMP requires this again, and the host has it
             requires = set(package.requires)
-        conflicts = {c for c in package.conflicts if offered.intersection(_names(c))}
-        obsoletes = {c for c in package.obsoletes if offered.intersection(_names(c))}
+        conflicts = {c for c in package.conflicts if about_kmps(c)}
+        obsoletes = {c for c in package.obsoletes if about_kmps(c)}
         name = package.nevra.name
         kept = package in lending or _LIVEPATCH.match(name) or _HEADERS.fullmatch(name)
         if not (kept or provides or requires or conflicts or obsoletes):

@@ -9,19 +9,23 @@ import resource
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
 
 import kmpsolve
 from kmpsolve.cli import main
+from kmpsolve.fleet.collecting import collect
 from kmpsolve.metadata.collecting import state_of
 from kmpsolve.metadata.inventory import encode_state
+from kmpsolve.sources import Sources
 from tests.fleet import fleets
 from tests.fleet.conftest import World, make, run
 from tests.support import repository, rpmmd
 from tests.support.packages import SUSE, PackageSpec
-from tests.support.worlds import Kernel, Kmp, Noun, Tool
+from tests.support.worlds import Kernel, KernelExtra, Kmp, Noun, Repository, Tool, lay_out
+from tests.support.worlds import World as Hosts
 from tests.unit.machine.fakes import build
 
 
@@ -279,6 +283,51 @@ def test_headers_that_stand_beside_each_other_do_so_in_an_inventory(tmp_path: Pa
     assert "kernel-rt-devel-6.4.0-20.1.x86_64" in [step.nevra for step in there.transaction]
     assert here.transaction == there.transaction
     assert [kmp.decision for kmp in here.flavors[0].kmps] == ["rebuild-on-host"]
+
+
+@pytest.mark.parametrize(
+    "excluded", ["acme-ng-kmp-default", "acme-core-kmp-default", "kernel-default >= 6.4.0-20"]
+)
+def test_what_excludes_a_kernel_or_a_kmp_that_is_yet_to_come(excluded: str, tmp_path: Path) -> None:
+    """No installed KMP has that name: a KMP of another name, or one beside it, is what would keep the driver."""
+    system: list[Noun] = [
+        Kernel(release="10.1", ksyms="a=1"),
+        Kmp(name="acme", krel="6.4.0-10", symbols="a=1", modules="acme.ko acme_x.ko"),
+        Tool(name="editor", conflicts=excluded),
+    ]
+    core = Kmp(name="acme-core", krel="6.4.0-20", symbols="a=2", modules="acme_x.ko")
+    renamed = Kmp(
+        name="acme-ng", krel="6.4.0-20", symbols="a=2", modules="acme.ko", obsoletes="acme-kmp-default"
+    )
+    offered: list[Noun] = [Kernel(release="20.1", ksyms="a=2"), core, renamed]
+    there = kmpsolve.plan(**_planned(tmp_path, system, offered))
+    assert there.verdict == "blocked"
+    here = kmpsolve.plan(**_planned(tmp_path, system, offered, collected=True))
+    assert (here.verdict, here.flavors[0].kmps) == (there.verdict, there.flavors[0].kmps)
+
+
+def test_an_extra_of_no_repository_goes_along(tmp_path: Path) -> None:
+    """No KMP needs a symbol of it, and yet its modules are there for somebody."""
+    system: list[Noun] = [Kernel(release="10.1", ksyms="a=1"), KernelExtra(release="10.1", modules="x.ko")]
+    offered: list[Noun] = [Kernel(release="20.1", ksyms="a=1"), KernelExtra(release="20.1", modules="x.ko")]
+    for offer, lost in ((offered, []), (offered[:1], ["x.ko"])):
+        there = kmpsolve.plan(**_planned(tmp_path, system, offer))
+        here = kmpsolve.plan(**_planned(tmp_path, system, offer, collected=True))
+        assert list(there.flavors[0].modules_lost) == lost
+        assert here.flavors == there.flavors
+        assert here.transaction == there.transaction
+
+
+def _planned(
+    folder: Path, system: list[Noun], offered: list[Noun], *, collected: bool = False
+) -> dict[str, Any]:
+    """The arguments of a plan for such a host, or for what ``collect`` tells of it."""
+    of = lay_out(Hosts(installed=system, repositories=[Repository(alias="r", packages=offered)]), folder)
+    if collected:
+        line = folder / "line.json"
+        line.write_text(collect(Sources(installed=of["installed"]), host="host", labels={}))
+        of["installed"] = str(line)
+    return of
 
 
 def test_locks_go_along(world: World, tmp_path: Path) -> None:
