@@ -18,6 +18,7 @@ from kmpsolve.metadata.inventory import State, is_package
 __all__ = ["Census", "csv_columns", "from_csv", "from_json", "from_supportconfig", "listed_package"]
 
 _RPM = re.compile(r"(?P<nevra>[A-Za-z0-9_][^\s/]*-[^\s/-]+-[^\s/-]+\.[A-Za-z0-9_]+)(?:\.rpm)?(?:\s.*)?")
+_ANOTHER = re.compile(r"\s(?!\S+src\.rpm)\w[^\s/]*-[^\s/-]+-[^\s/-]+\.[a-z]\w*(?:\.rpm)?(?!\S)")
 _NOT_PACKAGES = re.compile(r"gpg-pubkey-[0-9a-f]+-[0-9a-f]+(?:\.\(none\))?(?:\s.*)?")
 _UNAME = re.compile(
     r"^Linux (?P<host>\S+) (?P<running>\S+) .* (?P<arch>[a-z0-9_]+) GNU/Linux\s*$", re.MULTILINE
@@ -108,6 +109,8 @@ def _shown(text: str) -> str:
 def listed_package(line: str) -> str | None:
     """The NEVRA in a line of ``rpm -qa``; ``""`` for a public key or nothing, ``None`` if it is neither."""
     text = line.strip()
+    if _ANOTHER.search(text):  # line ends that are none here: the second package would be lost
+        return None
     if not text or text.startswith("#") or _NOT_PACKAGES.fullmatch(text):
         return ""
     match = _RPM.fullmatch(text)

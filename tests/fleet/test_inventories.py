@@ -95,6 +95,24 @@ def test_a_list_with_a_damaged_line_is_incomplete(world: World, tmp_path: Path) 
     assert results(document) == {"d": "unverified"}
 
 
+@pytest.mark.parametrize("between", ["\r", " ", "\x0b", "\x85"])
+def test_no_second_package_on_a_line_is_lost(world: World, tmp_path: Path, between: str) -> None:
+    names = nevras(world, known(world, "safe"))
+    (tmp_path / "e.txt").write_text(between.join(names), encoding="utf-8", newline="")
+    done = run("audit", tmp_path, *world.repo)
+    assert done.returncode == 3
+    assert b"is no package name" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "more", ["  Mon 05 Feb 2024 10:00:00 AM CET", " a-1-1.src.rpm", "\t2024-02-05T10:00:00.5"]
+)
+def test_what_else_rpm_tells_of_a_package(world: World, tmp_path: Path, more: str) -> None:
+    names = nevras(world, known(world, "safe"))
+    (tmp_path / "f.txt").write_text("".join(f"{name}{more}\n" for name in names))
+    assert results(world.audit(tmp_path)) == {"f": "safe"}
+
+
 # compression, folders, names
 
 
