@@ -309,7 +309,9 @@ class _Judge:
             safe = newest_safe(system)
         except KmpsolveError:
             return None
-        return str(safe.unit.nevra) if safe else None
+        if safe is not None and safe.unit.main not in self.aftermath.transition.gone:
+            return str(safe.unit.nevra)
+        return str(unit.nevra) if unit is not None and kept else None
 
     def _ways_out(self, inputs: Inputs, blocked: list[str]) -> tuple[str | None, tuple[WayOut, ...]]:
         """What the ordinary plan for the same kernel does, or offers instead."""

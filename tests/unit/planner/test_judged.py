@@ -121,6 +121,11 @@ def test_a_newer_kernel_that_does_not_come_along_may_be_the_newest_safe_one(
     assert only(plan).newest_safe == {"NEXT": NEXT, "NOW": NOW}[safe]
 
 
+def test_a_kernel_that_goes_is_not_the_newest_safe_one(tmp_path: Path) -> None:
+    plan = judged(tmp_path, [kernel(1), kernel(2, "a=1"), acme()], [], [("-", kernel(2, "a=1"))])
+    assert (plan.verdict, only(plan).newest_safe) == ("nothing-to-do", NOW)
+
+
 def test_nothing_is_said_of_what_runs_where_nobody_knows(tmp_path: Path) -> None:
     plan = judged(tmp_path, [kernel(1), acme()], [kernel(2)], [("M", kernel(2))])
     assert [k.running for k in only(plan).current] == [None]
