@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 import kmpsolve
-from kmpsolve.errors import RequestError
 from tests.executed.execution import non_interactive, plan_in, set_up, shim
-from tests.executed.universes import ANY, universe
-from tests.property.acceptance import plan_of
+from tests.executed.universes import ANY, plans
 from tests.property.test_oracle import FAMILIES
 from tests.sandbox import Sandbox
 from tests.support.worlds import World
@@ -23,20 +20,12 @@ KINDS = {"newest-safe": "user space", "vendor-change": "vendors", "lock": "locks
 """Kinds of ways that end with a command, and a family of worlds that has them."""
 
 
-def _worlds(family: str, kind: str) -> Iterator[World]:
-    """Worlds of a family with a way of a kind out of a blocked plan, without an end."""
-    for number in itertools.count():
-        of = universe(family, number)
-        try:
-            plan = plan_of(of)
-        except RequestError:  # the kernel that is asked for is of another vendor
-            continue
-        if any(_ways(flavor, kind) for flavor in plan["flavors"]):
-            yield of
-
-
 def _ways(flavor: dict[str, Any], kind: str) -> list[dict[str, Any]]:
     return [way for way in flavor["ways_out"] if way["kind"] == kind and way["command"]]
+
+
+def _has(plan: dict[str, Any], kind: str) -> bool:
+    return any(_ways(flavor, kind) for flavor in plan["flavors"])
 
 
 def _plan_for(sandbox: Sandbox, of: World, flavor: str, nevra: str) -> dict[str, Any]:
@@ -81,19 +70,15 @@ def astray(of: World, kind: str) -> list[str]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_way_out_leads_where_it_says(kind: str) -> None:
-    for of in itertools.islice(_worlds(KINDS[kind], kind), 3):
+    worlds = (of for of, plan in plans(KINDS[kind]) if _has(plan, kind))
+    for of in itertools.islice(worlds, 3):
         assert astray(of, kind) == [], of.text()
 
 
 @pytest.mark.deep
 @pytest.mark.parametrize("family", [*FAMILIES, ANY])
 def test_many_ways_out_lead_where_they_say(family: str) -> None:
-    for number in range(200):
-        of = universe(family, number)
-        try:
-            plan = plan_of(of)
-        except RequestError:
-            continue
+    for of, plan in plans(family, range(200)):
         for kind in KINDS:
-            if any(_ways(flavor, kind) for flavor in plan["flavors"]):
+            if _has(plan, kind):
                 assert astray(of, kind) == [], of.text()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -36,17 +36,23 @@ def universe(family: str, number: int) -> World:
     return _Maker(dice, frozenset(features)).make()
 
 
-def planned(family: str) -> Iterator[World]:
-    """The worlds of a family for which there is something to do, without an end.
-
-    Not those in which something is taken as met: zypper would not do it, since nothing is listed that meets it.
-    """
-    for number in itertools.count():
+def plans(family: str, numbers: Iterable[int] | None = None) -> Iterator[tuple[World, dict[str, Any]]]:
+    """The worlds of a family, of these numbers or without an end, with their plans."""
+    for number in itertools.count() if numbers is None else numbers:
         of = universe(family, number)
         try:
             plan = plan_of(of)
         except RequestError:  # the kernel that is asked for is of another vendor
             continue
+        yield of, plan
+
+
+def planned(family: str) -> Iterator[World]:
+    """The worlds of a family for which there is something to do, without an end.
+
+    Not those in which something is taken as met: zypper would not do it, since nothing is listed that meets it.
+    """
+    for of, plan in plans(family):
         warned = {warning["reference"] for flavor in plan["flavors"] for warning in flavor["warnings"]}
         if plan["transaction"] and "user-space-not-checked" not in warned:
             yield of

@@ -157,6 +157,24 @@ def test_in_tree_kmps_that_a_kmp_needs_go_along(tmp_path: Path) -> None:
     assert plan.verdict == "blocked"
 
 
+def _two_kernels_and_drivers() -> tuple[list[PackageSpec], list[PackageSpec]]:
+    """A kernel and the next one, and a KMP's build for each."""
+    kernels = [Kernel(release=f"{number}.1", ksyms=f"a={number}").spec() for number in (10, 20)]
+    drivers = [
+        Kmp(name="acme", krel=f"6.4.0-{n}", version=f"{v}.0", symbols=f"a={n}", modules="acme.ko").spec()
+        for v, n in ((1, 10), (2, 20))
+    ]
+    return kernels, drivers
+
+
+def _told(root: Path, system: list[PackageSpec], *, listing: bool) -> Path:
+    """What a host tells of itself: its ``rpm -qa``, or the line that ``collect`` makes."""
+    line = root.parent / ("line.txt" if listing else "line.json")
+    listed = "".join(f"{spec.nevra}\n" for spec in system).encode()
+    line.write_bytes(listed if listing else run("collect", "--root", root).stdout)
+    return line
+
+
 @pytest.mark.parametrize(
     "leaning",
     [
@@ -177,21 +195,12 @@ def test_what_leans_on_what_has_to_go_along(
         driver, provides = f"acme-kmp = {version}.0", (f"libgfx.so.{version}",)
         return PackageSpec(name="gfx", version=version, release="1", requires=(driver,), provides=provides)
 
-    kernels = [Kernel(release=f"{number}.1", ksyms=f"a={number}").spec() for number in (10, 20)]
-    drivers = [
-        Kmp(name="acme", krel=f"6.4.0-{n}", version=f"{v}.0", symbols=f"a={n}", modules="acme.ko").spec()
-        for v, n in ((1, 10), (2, 20))
-    ]
+    kernels, drivers = _two_kernels_and_drivers()
     player = PackageSpec(name="player", version="1", release="1", **leaning)  # type: ignore[arg-type]
     system = [kernels[0], drivers[0], library("1"), player]
     repositories = {"r": str(repository.rpm_md([*kernels, *drivers, library("1"), library("2"), player]))}
     root = build_root(tmp_path / "root", system, repositories)
-    line = tmp_path / ("line.txt" if listing else "line.json")
-    line.write_bytes(
-        "".join(f"{spec.nevra}\n" for spec in system).encode()
-        if listing
-        else run("collect", "--root", root).stdout
-    )
+    line = _told(root, system, listing=listing)
     there = kmpsolve.plan(root=root, repositories=repositories)
     assert there.verdict == "blocked"
     assert "user-space" in [cause.kind for cause in there.flavors[0].kmps[0].causes]
@@ -214,22 +223,13 @@ def test_what_user_space_requires_besides_is_there(newest: str, listing: bool, t
         requires = (f"acme-kmp = {version}.0", "libc.so.6()(64bit)")
         return PackageSpec(name="gfx", version=version, release="1", requires=requires)
 
-    kernels = [Kernel(release=f"{number}.1", ksyms=f"a={number}").spec() for number in (10, 20)]
-    drivers = [
-        Kmp(name="acme", krel=f"6.4.0-{n}", version=f"{v}.0", symbols=f"a={n}", modules="acme.ko").spec()
-        for v, n in ((1, 10), (2, 20))
-    ]
+    kernels, drivers = _two_kernels_and_drivers()
     system = [kernels[0], drivers[0], library("1"), libc("1")]
     repositories = {
         "r": str(repository.rpm_md([*kernels, *drivers, library("1"), library("2"), libc(newest)]))
     }
     root = build_root(tmp_path / "root", system, repositories)
-    line = tmp_path / ("line.txt" if listing else "line.json")
-    line.write_bytes(
-        "".join(f"{spec.nevra}\n" for spec in system).encode()
-        if listing
-        else run("collect", "--root", root).stdout
-    )
+    line = _told(root, system, listing=listing)
     there = kmpsolve.plan(root=root, repositories=repositories)
     here = kmpsolve.plan(installed=line, repositories=repositories)
     assert there.verdict == "safe"
