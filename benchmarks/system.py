@@ -30,7 +30,7 @@ _JUST_DATABASE = ("--justdb", "--nodeps", "--force", "--noorder", "--nosignature
 def system(shape: Shape) -> Iterator[Sandbox]:
     """A system with the installed packages of `shape` and its two repositories, not yet refreshed."""
     world = ready(shape)
-    with Sandbox(shared=[CHECKOUT, CACHE, Path(sys.prefix)]) as sandbox:
+    with Sandbox(shared=[CHECKOUT, CACHE, *{Path(sys.prefix), Path(sys.base_prefix)}]) as sandbox:
         saved = world / "rpmdb"
         if not saved.is_dir():
             _install(sandbox, world / "installed.json")
