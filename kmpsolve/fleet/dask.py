@@ -18,9 +18,8 @@ from kmpsolve.config import Config
 from kmpsolve.errors import ConfigError, MetadataError
 from kmpsolve.fleet.batch import Batch
 from kmpsolve.fleet.deciding import Bench, Decided, Probe
-from kmpsolve.fleet.engine import Engine
+from kmpsolve.fleet.engine import Engine, Order
 from kmpsolve.fleet.pieces import Block, Piece
-from kmpsolve.fleet.reading import Reader
 from kmpsolve.fleet.stock import Shipment
 from kmpsolve.metadata.places import Place
 from kmpsolve.request import Request
@@ -101,10 +100,10 @@ class Cluster(Engine):
         """Disconnect; the cluster stays."""
         self._client.close()  # type: ignore[no-untyped-call]
 
-    def read(self, reader: Reader, cut: Iterable[Piece]) -> Iterator[tuple[int, Batch]]:
+    def read(self, orders: Iterable[Order]) -> Iterator[tuple[int, Batch]]:
         """Have workers read what they can reach themselves."""
         futures = {}
-        for number, piece in enumerate(cut):
+        for number, (reader, piece) in enumerate(orders):
             if isinstance(piece, Block):  # standard input is only here
                 yield number, reader.read(piece)
             else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, islice
 from types import TracebackType
 from typing import Self
 
@@ -17,7 +17,7 @@ from kmpsolve.fleet.children import Died, cores, in_children
 from kmpsolve.fleet.concluding import STATE_KEYS, Prober, conclude
 from kmpsolve.fleet.deciding import Bench, Decided, Probe
 from kmpsolve.fleet.gathering import gather
-from kmpsolve.fleet.pieces import Piece, pieces
+from kmpsolve.fleet.pieces import Piece, only_lines, pieces
 from kmpsolve.fleet.progress import Bar
 from kmpsolve.fleet.reading import Reader
 from kmpsolve.fleet.stock import Shipment, Stock, load_stock
@@ -25,7 +25,11 @@ from kmpsolve.model.clock import now
 from kmpsolve.request import Request
 from kmpsolve.sources import Sources
 
-__all__ = ["Engine", "machine"]
+__all__ = ["Engine", "Order", "machine"]
+
+
+Order = tuple[Reader, Piece]
+"""A piece, and who is to read it."""
 
 
 class Engine(ABC):
@@ -56,7 +60,7 @@ class Engine(ABC):
         """Let go of whatever did the work."""
 
     @abstractmethod
-    def read(self, reader: Reader, cut: Iterable[Piece]) -> Iterator[tuple[int, Batch]]:
+    def read(self, orders: Iterable[Order]) -> Iterator[tuple[int, Batch]]:
         """Read pieces, by their number, as they are ready."""
 
     @abstractmethod
@@ -86,10 +90,9 @@ class Engine(ABC):
             If no host has the kernel that is asked for.
         """
         label = group_by if group_by not in STATE_KEYS else None
-        reader = Reader(label, self.stock.names)
         batches: dict[int, Batch] = {}
         hosts = 0
-        for number, batch in self.read(reader, pieces(inventories)):
+        for number, batch in self.read(self._orders(label, pieces(inventories))):
             batches[number] = batch
             hosts += len(batch.hosts)
             bar.step("reading hosts", hosts, None)
@@ -110,6 +113,12 @@ class Engine(ABC):
         stale_before = now() - self.config.metadata_max_age
         prober = Prober(fleet.distinct, decided, self.probe)
         return conclude(fleet, decided, prober, group_by=group_by, stale_before=stale_before)
+
+    def _orders(self, label: str | None, cut: Iterable[Piece]) -> Iterator[Order]:
+        """Each piece with its reader: which names matter is found out when a piece comes that may need them."""
+        of_lines = Reader(label, frozenset())
+        for piece in cut:
+            yield of_lines if only_lines(piece) else Reader(label, self.stock.names), piece
 
     def _decided(self, states: Sequence[bytes], bar: Bar) -> list[Decided]:
         found: dict[int, Decided] = {}
@@ -151,6 +160,11 @@ def _shipped(stock: Stock, states: Sequence[bytes]) -> Shipment:
     return shipment
 
 
+def _read(order: Order) -> Batch:
+    reader, piece = order
+    return reader.read(piece)
+
+
 class _Machine(Engine):
     def __init__(self, where: Sources, request: Request, config: Config, at_once: int) -> None:
         super().__init__(where, request, config)
@@ -165,13 +179,13 @@ class _Machine(Engine):
         self.close()
         self._bench = Bench(_shipped(self.stock, states))
 
-    def read(self, reader: Reader, cut: Iterable[Piece]) -> Iterator[tuple[int, Batch]]:
-        ahead = iter(cut)
-        some = [piece for _, piece in zip(range(2), ahead, strict=False)]
+    def read(self, orders: Iterable[Order]) -> Iterator[tuple[int, Batch]]:
+        ahead = iter(orders)
+        some = list(islice(ahead, 2))
         if len(some) == 1:  # not worth a child
-            yield 0, reader.read(some[0])
+            yield 0, _read(some[0])
             return
-        for number, batch in in_children(chain(some, ahead), reader.read, self._at_once):
+        for number, batch in in_children(chain(some, ahead), _read, self._at_once):
             if isinstance(batch, Died):
                 raise MetadataError(
                     f"the inventory cannot be read: a process {batch.reason}", reference="child-died"

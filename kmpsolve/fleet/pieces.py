@@ -12,7 +12,7 @@ from kmpsolve.metadata.inventories import HEAD, sniff
 from kmpsolve.metadata.inventory import MAX_LINE
 from kmpsolve.metadata.places import Place, open_place, places
 
-__all__ = ["Block", "Piece", "Span", "pieces", "whole_lines"]
+__all__ = ["Block", "Piece", "Span", "only_lines", "pieces", "whole_lines"]
 
 _PIECE = 8 << 20
 """Bytes of uncompressed lines that are read in one go."""
@@ -77,6 +77,30 @@ def pieces(arguments: Sequence[str]) -> Iterator[Piece]:
     yield from _cut_off(small)
 
 
+def only_lines(piece: Piece) -> bool:
+    """Whether a piece surely holds nothing but lines of ours; where it would take long to tell, False."""
+    if isinstance(piece, Span):
+        return True
+    if isinstance(piece, Block):
+        return not (piece.first and piece.last) or sniff(piece.data[:HEAD]) == "lines"
+    if len(piece) > 1 or piece[0].kind != "file":
+        return False
+    try:
+        with open_place(piece[0]) as stream:
+            return sniff(_head(decompressed(stream))[:HEAD]) == "lines"
+    except (OSError, KmpsolveError, CorruptError):
+        return False
+
+
+def _head(chunks: Iterator[bytes]) -> bytes:
+    head = b""
+    for chunk in chunks:
+        head += chunk
+        if len(head) >= HEAD:
+            break
+    return head
+
+
 def _cut_off(small: list[Place]) -> Iterator[Piece]:
     if small:
         yield tuple(small)
@@ -125,11 +149,7 @@ def _blocks(place: Place) -> Iterator[Block]:
 
 
 def _blocks_of_lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    head = b""
-    for chunk in chunks:
-        head += chunk
-        if len(head) >= HEAD:
-            break
+    head = _head(chunks)
     if sniff(head[:HEAD]) == "lines":
         yield from whole_lines(head, chunks)
     else:

@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from kmpsolve.errors import KmpsolveError
 from kmpsolve.fleet.batch import Batch, Builder
-from kmpsolve.fleet.pieces import Block, Piece, Span, whole_lines
+from kmpsolve.fleet.pieces import Block, Piece, Span, only_lines, whole_lines
 from kmpsolve.metadata.compression import CorruptError, decompressed
 from kmpsolve.metadata.inventories import HEAD, Damage, Record, read_place, read_stream, sniff
 from kmpsolve.metadata.places import Place, open_place
@@ -25,7 +25,8 @@ class Reader:
     label
         The label that hosts are grouped by; ``None`` for none.
     wanted
-        Package names that matter besides kernels and KMPs, for inventories of all packages.
+        Package names that matter besides kernels and KMPs, for inventories of all packages; lines of ours
+        (`only_lines`) need none.
     """
 
     label: str | None
@@ -43,7 +44,7 @@ class Reader:
                 batch.damage(0, str(error))
         elif isinstance(piece, Block):
             batch.enter(piece.place, alone=piece.first and piece.last)
-            if (piece.first and (not piece.last or sniff(piece.data[:HEAD]) == "lines")) or not piece.first:
+            if only_lines(piece):
                 batch.lines([piece.data], first=piece.first)
             else:
                 batch.records(self._whole(piece))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from functools import cached_property
 
 from kmpsolve.config import Config
 from kmpsolve.metadata.content import Content
@@ -14,10 +13,10 @@ from kmpsolve.metadata.inventory import decode_state
 from kmpsolve.metadata.root import read_root
 from kmpsolve.model.plan import Inputs, SkippedInput
 from kmpsolve.request import Request
-from kmpsolve.session import inputs_of, load_repositories, new_universe, policy_of_host, prepare
+from kmpsolve.session import inputs_of, load_repositories, policy_of_host, prepare
 from kmpsolve.solver.joining import join_hosts, relevant_names
-from kmpsolve.solver.listing import dump
 from kmpsolve.solver.slim import slim
+from kmpsolve.solver.universe import Universe
 from kmpsolve.solver.view import SYMBOLS
 from kmpsolve.sources import Sources, openers
 
@@ -52,42 +51,40 @@ class Shipment:
     unread: frozenset[int]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Stock:
     """The repositories, in full.
 
     Parameters
     ----------
     contents
-        Without their packages.
-    packages
-        For each of them a .solv file.
-    names
-        Names of packages that a verdict may depend on.
+        What they are, without their packages.
+    universe
+        With their packages; not sealed.
     """
 
-    request: Request
-    inputs: Inputs
-    contents: tuple[Content, ...]
-    packages: tuple[bytes, ...]
-    names: frozenset[str]
+    def __init__(
+        self, request: Request, inputs: Inputs, contents: tuple[Content, ...], universe: Universe
+    ) -> None:
+        self.request = request
+        self.inputs = inputs
+        self.contents = contents
+        self._universe = universe
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """Names of packages that a verdict may depend on."""
+        return relevant_names(self._universe.pool)
 
     def ship(self, states: Sequence[bytes]) -> Shipment:
-        """Everything that these states may have to do with.
+        """Everything that these states may have to do with; the stock is used up.
 
         What hosts have is joined with what repositories know of it, and made small together with it: then a
         host is no more than a choice of packages.
         """
         told = [decode_state(state) for state in states]
         hosts = hosts_content(told, "the inventory")
-        policy = self.request.policy
-        universe = new_universe(policy, self.request.kmp_rules)
+        policy, universe = self.request.policy, self._universe
         universe.load(hosts.content)
-        with tempfile.TemporaryDirectory(prefix="kmpsolve-audit-") as folder:
-            for number, (content, packages) in enumerate(zip(self.contents, self.packages, strict=True)):
-                path = Path(folder) / f"{number}.solv"
-                path.write_bytes(packages)
-                universe.load(replace(content, solv=path))
         handles = sorted(int(solvable.id) for solvable in universe.pool.installed.solvables)
         found, unread = join_hosts(
             universe.pool,
@@ -132,12 +129,9 @@ def load_stock(sources: Sources, request: Request, config: Config) -> Stock:
     skipped: list[SkippedInput] = []
     contents: list[Content] = []
     read, notes = load_repositories(universe, openers(sources, system, skipped), config, skipped, contents)
-    inputs = inputs_of(sources.root, read, skipped)
-    dumped = dump(universe)
     return Stock(
         request=replace(request, notes=notes),
-        inputs=inputs,
+        inputs=inputs_of(sources.root, read, skipped),
         contents=tuple(replace(content, primary=None, solv=None, trusted=True) for content in contents),
-        packages=tuple(dumped[content.alias] for content in contents),
-        names=relevant_names(universe.pool),
+        universe=universe,
     )

@@ -8,7 +8,7 @@ builds of installed KMPs, what obsoletes these, and KMPs with a symbol that one 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cached_property
 
 import solv
@@ -145,6 +145,24 @@ class Kmps:
             read = read + waiting
         return sorted(read, key=lambda build: build.package.handle)
 
+    def lending(self, symbols: Iterable[str], modules: Iterable[str]) -> set[int]:
+        """Handles of the builds with one of these symbols, by their capabilities' name parts, or modules."""
+        found = {handle for key in symbols for handle in self._exporting.get(key, ())}
+        found.update(handle for module in modules for handle in self._bringing.get(module, ()))
+        return found & self.handles
+
+    @cached_property
+    def _bringing(self) -> dict[str, list[int]]:
+        """Module -> the builds with it."""
+        found: dict[str, list[int]] = {}
+        for handle, provided in self._provided.items():
+            for module in self._modules(self._kinds.modules.intersection(provided)):
+                found.setdefault(module, []).append(handle)
+        return found
+
+    def _modules(self, capabilities: Collection[int]) -> Modules:
+        return Modules(lambda: [map(self._pool.dep2str, capabilities)])
+
     @cached_property
     def _replacing(self) -> frozenset[int]:
         """What obsoletes something."""
@@ -227,7 +245,7 @@ class Kmps:
             needs=needs,
             damaged=tuple(sorted(damaged)),
             exports=Exports(lambda: exports, self._table),
-            modules=Modules(lambda: [map(spell, modules)]),
+            modules=self._modules(modules),
             obsoletes=tuple(map(spell, solvable.lookup_idarray(solv.SOLVABLE_OBSOLETES))),
             built_for=built_for.replace("-", "_"),
             module_folders=folders,

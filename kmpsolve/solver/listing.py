@@ -1,11 +1,9 @@
-"""All packages of a universe: with their relations as text, or as the bytes of .solv files."""
+"""All packages of a universe, with their relations as text."""
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import solv
 
@@ -14,7 +12,7 @@ from kmpsolve.model.nevra import Nevra
 from kmpsolve.solver.relations import relation, vendor_of
 from kmpsolve.solver.universe import Universe
 
-__all__ = ["Entry", "dump", "every_package"]
+__all__ = ["Entry", "every_package"]
 
 _ASKING = {
     "requires": solv.SOLVABLE_REQUIRES,
@@ -71,16 +69,3 @@ def every_package(universe: Universe) -> Iterator[Entry]:
             owns=owned_by(int(solvable.id)),
             **{name: tuple(map(pool.dep2str, capabilities)) for name, capabilities in lists.items()},
         )
-
-
-def dump(universe: Universe) -> dict[str, bytes]:
-    """Each repository that was loaded as a .solv file, by alias; the universe must not be sealed yet."""
-    found: dict[str, bytes] = {}
-    with tempfile.TemporaryDirectory(prefix="kmpsolve-dump-") as folder:
-        path = Path(folder) / "dump.solv"
-        for repo in universe.pool.repos:
-            stream = solv.xfopen(str(path), "w")
-            repo.write(stream)
-            stream.close()
-            found[repo.name] = path.read_bytes()
-    return found

@@ -21,6 +21,7 @@ import solv
 
 from kmpsolve.cache.symbols import PREFIX, Symbols, pack_symbols
 from kmpsolve.model.membership import membership
+from kmpsolve.model.package import KmpBuild
 from kmpsolve.solver.relations import RELATIONS, add_relation, relation, words
 from kmpsolve.solver.universe import Universe
 
@@ -51,7 +52,8 @@ class _Slimming:
         self.universe = universe
         self.pool = universe.pool
         self.kernels = [kernel.package.handle for kernel in universe.kernels]
-        self.builds = {build.package.handle: build for build in universe.kmps}
+        self.builds: dict[int, KmpBuild] = {}
+        """The KMPs that were reached, by handle; the others are not read."""
         self.texts: dict[int, str] = {}
 
     def spell(self, capability: int) -> str:
@@ -95,6 +97,8 @@ class _Slimming:
                 handle = waiting.pop()
                 if handle not in found:
                     found.add(handle)
+                    if (build := self.universe.kmp(handle)) is not None:
+                        self.builds[handle] = build
                     waiting += self._met_by(handle, asked)
             names = {pool.id2solvable(handle).name for handle in found}
             for handle, offers in offering:
@@ -103,24 +107,14 @@ class _Slimming:
             for handle, obsoletes in replacing:
                 if handle not in found and any(self.spell(c).partition(" ")[0] in names for c in obsoletes):
                     waiting.append(handle)
-            waiting += self._helping(found)
-        self.builds = {handle: build for handle, build in self.builds.items() if handle in found}
+            waiting += self._helping() - found
         return found - self.universe.stand_ins
 
-    def _helping(self, found: set[int]) -> list[int]:
-        """KMPs that may be added for a symbol that another one needs, or for a module."""
-        there = [build for handle, build in self.builds.items() if handle in found]
-        symbols = {self._symbol(c) for build in there for c in build.needs}
-        modules = {module for build in there for module in build.modules}
-        return [
-            handle
-            for handle, build in self.builds.items()
-            if handle not in found
-            and not (
-                symbols.isdisjoint(map(self._symbol, build.exports.capabilities))
-                and modules.isdisjoint(build.modules)
-            )
-        ]
+    def _helping(self) -> set[int]:
+        """KMPs that may be added for a symbol that one of those reached needs, or for a module."""
+        symbols = {self._symbol(c) for build in self.builds.values() for c in build.needs}
+        modules = {module for build in self.builds.values() for module in build.modules}
+        return self.universe.lending(symbols, modules)
 
     def _symbol(self, capability: int) -> str:
         return self.spell(capability).partition(" ")[0]
@@ -295,9 +289,11 @@ class _Slimming:
                     add_relation(copy, key, capabilities)
                     continue
                 add_relation(copy, key, filterfalse(number.__contains__, capabilities))
-                classes = {number[capability] for capability in capabilities if capability in number}
                 if key == solv.SOLVABLE_REQUIRES:
-                    classes = _telling(classes, masks)
+                    classes = _telling({number[c] for c in capabilities if c in number}, masks)
+                else:
+                    bit = 1 << self.kernels.index(handle)
+                    classes = {klass for klass, mask in enumerate(masks) if mask & bit}
                 for klass in sorted(classes):
                     copy.add_deparray(key, pool.str2id(names[klass]))
             for capability in files.get(handle, ()):
@@ -327,4 +323,6 @@ def _telling(classes: Iterable[int], masks: Sequence[int]) -> set[int]:
 def _confused(crcs: Iterable[str]) -> bool:
     """Whether libsolv, to which a CRC is a version, takes some of these for equal."""
     crcs = list(crcs)
-    return len({_ZEROS.sub("", crc) if "0" in crc else crc for crc in crcs}) < len(crcs)
+    if _ZEROS.search(" ".join(crcs)) is None:
+        return len(set(crcs)) < len(crcs)
+    return len({_ZEROS.sub("", crc) for crc in crcs}) < len(crcs)

@@ -210,8 +210,8 @@ class Universe:
 
     @property
     def repositories(self) -> tuple[str, ...]:
-        """Aliases of what is loaded, in that order."""
-        return tuple(self._repos)
+        """Aliases of what is loaded: the system, then the repositories in the order in which they were loaded."""
+        return tuple(sorted(self._repos, key=lambda alias: alias != SYSTEM))
 
     def first_handle(self, alias: str) -> int:
         """The handle of a repository's first package; the others follow."""
@@ -287,6 +287,10 @@ class Universe:
     def near_kmps(self, names: Iterable[str] = ()) -> list[KmpBuild]:
         """The builds that may matter to what is installed and to KMPs of these names (`Kmps.near`)."""
         return self._kmps.near(names)
+
+    def lending(self, symbols: Collection[str], modules: Iterable[str]) -> set[int]:
+        """Handles of the builds with one of these symbols or modules (`Kmps.lending`)."""
+        return self._kmps.lending(symbols, modules)
 
     def widened(self) -> list[KmpBuild]:
         """Every KMP build, now that any of them may be chosen."""

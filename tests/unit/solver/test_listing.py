@@ -1,13 +1,12 @@
-"""All packages of a universe, as text and as .solv files."""
+"""All packages of a universe, as text."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from kmpsolve.metadata.content import Content
 from kmpsolve.metadata.source import open_source
 from kmpsolve.request import Policy
-from kmpsolve.solver.listing import dump, every_package
+from kmpsolve.solver.listing import every_package
 from kmpsolve.solver.universe import Universe
 from tests.support import rpmmd
 from tests.support.packages import PackageSpec
@@ -57,17 +56,3 @@ def test_what_is_told_of_each_package(tmp_path: Path) -> None:
     paths = ("/usr/sbin/acme", "/usr/sbin/other", "/usr/sbin/both", "/usr/sbin/nobodys", "acme")
     assert [acme.owns(path) for path in paths] == [True, False, True, False, False]
     assert [other.owns(path) for path in paths] == [False, True, True, False, False]
-
-
-def test_each_repository_can_be_loaded_again(tmp_path: Path) -> None:
-    before = loaded(tmp_path)
-    again = Universe(Policy())
-    for alias, written in dump(before).items():
-        place = tmp_path / f"{alias}.solv"
-        place.write_bytes(written)
-        again.load(Content(alias=alias, source=alias, solv=place, trusted=True))
-    assert again.repositories == ("a", "b")
-    one, other = (
-        [(e.nevra, e.provides, set(e.requires)) for e in every_package(of)] for of in (before, again)
-    )
-    assert one == other
