@@ -15,12 +15,13 @@ from pathlib import Path
 
 from kmpsolve.cache.identity import name_of
 from kmpsolve.compat.judgement import judge
-from kmpsolve.compat.matrix import matrix
+from kmpsolve.compat.matrix import Matrix, matrix
+from kmpsolve.compat.remembered import recall, remember
 from kmpsolve.config import read_config
 from kmpsolve.metadata.content import Content
 from kmpsolve.metadata.root import read_root
 from kmpsolve.metadata.source import open_source
-from kmpsolve.model.package import KmpBuild
+from kmpsolve.model.package import KernelUnit, KmpBuild
 from kmpsolve.planner import flavor_systems
 from kmpsolve.planner.evaluation import evaluate
 from kmpsolve.request import Request
@@ -81,9 +82,28 @@ def _of_kernels(work: Callable[[Universe, Loaded], object], *, cached: bool, rou
     return statistics.median(taken)
 
 
-def whole_matrix(universe: Universe, loaded: Loaded) -> None:
-    units = [u for s in flavor_systems(universe, loaded.request).values() for u in s.kernels.every()]
-    matrix(universe.kmps, units, universe.table)
+def _units(loaded: Loaded) -> list[KernelUnit]:
+    systems = flavor_systems(loaded.universe, loaded.request)
+    return [unit for system in systems.values() for unit in system.kernels.every()]
+
+
+def whole_matrix(universe: Universe, loaded: Loaded) -> Matrix:
+    return matrix(universe.kmps, _units(loaded), universe.table)
+
+
+def kept_matrix() -> float:
+    """The matrix that an earlier run kept, with finding out of which kernels it is to be."""
+    loaded = _loaded(cached=False)
+    name = name_of(read_root(_ROOT), solver=solver_version())
+    assert name is not None
+    remember(name, _units(loaded), whole_matrix(loaded.universe, loaded))
+
+    def recalled(_: Universe, loaded: Loaded) -> None:
+        assert loaded.cache is not None
+        if recall(loaded.cache, _units(loaded)) is None:
+            raise SystemExit("no matrix was kept")
+
+    return _of_kernels(recalled, cached=True, rounds=7)
 
 
 def all_mismatches(universe: Universe, loaded: Loaded) -> None:
@@ -112,6 +132,7 @@ _PARTS: dict[str, Callable[[], float | None]] = {
     "keep": keep,
     "make": make,
     "matrix-solv": lambda: _of_kernels(whole_matrix, cached=False, rounds=3),
+    "matrix-kept": kept_matrix,
     "mismatches": lambda: _of_kernels(all_mismatches, cached=False, rounds=3),
     "solve": lambda: _of_kernels(solve, cached=True, rounds=7),
     "solve-full": lambda: _of_kernels(solve, cached=False, rounds=3),

@@ -53,12 +53,18 @@ class Loaded:
     ----------
     keep
         Writes the cache that the next run may read instead; ``None`` if there is nothing to be won.
+    cache
+        The name of that cache, or of the one that was read; ``None`` if there is to be none.
+    from_cache
+        What does not matter to a plan is not there.
     """
 
     universe: Universe
     request: Request
     inputs: Inputs
     keep: Callable[[], object] | None = None
+    cache: str | None = None
+    from_cache: bool = False
 
 
 def new_universe(policy: Policy, rules: Sequence[KmpRule]) -> Universe:
@@ -126,7 +132,8 @@ def load(sources: Sources, request: Request, config: Config, *, cached: bool = F
         name = name_of(system, solver=solver_version())
         view = open_view(name) if name is not None else None
         if view is not None:
-            return _load_view(view, system, universe, request, config, skipped)
+            loaded = _load_view(view, system, universe, request, config, skipped)
+            return replace(loaded, cache=name, from_cache=True)
     if given is not None:
         universe.load(given)
         if settings is not None:
@@ -154,7 +161,7 @@ def load(sources: Sources, request: Request, config: Config, *, cached: bool = F
         sizes = [len(universe.installed_handles), *(one.packages for one in read)]
         kept = list(zip([installed.content, *contents], sizes, strict=True))
         keep = partial(save_view, name, universe, kept)
-    return Loaded(universe, request, inputs, keep)
+    return Loaded(universe, request, inputs, keep, name if keep is not None else None)
 
 
 def _load_view(

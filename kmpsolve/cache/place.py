@@ -26,8 +26,8 @@ _SHARED = Path("/var/cache/kmpsolve/views")
 """Beside what is fetched: old caches are removed here, and what is remembered of repositories is not."""
 
 _LIST = "list.json"
-_KEPT = 4
-"""This many caches are kept; a system has one."""
+_KEPT = 6
+"""This many caches are kept; a system has one, and one for each matrix that is asked for."""
 
 _ABANDONED = 3600
 """Seconds after which an unfinished cache is nobody's any more."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
@@ -20,8 +21,12 @@ from kmpsolve.model.jsontext import json_text
 from kmpsolve.report.progress import Progress
 
 if TYPE_CHECKING:
-    from kmpsolve.compat.matrix import Matrix
+    from kmpsolve.compat.matrix import Matrix, Row
+    from kmpsolve.model.package import KernelUnit
     from kmpsolve.model.plan import Plan
+    from kmpsolve.session import Loaded
+    from kmpsolve.solver.universe import Universe
+    from kmpsolve.sources import Sources
 
 __all__ = ["add_arguments", "run"]
 
@@ -47,45 +52,83 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Show the matrix; it is a table, not a verdict: exit 0."""
-    from kmpsolve.compat.matrix import matrix
-    from kmpsolve.planner import flavor_systems, plan
-    from kmpsolve.planner.target import every_kernel
-    from kmpsolve.session import load
+    from kmpsolve.planner import plan
 
     where = sources(options, system=options.format == "html")
     with Progress(options.quiet) as progress:
-        progress.step("reading the system and its repositories")
-        loaded = load(where, request(options, where, None), configuration(options, where))
-        progress.step("holding every build against every kernel")
-        standing = any(kernel.package.installed for kernel in loaded.universe.kernels)
-        if standing:
-            systems = flavor_systems(loaded.universe, loaded.request)
-            units = [unit for system in systems.values() for unit in system.kernels.every()]
-        else:
-            units = every_kernel(loaded.universe, loaded.request.flavors)
-        flavors = {unit.flavor for unit in units}
-        builds = [
-            build
-            for build in loaded.universe.kmps
-            if build.flavor in (*flavors, "")
-            and any(fnmatchcase(build.name, name) for name in options.kmp or "*")
-        ]
-        if options.kmp and not builds:
+        loaded, found, keep = _matrix(where, options, progress)
+        flavors = {column.flavor for column in found.kernels}
+
+        def wanted(row: Row) -> bool:
+            named = any(fnmatchcase(row.name, name) for name in options.kmp or "*")
+            return named and row.flavor in (*flavors, "")
+
+        found = found.only(wanted)
+        if options.kmp and not found.builds:
             raise RequestError(
                 f"no KMP {', '.join(options.kmp)} is installed or in a repository",
                 reference="unknown-kmp",
                 hint="see all of them: kmpsolve matrix",
             )
-        found = matrix(loaded.universe.kmps, units, loaded.universe.table, loaded.universe.unread)
-        found = found.only({str(build.nevra) for build in builds})
         result = None
-        if standing and options.format in ("text", "html"):
+        if _standing(loaded.universe) and options.format in ("text", "html"):
             progress.step("looking for the newest safe kernel")
             result = plan(loaded.universe, loaded.request, loaded.inputs)
         text = _rendered(found, result, options)
     write_result(text, options)
     tell_unread(loaded.inputs, options)
+    if keep is not None:
+        from kmpsolve.cache.background import afterwards
+
+        afterwards(keep)
     return 0
+
+
+def _matrix(
+    where: Sources, options: argparse.Namespace, progress: Progress
+) -> tuple[Loaded, Matrix, Callable[[], object] | None]:
+    """What was read, the matrix of all KMPs, and what is to be written for the next run."""
+    from kmpsolve.compat.matrix import matrix
+    from kmpsolve.compat.remembered import recall, remember
+    from kmpsolve.session import load
+
+    progress.step("reading the system and its repositories")
+    asked, config = request(options, where, None), configuration(options, where)
+    loaded = load(where, asked, config, cached=True)
+    units = _units(loaded)
+    name = loaded.cache
+    found = recall(name, units) if name is not None else None
+    if found is not None:
+        return loaded, found, None
+    if loaded.from_cache:
+        loaded = load(where, asked, config)
+        units = _units(loaded)
+    progress.step("holding every build against every kernel")
+    found = matrix(loaded.universe.kmps, units, loaded.universe.table, loaded.universe.unread)
+
+    if name is None:
+        return loaded, found, None
+
+    def keep() -> None:
+        remember(name, units, found)
+        if loaded.keep is not None:
+            loaded.keep()
+
+    return loaded, found, keep
+
+
+def _standing(universe: Universe) -> bool:
+    return any(kernel.package.installed for kernel in universe.kernels)
+
+
+def _units(loaded: Loaded) -> list[KernelUnit]:
+    from kmpsolve.planner import flavor_systems
+    from kmpsolve.planner.target import every_kernel
+
+    if not _standing(loaded.universe):
+        return every_kernel(loaded.universe, loaded.request.flavors)
+    systems = flavor_systems(loaded.universe, loaded.request)
+    return [unit for system in systems.values() for unit in system.kernels.every()]
 
 
 def _rendered(found: Matrix, result: Plan | None, options: argparse.Namespace) -> str:

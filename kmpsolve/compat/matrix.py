@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
 from kmpsolve.compat.judgement import Fit, judge
 from kmpsolve.model.membership import membership
 from kmpsolve.model.needs import Need
+from kmpsolve.model.nevra import Nevra
 from kmpsolve.model.package import KernelUnit, KmpBuild
 from kmpsolve.model.symbols import Exports, SymbolTable
 
-__all__ = ["Cell", "Matrix", "matrix", "offered_by", "shortfall", "unique_builds"]
+__all__ = ["Cell", "Column", "Matrix", "Row", "matrix", "offered_by", "shortfall", "unique_builds"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,41 @@ class Cell:
     fits: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A kernel of a matrix, by its main package."""
+
+    nevra: Nevra
+    flavor: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A build of a matrix.
+
+    Parameters
+    ----------
+    flavor
+        ``""`` if nothing tells.
+    repository
+        Its alias; ``None`` for an installed build.
+    """
+
+    nevra: Nevra
+    flavor: str
+    repository: str | None
+
+    @property
+    def name(self) -> str:
+        """Of the KMP."""
+        return self.nevra.name
+
+    @property
+    def installed(self) -> bool:
+        """Whether it is on the system."""
+        return self.repository is None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Matrix:
     """KMP builds against kernels.
@@ -52,13 +88,13 @@ class Matrix:
         or without symbol versions, or nobody knows the kernel's, so that nothing can be said.
     """
 
-    kernels: tuple[KernelUnit, ...]
-    builds: tuple[KmpBuild, ...]
+    kernels: tuple[Column, ...]
+    builds: tuple[Row, ...]
     cells: tuple[tuple[Cell | None, ...], ...]
 
-    def only(self, nevras: Collection[str]) -> Matrix:
-        """The rows of these builds."""
-        kept = [i for i, build in enumerate(self.builds) if str(build.nevra) in nevras]
+    def only(self, wanted: Callable[[Row], bool]) -> Matrix:
+        """Some of the rows."""
+        kept = [i for i, build in enumerate(self.builds) if wanted(build)]
         return Matrix(
             kernels=self.kernels,
             builds=tuple(self.builds[i] for i in kept),
@@ -122,8 +158,8 @@ def matrix(
             asked = missing, handle in fit.viable
             column[handle] = known.get(asked) or known.setdefault(asked, Cell(*asked))
     return Matrix(
-        kernels=tuple(kernels),
-        builds=rows,
+        kernels=tuple(Column(unit.nevra, unit.flavor) for unit in kernels),
+        builds=tuple(Row(build.nevra, build.flavor, build.package.repository) for build in rows),
         cells=tuple(tuple(column.get(build.package.handle) for column in columns) for build in rows),
     )
 

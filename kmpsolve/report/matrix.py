@@ -92,8 +92,8 @@ def _lines(matrix: Matrix, terminal: Terminal, marked: Collection[str]) -> Itera
         for kmp, group in groupby(rows, key=lambda entry: entry[0].name):
             cells.append([TextCell(kmp, "strong"), *(TextCell("", number=True) for _ in heads)])
             for build, row in group:
-                where = "" if build.package.installed else f"  {build.package.repository}"
-                mark = "= " if build.package.installed else "  "
+                where = "" if build.installed else f"  {build.repository}"
+                mark = "= " if build.installed else "  "
                 label = f"{mark}{build.nevra.evr}{_arch(build.nevra, several)}{where}"
                 cells.append([TextCell(label), *map(cell_text, row)])
                 exact |= any(map(_exact, row))

@@ -35,10 +35,7 @@ def render_html(matrix: Matrix, plan: Plan) -> str:
         groups = [
             (
                 name,
-                [
-                    (f"{build.nevra.evr} ({build.package.repository or 'installed'})", cells)
-                    for build, cells in group
-                ],
+                [(f"{build.nevra.evr} ({build.repository or 'installed'})", cells) for build, cells in group],
             )
             for name, group in groupby(rows, key=lambda entry: entry[0].name)
         ]

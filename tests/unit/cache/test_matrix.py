@@ -44,7 +44,9 @@ def both(loaded: session.Loaded) -> tuple[Table, Table]:
     systems = flavor_systems(loaded.universe, loaded.request)
     units = [unit for system in systems.values() for unit in system.kernels.every()]
     found = matrix(loaded.universe.kmps, units, loaded.universe.table)
-    return [list(row) for row in found.cells], plainly(loaded, found.kernels)
+    by_nevra = {str(unit.nevra): unit for unit in units}
+    ordered = [by_nevra[str(column.nevra)] for column in found.kernels]
+    return [list(row) for row in found.cells], plainly(loaded, ordered)
 
 
 @pytest.mark.parametrize("family", [*FAMILIES, "all"])

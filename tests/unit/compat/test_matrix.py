@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
-from kmpsolve.compat.matrix import Cell, Matrix, matrix, unique_builds
+import pytest
+
+from kmpsolve.compat.matrix import Cell, Matrix, Row, matrix, unique_builds
+from kmpsolve.compat.remembered import recall, remember
 from kmpsolve.model.package import KernelUnit, KmpBuild
 from kmpsolve.model.symbols import Exports, SymbolTable
 from tests.unit.compat.building import TABLE, Classes, kernel, kmp
@@ -89,5 +93,21 @@ def test_one_build_for_each_nevra() -> None:
 
 def test_only_some_rows() -> None:
     one, two = kmp("a", "x=1"), kmp("b", "x=2")
-    found = matrix([one, two], [kernel("x=1")], TABLE).only([str(two.nevra)])
-    assert found == Matrix(kernels=found.kernels, builds=(two,), cells=((Cell(1, False),),))
+    found = matrix([one, two], [kernel("x=1")], TABLE).only(lambda row: row.name == two.name)
+    assert found == Matrix(
+        kernels=found.kernels, builds=(Row(two.nevra, "default", None),), cells=((Cell(1, False),),)
+    )
+
+
+def test_a_matrix_is_kept_for_its_kernels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KMPSOLVE_CACHE", str(tmp_path))
+    one, two = kernel("x=1", evr="6.4.0-20.1"), kernel("x=2", evr="6.4.0-30.1")
+    elsewhere = replace(two, packages=(replace(two.main, repository="r"),))
+    exact = kmp("a", "x=1 exact=6.4.0-10-default", evr="2:1-1")
+    offered = from_repository("r", kmp("b", "x=2", installed=False))
+    found = matrix([exact, offered, kmp("plain")], [one, two], TABLE)
+    assert recall("these", [one, two]) is None
+    assert remember("these", [one, two], found)
+    assert recall("these", [one, two]) == found
+    for sources, units in (("others", [one, two]), ("these", [one]), ("these", [one, elsewhere])):
+        assert recall(sources, units) is None
