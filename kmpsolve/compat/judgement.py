@@ -8,7 +8,7 @@ take out what misses something, until nothing changes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from kmpsolve.model.needs import Need
@@ -28,13 +28,13 @@ def open_needs(build: KmpBuild, unit: KernelUnit, table: SymbolTable) -> tuple[N
 
 def _missing(
     build: KmpBuild, unit: KernelUnit, table: SymbolTable
-) -> tuple[set[int], dict[int, tuple[str, str]]]:
+) -> tuple[Set[int], dict[int, tuple[str, str]]]:
     """The classes that are open, and what is in no class, with name part and value.
 
     A class is met by the kernels that provide it.
     """
     missing = build.needs - unit.exports.capabilities - build.exports.capabilities
-    classes = set(filter(table.is_class, missing))
+    classes = table.classes_among(missing)
     loose = {
         capability: version
         for capability in missing - classes
@@ -147,7 +147,7 @@ def _without_hopeless(
     left: dict[int, KmpBuild] = {}
     for handle, build in builds.items():
         missing = build.needs - unit.exports.capabilities
-        if any(map(table.is_class, missing)):
+        if table.classes_among(missing):
             continue
         if missing and not missing <= offered:
             if keys is None:

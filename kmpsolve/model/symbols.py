@@ -82,7 +82,7 @@ class SymbolTable:
     def count(self, handle: int, capabilities: Iterable[int]) -> int:
         """How many symbols and symsets a package needs of these."""
         capabilities = set(capabilities)
-        classes = set(filter(self.is_class, capabilities))
+        classes = self.classes_among(capabilities)
         packed = self.classes.count(handle, classes) if self.classes is not None else 0
         return packed + sum(key != "kernel-uname-r" for key, _ in self.versions(capabilities - classes))
 
@@ -158,7 +158,7 @@ class SymbolTable:
 
     def sorted_out(self, capabilities: Set[int]) -> tuple[list[_Symbol], list[tuple[int, str]]]:
         """Symbols with name part and value; the others, the ones that stand for classes too, with their text."""
-        classes = self._classes_among(capabilities)
+        classes = self.classes_among(capabilities)
         new = capabilities - classes - self._known
         symbols, others = self._read(list(new))
         for capability in capabilities - classes - new:
@@ -175,12 +175,17 @@ class SymbolTable:
             self._read([capability])
         return self._versions.get(capability)
 
-    def _classes_among(self, capabilities: Set[int]) -> Set[int]:
-        return set(filter(self.is_class, capabilities)) if self.classes is not None else frozenset()
+    def classes_among(self, capabilities: Set[int]) -> Set[int]:
+        """Those that stand for many symbols each (`is_class`)."""
+        return (
+            frozenset(filter(self.classes.__contains__, capabilities))
+            if self.classes is not None
+            else frozenset()
+        )
 
     def _parted(self, capabilities: Set[int]) -> tuple[Set[int], Set[int]]:
         """Those in no class, which are read now, and those in one."""
-        classes = self._classes_among(capabilities)
+        classes = self.classes_among(capabilities)
         plain = capabilities - classes if classes else capabilities
         if new := plain - self._known:
             self._read(list(new))
@@ -250,7 +255,7 @@ class Exports(Mapping[str, tuple[str, ...]]):
     @cached_property
     def _loose(self) -> dict[str, str | tuple[str, ...]]:
         """Those in no class."""
-        return self._sorted({c for c in self.capabilities if not self._table.is_class(c)})
+        return self._sorted(self.capabilities - self._table.classes_among(self.capabilities))
 
     def _sorted(self, capabilities: Set[int]) -> dict[str, str | tuple[str, ...]]:
         """By name part, the value; values, sorted, where there are several, which is rare."""

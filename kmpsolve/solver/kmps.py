@@ -179,7 +179,7 @@ class Kmps:
 
     def _loose(self, capabilities: frozenset[int]) -> frozenset[int]:
         """Those in no class: what is in one, no KMP provides."""
-        return frozenset(c for c in capabilities if not self._table.is_class(c))
+        return capabilities - self._table.classes_among(capabilities)
 
     def _obsoletes(self, handle: int) -> bool:
         return bool(self._pool.id2solvable(handle).lookup_idarray(solv.SOLVABLE_OBSOLETES))
