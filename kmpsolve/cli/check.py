@@ -19,8 +19,10 @@ from kmpsolve.errors import MetadataError, RequestError, UsageError
 from kmpsolve.model.jsontext import json_text
 
 if TYPE_CHECKING:
+    from kmpsolve.model.package import KernelUnit
     from kmpsolve.modules.checkreport import CheckReport
     from kmpsolve.modules.kernel import Kernel
+    from kmpsolve.solver.universe import Universe
 
 __all__ = ["add_arguments", "run"]
 
@@ -141,19 +143,25 @@ def _bytes(path: Path) -> bytes:
 
 def _from_repositories(options: argparse.Namespace) -> list[Kernel]:
     """The kernels that --kernel names, of every selected flavor."""
-    from kmpsolve.modules.kernel import kernel_from_capabilities
     from kmpsolve.planner.deciding import kernels_meant
     from kmpsolve.session import load
 
     where = sources(options, system=False)
     loaded = load(where, request(options, where, options.kernel), configuration(options, where))
     tell_unread(loaded.inputs, options)
-    return [
-        kernel_from_capabilities(
-            loaded.universe.spelled(unit.exports),
-            source=unit.main.repository or "installed",
-            uname_r=unit.uname_r,
-            nevra=str(unit.nevra),
-        )
-        for unit in kernels_meant(loaded.universe, loaded.request)
-    ]
+    return [_kernel(unit, loaded.universe) for unit in kernels_meant(loaded.universe, loaded.request)]
+
+
+def _kernel(unit: KernelUnit, universe: Universe) -> Kernel:
+    """A kernel of the universe, with as much of it as is known and not only taken for granted."""
+    from kmpsolve.modules.kernel import kernel_from_capabilities
+
+    handles = {package.handle for package in unit.packages}
+    assumed = not handles.isdisjoint(universe.unread)
+    return kernel_from_capabilities(
+        () if assumed else universe.spelled(unit.exports),
+        source=unit.main.repository or "installed",
+        uname_r=unit.uname_r,
+        nevra=str(unit.nevra),
+        whole=not assumed and handles.isdisjoint(universe.told_in_part),
+    )

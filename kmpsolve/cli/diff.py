@@ -108,7 +108,7 @@ def _compare(
         else:
             side = "B" if sides else "A"
             unit = _find(text, every, side)
-            if unit.main.handle in universe.unread:
+            if not universe.unread.union(universe.told_in_part).isdisjoint(p.handle for p in unit.packages):
                 raise MetadataError(
                     f"the symbols of {unit.nevra} are not known: no repository has it as it is installed",
                     reference="kernel-not-known",

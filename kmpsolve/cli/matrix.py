@@ -104,7 +104,8 @@ def _matrix(
         loaded = load(where, asked, config)
         units = _units(loaded)
     progress.step("holding every build against every kernel")
-    found = matrix(loaded.universe.kmps, units, loaded.universe.table, loaded.universe.unread)
+    universe = loaded.universe
+    found = matrix(universe.kmps, units, universe.table, universe.unread, universe.told_in_part)
 
     if name is None:
         return loaded, found, None

@@ -123,6 +123,7 @@ def matrix(
     units: Sequence[KernelUnit],
     table: SymbolTable,
     unread: Collection[int] = (),
+    told_in_part: Collection[int] = (),
 ) -> Matrix:
     """Hold every build against every kernel.
 
@@ -134,6 +135,8 @@ def matrix(
         Of any flavor.
     unread
         Handles of kernels whose symbols nobody knows.
+    told_in_part
+        Handles of kernels of which nobody knows more than what the installed KMPs need.
     """
     rows = unique_builds(builds)
     kernels = sorted(units, key=lambda unit: unit.nevra.evr, reverse=True)
@@ -150,11 +153,14 @@ def matrix(
         lean = counts.lean(unit, number)
         fit = judge([build for build, lacking in mine if not lacking[number]], lean, table)
         offered = offered_by(build for build in counts.exporting if fit.fits(build))
+        in_part = unit.main.handle in told_in_part
         for build, lacking in mine:
             handle = build.package.handle
             missing = lacking[number]
             if handle in counts.loosely:
                 missing += counts.loose(build, lean, offered)
+            if missing and in_part and not build.package.installed:
+                continue
             asked = missing, handle in fit.viable
             column[handle] = known.get(asked) or known.setdefault(asked, Cell(*asked))
     return Matrix(

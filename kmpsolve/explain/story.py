@@ -174,6 +174,7 @@ class _Teller:
     ) -> dict[int, Cell]:
         if unit.main.handle in self.system.universe.unread:
             return {}
+        in_part = unit.main.handle in self.system.universe.told_in_part
         judged = self.system.judge(unit)
         offered = offered_by(build for build in everything if judged.fits(build))
         column = {}
@@ -185,6 +186,8 @@ class _Teller:
             if handle not in judged.open:
                 fit = Fit(unit, OpenNeeds({handle: build}, unit, self.table), frozenset())
             missing = shortfall(build, fit, offered)
+            if missing and in_part and not build.package.installed:
+                continue
             count = sum(need.kind != "exact-kernel" for need in missing)
             column[handle] = Cell(count, not missing)
         return column

@@ -55,6 +55,8 @@ class Kernel:
         What its own modules were compiled for; empty if unknown. See `Module.machine`.
     structure_size
         Bytes of struct module in its own modules; 0 if unknown.
+    whole
+        Whether its package's capabilities, where it was read from one, are all known.
     """
 
     source: str
@@ -64,6 +66,7 @@ class Kernel:
     vermagic: str = ""
     machine: str = ""
     structure_size: int = 0
+    whole: bool = True
 
     @property
     def flavor(self) -> str:
@@ -92,7 +95,7 @@ def is_kernel_rpm(rpm: Rpm) -> bool:
 
 
 def kernel_from_capabilities(
-    provides: Iterable[str], *, source: str, uname_r: str = "", nevra: str | None = None
+    provides: Iterable[str], *, source: str, uname_r: str = "", nevra: str | None = None, whole: bool = True
 ) -> Kernel:
     """The kernel that a package, or several of one uname -r, provide.
 
@@ -101,6 +104,8 @@ def kernel_from_capabilities(
     provides
         Capabilities as rpm prints them: ``ksym(FLAVOR:SYMBOL) = CRC``, ``kernel(FLAVOR:SYMSET) = HASH``,
         ``kernel(SYMBOL) = 0xCRC``.
+    whole
+        Whether these are all; what an inventory tells of a kernel are not.
     """
     crcs: dict[str, str] = {}
     symsets: dict[str, frozenset[str]] = {}
@@ -113,8 +118,14 @@ def kernel_from_capabilities(
         else:
             crcs[need.name] = normal_crc(need.value)
     gap = "" if crcs else f"{source} does not say which symbols it exports"
+    if not whole:
+        gap = f"no repository has {nevra or source} as it is installed, and its inventory does not tell all symbols"
     return Kernel(
-        source=source, symvers=Symvers(crcs=crcs, symsets=symsets, gap=gap), uname_r=uname_r, nevra=nevra
+        source=source,
+        symvers=Symvers(crcs=crcs, symsets=symsets, gap=gap),
+        uname_r=uname_r,
+        nevra=nevra,
+        whole=whole,
     )
 
 

@@ -32,7 +32,7 @@ def symset_mismatches(candidate: Candidate, kernel: Kernel) -> Iterator[Mismatch
 
 def _tells_symsets(kernel: Kernel) -> bool:
     """Whether a symset that is not listed is not there: a package provides all that it has."""
-    return bool(kernel.symvers.symsets) or kernel.nevra is not None
+    return kernel.whole and (bool(kernel.symvers.symsets) or kernel.nevra is not None)
 
 
 def elsewhere_only(candidate: Candidate, kernel: Kernel) -> frozenset[str]:

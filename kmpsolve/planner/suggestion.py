@@ -111,9 +111,10 @@ def suggest(
 
 
 def _fitting(universe: Universe, build: KmpBuild, units: Iterable[KernelUnit]) -> list[KernelUnit]:
-    """The kernels that a build fits with the KMPs that are installed or on offer."""
+    """The kernels that a build fits with the KMPs that are installed or on offer, of those whose symbols are known."""
     others = [b for b in universe.kmps if b.package.barred is None]
-    return [unit for unit in units if judge([build, *others], unit, universe.table).fits(build)]
+    known = [unit for unit in units if unit.main.handle not in universe.unread]
+    return [unit for unit in known if judge([build, *others], unit, universe.table).fits(build)]
 
 
 def _suggestion(

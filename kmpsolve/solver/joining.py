@@ -43,11 +43,11 @@ _KEYS = (
 
 def join(
     pool: solv.Pool, listed: frozenset[str], digests: Mapping[str, str], vendor_class: Callable[[str], str]
-) -> frozenset[int]:
-    """Complete the installed packages that are only listed; returns the kernels whose symbols nobody knows.
+) -> tuple[frozenset[int], frozenset[int]]:
+    """Complete the installed packages that are only listed.
 
-    Such a kernel is taken to fit the installed KMPs, so that these count as drivers in use and are judged
-    against the target; it must not be believed to be safe itself.
+    A kernel whose symbols nobody knows is taken to fit the installed KMPs, so that these count as drivers in use
+    and are judged against the target; it must not be believed to be safe itself.
 
     Parameters
     ----------
@@ -57,16 +57,27 @@ def join(
         NEVRA -> the symbols' digest, where the host told it.
     vendor_class
         zypp's, for packages of an unknown vendor.
+
+    Returns
+    -------
+    tuple
+        The kernels whose symbols nobody knows, and those of which only the host told some: `collect` tells
+        what the KMPs beside a kernel need, so that a symbol which is not among them may be there.
     """
     system = list(pool.installed.solvables)
     mine = [s for s in system if _nevra(s) in listed]
     bare = _complete(pool, mine, [digests.get(_nevra(s)) for s in mine])
+    in_part = {
+        int(s.id)
+        for s in bare
+        if _KERNEL.fullmatch(s.name) and not _same_symbols(pool, s, digests.get(_nevra(s), ""))
+    }
     unread = set()
     for solvable, assumed in _assume(pool, bare, system, _vendors_of(pool, bare), vendor_class):
         assumed.tell(solvable)
         if assumed.provides:
             unread.add(int(solvable.id))
-    return frozenset(unread)
+    return frozenset(unread), frozenset(in_part - unread)
 
 
 def join_hosts(

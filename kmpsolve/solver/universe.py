@@ -57,6 +57,8 @@ class Universe:
         self.hidden: frozenset[int] = frozenset()
         self.unread: frozenset[int] = frozenset()
         """Installed kernels whose symbols nobody knows; KMPs are taken to work on them now."""
+        self.told_in_part: frozenset[int] = frozenset()
+        """Installed kernels of which no more is known than what the KMPs installed beside them need."""
         self._listed: frozenset[str] = frozenset()
         self._digests: Mapping[str, str] = {}
         self._retracted: dict[str, frozenset[str]] = {}
@@ -132,7 +134,9 @@ class Universe:
             False if the installed packages are those of many hosts, of whatever architecture.
         """
         if self._listed:
-            self.unread = join(self.pool, self._listed, self._digests, self.policy.vendor_class)
+            self.unread, self.told_in_part = join(
+                self.pool, self._listed, self._digests, self.policy.vendor_class
+            )
         if one_system:
             self.pool.setarch(kernel_architecture(self.pool, self._repos.values()))
         self._packages.unify_vendors()

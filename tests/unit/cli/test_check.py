@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kmpsolve.cli import main
-from tests.support import repository
+from tests.support import repository, rpmmd
 from tests.support.packages import PackageSpec
 
 _KMP = PackageSpec(
@@ -122,6 +122,35 @@ def test_errors(arguments: list[str], code: int, told: str, capsys: pytest.Captu
 def test_an_unknown_kernel(kmp: str, kernels: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", kmp, "--repo", f"sle={kernels}", "--kernel", "9-9"]) == 3
     assert "--kernel: no kernel 9-9 is installed or in a repository" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("told", "offered", "code"),
+    [
+        ("collect", [], 110),
+        ("collect", ["2"], 110),
+        ("collect", ["1"], 0),
+        ("rpm -qa", [], 110),
+        ("rpm -qa", ["1"], 0),
+    ],
+)
+def test_a_kernel_that_its_inventory_alone_tells(
+    kmp: str, tmp_path: Path, told: str, offered: list[str], code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It lists what installed KMPs need, or nothing: what is not listed may be there, what is assumed may not."""
+    kernel, other = _kernel("1.1", "1"), replace(_KMP, name="old-kmp-default", requires=())
+    host = tmp_path / "host"
+    if told == "collect":
+        system = rpmmd.write(tmp_path / "system", [kernel, other])
+        assert main(["collect", "--installed", str(system), "-o", str(host)]) == 0
+    else:
+        host.write_text(f"{kernel.nevra}\n{_KMP.nevra}\n")
+    # The kernel as it is installed, or one that only has its name.
+    others = rpmmd.write(tmp_path / "r", [_KMP, *(_kernel("1.1", crc) for crc in offered)])
+    words = ["check", kmp, "--installed", str(host), "--repo", str(others), "--kernel", "6.4.0-1.1"]
+    assert main([*words, "--format", "json"]) == code
+    (subject,) = json.loads(capsys.readouterr().out)["subjects"]
+    assert subject["mismatches"] == []
 
 
 def test_one_file_is_named_in_the_errors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

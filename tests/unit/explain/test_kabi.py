@@ -143,6 +143,39 @@ def test_the_matrix_tells_architectures_apart(several: str, capsys: pytest.Captu
     assert "1.0_k6.4.0_1-1.x86_64" in text
 
 
+@pytest.fixture
+def told_in_part(tmp_path: Path) -> list[str]:
+    """A host whose inventory tells what its KMP needs of a kernel that no repository has, and no more."""
+    mine, other = Kernel(release="1.1", ksyms="a=1 b=1"), Kernel(release="2.1", ksyms="a=2")
+    old, new = (
+        Kmp(name="acme", version=v, krel="6.4.0-1", symbols=s) for v, s in (("1", "a=1"), ("2", "b=1"))
+    )
+    system = rpmmd.write(tmp_path / "system", [mine.spec(), old.spec()])
+    assert main(["collect", "--installed", str(system), "-o", str(tmp_path / "host")]) == 0
+    offered = rpmmd.write(tmp_path / "r", [other.spec(), new.spec()])
+    return ["--installed", str(tmp_path / "host"), "--repo", str(offered)]
+
+
+def test_diff_needs_all_symbols_of_a_kernel(
+    told_in_part: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Those that the inventory does not tell would be called removed, and a KMP that needs them not hit."""
+    for pair in (["6.4.0-1.1", "6.4.0-2.1"], ["6.4.0-2.1", "6.4.0-1.1"]):
+        assert main(["diff", *pair, *told_in_part]) == 3
+        assert "the symbols of kernel-default-6.4.0-1.1.x86_64 are not known" in capsys.readouterr().err
+
+
+def test_what_a_kernel_lacks_is_not_known_where_not_all_of_it_is_told(
+    told_in_part: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, document = _json(capsys, "matrix", *told_in_part)
+    assert document["kernels"] == [f"kernel-default-6.4.0-{n}.1.x86_64" for n in (2, 1)]
+    assert document["cells"] == [[1, None], [1, 0]]
+    _, story = _json(capsys, "explain", "acme", *told_in_part)
+    history = {build["nevra"].split("-")[3][0]: build["history"] for build in story["builds"]}
+    assert history == {"1": [0, 1], "2": [None, 1]}
+
+
 @pytest.mark.parametrize("kernel", ["6.4.0-1", "kernel-default-9-9.x86_64", "nonsense"])
 def test_an_unknown_kernel(kernel: str, tmp_path: Path) -> None:
     answer = _ask("demo-blocked", tmp_path, "diff", OLD, kernel)

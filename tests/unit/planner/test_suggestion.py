@@ -78,6 +78,14 @@ def test_a_build_that_fits_every_kernel(tmp_path: Path) -> None:
     assert told(one) == ("1.0", ("30.1", "20.1", "10.1"), True, f"{INSTALL}1.0_k6.4.0_10-1")
 
 
+def test_a_kernel_that_nobody_knows_fits_nothing(tmp_path: Path) -> None:
+    """Its symbols are taken for granted, so that the installed KMPs count as drivers in use."""
+    of = sealed(tmp_path, {"r": [drives(acme())]}, [kernel(1).spec()])
+    of.unread = frozenset(k.package.handle for k in of.kernels)
+    found = suggest(of, Request(), flavor_systems(of, Request()).values(), Modaliases([DEVICE]))
+    assert told(only(found)) == ("1.0", (), False, None)
+
+
 def test_a_build_for_any_kernel_is_better_than_none(tmp_path: Path) -> None:
     offered = [kernel(2, "a=2"), drives(acme("1.0", "a=2")), drives(acme("9.0", "a=9"))]
     one = only(suggested(tmp_path, [kernel(1)], offered))

@@ -82,7 +82,7 @@ def joined(
     pool: solv.Pool, listed: Iterable[PackageSpec] | None = None, digests: Mapping[str, str] | None = None
 ) -> frozenset[int]:
     mine = [str(s) for s in pool.installed.solvables] if listed is None else [one.nevra for one in listed]
-    return join(pool, frozenset(mine), digests or {}, Policy().vendor_class)
+    return join(pool, frozenset(mine), digests or {}, Policy().vendor_class)[0]
 
 
 def installed(pool: solv.Pool, name: str) -> solv.XSolvable:
@@ -223,6 +223,33 @@ def test_a_kernel_that_nobody_knows_is_taken_to_fit_the_kmps_beside_it(
             "multiversion(kernel)",
         ]
     )
+
+
+@pytest.mark.parametrize(
+    ("offered", "digest", "in_part"),
+    [
+        (("a = 1", "b = 2"), ("a = 1", "b = 2"), False),
+        (("a = 1", "b = 3"), ("a = 1", "b = 2"), True),
+        ((), ("a = 1", "b = 2"), True),
+        ((), ("a = 1",), False),
+        ((), None, True),
+    ],
+)
+def test_a_kernel_of_which_its_host_alone_tells_some(
+    tmp_path: Path, offered: tuple[str, ...], digest: tuple[str, ...] | None, in_part: bool
+) -> None:
+    """`collect` tells no more of a kernel than what the KMPs beside it need."""
+
+    def with_symbols(symbols: tuple[str, ...]) -> PackageSpec:
+        uname_r = "kernel-uname-r = 6.4.0-1-default"
+        return spec("kernel-default", provides=(uname_r, *(f"ksym(default:{one})" for one in symbols)))
+
+    mine = with_symbols(("a = 1",))
+    pool = opened(tmp_path, [mine, KMP], {"r": [with_symbols(offered)] if offered else []})
+    digests = {mine.nevra: symbol_digest(with_symbols(digest).provides)} if digest else {}
+    found = join(pool, frozenset([mine.nevra]), digests, Policy().vendor_class)
+    kernel = installed(pool, mine.name)
+    assert found == (frozenset(), {kernel.id} if in_part else frozenset())
 
 
 @pytest.mark.parametrize(
