@@ -19,6 +19,7 @@ from kmpsolve.cli.options import (
 )
 from kmpsolve.errors import MetadataError, RequestError
 from kmpsolve.model.jsontext import json_text
+from kmpsolve.model.nevra import Nevra
 from kmpsolve.report.progress import Progress
 
 if TYPE_CHECKING:
@@ -175,6 +176,7 @@ def _read(path: Path) -> Kernel:
         modules=symvers.modules,
         namespaces=symvers.namespaces,
         uname_r=kernel.uname_r,
+        arch=Nevra.parse(kernel.nevra).arch if kernel.nevra else "noarch",
     )
 
 

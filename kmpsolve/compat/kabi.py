@@ -10,7 +10,7 @@ from kmpsolve.compat.matrix import offered_by, shortfall, unique_builds
 from kmpsolve.compat.severities import Rule, Severities
 from kmpsolve.model.evr import Evr
 from kmpsolve.model.needs import flavor_of_uname
-from kmpsolve.model.nevra import Nevra
+from kmpsolve.model.nevra import Nevra, same_architecture
 from kmpsolve.model.package import KernelUnit, KmpBuild, Package
 from kmpsolve.model.symbols import Exports, SymbolTable
 
@@ -31,6 +31,8 @@ class Kernel:
         Symbol -> where it is exported; empty where the source does not tell.
     uname_r
         Empty if unknown.
+    arch
+        Of its package; ``noarch`` if unknown.
     """
 
     label: str
@@ -38,6 +40,7 @@ class Kernel:
     modules: Mapping[str, str] = field(default_factory=dict)
     namespaces: Mapping[str, str] = field(default_factory=dict)
     uname_r: str = ""
+    arch: str = "noarch"
 
     @classmethod
     def of_unit(cls, unit: KernelUnit, table: SymbolTable) -> Kernel:
@@ -51,6 +54,7 @@ class Kernel:
             label=str(unit.nevra),
             crcs={name: tuple(sorted(values)) for name, values in sorted(found.items())},
             uname_r=unit.uname_r,
+            arch=unit.nevra.arch,
         )
 
     @classmethod
@@ -63,6 +67,7 @@ class Kernel:
         modules: Mapping[str, str],
         namespaces: Mapping[str, str],
         uname_r: str,
+        arch: str = "noarch",
     ) -> Kernel:
         """A kernel that is known by a list of symbols; see `kmpsolve.modules.symvers.Symvers`."""
         found: dict[str, tuple[str, ...]] = {name: (crc,) for name, crc in crcs.items()}
@@ -73,6 +78,7 @@ class Kernel:
             modules=modules,
             namespaces=namespaces,
             uname_r=uname_r,
+            arch=arch,
         )
 
     def unit(self, flavors: Iterable[str], table: SymbolTable) -> KernelUnit:
@@ -88,7 +94,7 @@ class Kernel:
                 values[f"kernel({prefix}{name})"] = crcs
         package = Package(
             handle=0,
-            nevra=Nevra("kernel", Evr(0, self.label, ""), "noarch"),
+            nevra=Nevra("kernel", Evr(0, self.label, ""), self.arch),
             vendor="",
             repository="",
             priority=99,
@@ -252,7 +258,12 @@ def _hits(
     builds: Iterable[KmpBuild], units: tuple[KernelUnit, KernelUnit], table: SymbolTable
 ) -> tuple[Hit, ...]:
     flavors = {unit.flavor for unit in units if unit.flavor}
-    mine = [b for b in builds if b.flavor in flavors or not b.flavor or not flavors]
+    mine = [
+        b
+        for b in builds
+        if (b.flavor in flavors or not b.flavor or not flavors)
+        and all(same_architecture(b.nevra.arch, unit.nevra.arch) for unit in units)
+    ]
     before, after = (judge(mine, unit, table) for unit in units)
     offered = offered_by(build for build in mine if after.fits(build))
     hits = []

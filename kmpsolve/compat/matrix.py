@@ -16,7 +16,7 @@ from itertools import islice
 from kmpsolve.compat.judgement import Fit, judge
 from kmpsolve.model.membership import membership
 from kmpsolve.model.needs import Need
-from kmpsolve.model.nevra import Nevra
+from kmpsolve.model.nevra import Nevra, same_architecture
 from kmpsolve.model.package import KernelUnit, KmpBuild
 from kmpsolve.model.symbols import Exports, SymbolTable
 
@@ -84,8 +84,8 @@ class Matrix:
     builds
         By name, the newest first.
     cells
-        A row for each build, a cell for each kernel; ``None`` if the build was made for another flavor,
-        or without symbol versions, or nobody knows the kernel's, so that nothing can be said.
+        A row for each build, a cell for each kernel; ``None`` if the build was made for another flavor or
+        architecture, or without symbol versions, or nobody knows the kernel's, so that nothing can be said.
     """
 
     kernels: tuple[Column, ...]
@@ -149,7 +149,7 @@ def matrix(
         columns.append(column)
         if unit.main.handle in unread:
             continue
-        mine = counts.of_flavor(unit.flavor)
+        mine = counts.of_kernel(unit)
         lean = counts.lean(unit, number)
         fit = judge([build for build, lacking in mine if not lacking[number]], lean, table)
         offered = offered_by(build for build in counts.exporting if fit.fits(build))
@@ -195,9 +195,13 @@ class _Counts:
         """Builds that need a closer look."""
         self.exporting = [build for build, _ in self._builds if build.exports.capabilities]
 
-    def of_flavor(self, flavor: str) -> list[tuple[KmpBuild, Sequence[int]]]:
-        """The lean builds that may be for a flavor; with each the number of plain symbols that each kernel lacks."""
-        return [pair for pair in self._builds if pair[0].flavor in (flavor, "")]
+    def of_kernel(self, unit: KernelUnit) -> list[tuple[KmpBuild, Sequence[int]]]:
+        """The lean builds that may be for it; with each the number of plain symbols that each kernel lacks."""
+        return [
+            pair
+            for pair in self._builds
+            if pair[0].flavor in (unit.flavor, "") and same_architecture(pair[0].nevra.arch, unit.nevra.arch)
+        ]
 
     def _lean(self, build: KmpBuild) -> KmpBuild:
         plain = build.needs - self._closer

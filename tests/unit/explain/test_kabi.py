@@ -22,7 +22,7 @@ from kmpsolve.errors import ConfigError
 from kmpsolve.model.evr import Evr
 from tests.modules.debian import DebianKernel, package_names
 from tests.scenarios import runner
-from tests.support import fixture, rpmmd
+from tests.support import fixture, repository, rpmmd
 from tests.support.worlds import Kernel, Kmp
 
 OLD, MIDDLE, NEW = "6.4.0-150600.23.25.1", "6.4.0-150600.23.27.1", "6.4.0-150600.23.30.1"
@@ -129,6 +129,23 @@ def test_diff_of_kernels_for_several_architectures(several: str, capsys: pytest.
     assert main(["diff", *named, "--repo", several]) == 0
 
 
+def test_a_kmp_for_another_architecture_is_not_hit(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One for all of them is; of two kernels one may be a list of symbols, which is of no architecture."""
+    arches = ("i586", "noarch", "x86_64")
+    acme = Kmp(name="acme", krel="6.4.0-1", symbols="a=1").spec()
+    kernels = [Kernel(release=f"{n}.1", ksyms=f"a={n}").spec() for n in (1, 2)]
+    kmps = [dataclasses.replace(acme, arch=arch) for arch in arches]
+    offered = str(rpmmd.write(tmp_path / "r", [*kernels, *kmps]))
+    (tmp_path / "b.symvers").write_text("0x2\ta\tvmlinux\tEXPORT_SYMBOL\n")
+    rpms = sorted(map(str, repository.rpm_folder(kernels).glob("*.rpm")))
+    for pair in (["6.4.0-1.1", "6.4.0-2.1"], rpms, [rpms[0], str(tmp_path / "b.symvers")]):
+        code, document = _json(capsys, "diff", *pair, "--repo", offered)
+        assert code == 4
+        assert {entry["nevra"].rpartition(".")[2] for entry in document["kmps"]} == {"noarch", "x86_64"}
+
+
 def test_the_matrix_tells_architectures_apart(several: str, capsys: pytest.CaptureFixture[str]) -> None:
     rpmmd.write(
         Path(several),
@@ -141,6 +158,12 @@ def test_the_matrix_tells_architectures_apart(several: str, capsys: pytest.Captu
     text = capsys.readouterr().out
     assert " 1.i586" in text
     assert "1.0_k6.4.0_1-1.x86_64" in text
+    _, document = _json(capsys, "matrix", "--repo", several)
+    (row,) = document["cells"]
+    assert dict(zip([nevra.rpartition(".")[2] for nevra in document["kernels"]], row, strict=True)) == {
+        "x86_64": 0,
+        "i586": None,
+    }
 
 
 @pytest.fixture
