@@ -5,12 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Collection, Iterator
 from io import BufferedReader
 from pathlib import Path
 
 from kmpsolve.metadata.origin import Origin
 
-__all__ = ["open_regular", "out_of_reach", "read_small", "safe_place"]
+__all__ = ["every_folder", "open_regular", "out_of_reach", "read_small", "safe_place"]
 
 _ROOT = 0
 _SMALL = 8 << 20
@@ -44,6 +45,42 @@ def open_regular(path: Path, name: str, origin: Origin) -> BufferedReader:
         file.close()
         raise origin.damaged(f"{name} is not a regular file", "file-unreadable")
     return file
+
+
+def every_folder(top: Path, *, apart_from: Collection[str] = ()) -> Iterator[tuple[Path, list[str]]]:
+    """A folder and all below it with the names of what is in them and is no folder, sorted.
+
+    Links to folders are followed, as createrepo_c does; each folder comes once, by its own path if it has one
+    below `top`.
+
+    Parameters
+    ----------
+    apart_from
+        Names of links that are not followed.
+
+    Raises
+    ------
+    OSError
+        If one of them cannot be read: what is in it could be what matters.
+    """
+
+    def fail(error: OSError) -> None:
+        raise error
+
+    seen: set[tuple[int, int]] = set()
+    tops = [top]
+    while tops:
+        for name, folders, names in os.walk(tops.pop(0), onerror=fail):
+            parent = Path(name)
+            status = parent.stat()
+            if (status.st_dev, status.st_ino) in seen:
+                folders.clear()
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            folders.sort()
+            below = (parent / folder for folder in folders if folder not in apart_from)
+            tops += (folder for folder in below if folder.is_symlink())
+            yield parent, sorted(names)
 
 
 def read_small(path: Path) -> bytes:

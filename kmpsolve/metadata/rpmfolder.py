@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from kmpsolve.metadata.content import Content
-from kmpsolve.metadata.files import open_regular
+from kmpsolve.metadata.files import every_folder, open_regular
 from kmpsolve.metadata.headerxml import PREREQUISITE, xml_text
 from kmpsolve.metadata.origin import Origin
 from kmpsolve.metadata.primaryxml import FOOT, HEAD
@@ -38,20 +38,16 @@ class _Package(NamedTuple):
 
 
 def find_rpms(folder: Path) -> list[Path]:
-    """List the RPMs in `folder` and below it, without source packages, sorted by path.
+    """List the RPMs in `folder` and below it, links followed, without source packages, sorted by path.
 
     Raises
     ------
     OSError
         If a folder cannot be read: an RPM in it could be the one that matters.
     """
-
-    def fail(error: OSError) -> None:
-        raise error
-
     return sorted(
-        Path(parent, name)
-        for parent, _, names in os.walk(folder, onerror=fail)
+        parent / name
+        for parent, names in every_folder(folder)
         for name in names
         if name.endswith(".rpm") and not name.endswith(_SKIPPED)
     )

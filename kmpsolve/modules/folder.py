@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from kmpsolve.errors import MetadataError
+from kmpsolve.metadata.files import every_folder
 
 __all__ = ["files_below"]
 
+_SOURCES = ("build", "source")
+"""In /lib/modules/X, links to what the kernel was built from; depmod passes over them too."""
+
 
 def files_below(folder: Path) -> Iterator[Path]:
-    """All files in `folder` and below it, links to files included, sorted by folder and name.
+    """All that is no folder in `folder` and below it, links followed, sorted by folder and name.
+
+    A link that leads nowhere is among it: it may stand for what matters.
 
     Raises
     ------
     MetadataError
         ``folder-unreadable``: what is in there could be what matters.
     """
-
-    def fail(error: OSError) -> None:
+    try:
+        for parent, names in every_folder(folder, apart_from=_SOURCES):
+            yield from (parent / name for name in names)
+    except OSError as error:
         raise MetadataError(
             f"cannot be read: {error.strerror}",
             reference="folder-unreadable",
             where=str(error.filename),
             hint="Check its permissions",
         ) from error
-
-    for parent, folders, names in os.walk(folder, onerror=fail):
-        folders.sort()
-        yield from (path for path in (Path(parent, name) for name in sorted(names)) if path.is_file())

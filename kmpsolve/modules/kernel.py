@@ -167,7 +167,7 @@ def _lists_in(rpm: Rpm) -> Iterator[Symvers]:
 
 def _module_files(tree: Path) -> Iterator[Path]:
     """The kernel's own modules in /lib/modules/X, not those of KMPs."""
-    return (file for file in files_below(tree / "kernel") if MODULE_FILE.search(file.name))
+    return (file for file in files_below(tree / "kernel") if MODULE_FILE.search(file.name) and file.is_file())
 
 
 def _lists_of(tree: Path) -> Iterator[Path]:

@@ -214,7 +214,11 @@ def read_certificates(path: Path) -> tuple[KnownKey, ...]:
     """
     files: Iterable[Path] = [path]
     if path.is_dir():
-        files = (file for file in files_below(path) if file.suffix.lower() in _CERTIFICATE_SUFFIXES)
+        files = (
+            file
+            for file in files_below(path)
+            if file.suffix.lower() in _CERTIFICATE_SUFFIXES and file.is_file()
+        )
     found: list[KnownKey] = []
     for file in files:
         try:

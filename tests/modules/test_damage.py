@@ -17,7 +17,9 @@ import pytest
 import zstandard
 
 from kmpsolve.errors import MetadataError
+from kmpsolve.modules.check import check
 from kmpsolve.modules.folder import files_below
+from kmpsolve.modules.kernel import kernel_from_capabilities
 from kmpsolve.modules.module import read_module
 from kmpsolve.modules.rpmfile import payload, read_rpm
 from tests.modules import debian, kbuild
@@ -241,6 +243,23 @@ def test_a_folder_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(MetadataError, match="cannot be read: No such file") as caught:
         list(files_below(tmp_path / "nowhere"))
     assert caught.value.reference == "folder-unreadable"
+
+
+def test_links_in_a_folder(tmp_path: Path) -> None:
+    """What a linked folder holds counts, and a link that leads nowhere; not what a kernel was built from."""
+    disk, other, sources = (tmp_path / name for name in ("disk", "other", "sources"))
+    for place in (disk / "a", other, sources):
+        place.mkdir(parents=True)
+    for file in (disk / "a" / "one.ko", other / "two.ko", sources / "three.ko"):
+        file.touch()
+    for link, target in (("b", other), ("loop", disk), ("again", disk / "a"), ("build", sources)):
+        (disk / link).symlink_to(target)
+    (disk / "gone.ko").symlink_to("nowhere.ko")
+    assert list(files_below(disk)) == [disk / "gone.ko", disk / "a" / "one.ko", disk / "b" / "two.ko"]
+    report = check([disk], [kernel_from_capabilities(["ksym(default:a) = 1"], source="r")])
+    assert {f.subject for f in report.findings if f.reference == "unreadable-module"} == {
+        str(path) for path in files_below(disk)
+    }
 
 
 def test_damaged_rpms(tmp_path: Path) -> None:

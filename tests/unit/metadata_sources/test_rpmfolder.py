@@ -192,6 +192,23 @@ def test_sub_folders_are_read_and_source_packages_are_not(folder: Path, tmp_path
     )
 
 
+def test_linked_folders_are_read_once(folder: Path, tmp_path: Path) -> None:
+    """An RPM that is overlooked is a driver that nobody asks for; createrepo_c follows links, too."""
+    here, there = tmp_path / "here", tmp_path / "there"
+    for place in (here / "updates", there):
+        place.mkdir(parents=True)
+    kernel, *drivers = sorted(folder.glob("*.rpm"), reverse=True)
+    shutil.copy(kernel, here / "updates")
+    for rpm in drivers:
+        shutil.copy(rpm, there)
+    (here / "again").symlink_to("updates")
+    (here / "updates" / "up").symlink_to(here)
+    (here / "drivers").symlink_to(there)
+    (here / "gone").symlink_to("nowhere")
+    found = [here / "updates" / kernel.name, *(here / "drivers" / rpm.name for rpm in drivers)]
+    assert find_rpms(here) == sorted(found)
+
+
 def damage(rpm: Path, kind: str) -> None:
     data = bytearray(rpm.read_bytes())
     if kind == "empty":
