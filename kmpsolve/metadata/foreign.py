@@ -15,7 +15,16 @@ from typing import Any
 from kmpsolve.metadata.content import UNKNOWN_ARCH
 from kmpsolve.metadata.inventory import State, is_package
 
-__all__ = ["Census", "csv_columns", "from_csv", "from_json", "from_supportconfig", "listed_package"]
+__all__ = [
+    "Absent",
+    "Census",
+    "csv_columns",
+    "from_csv",
+    "from_json",
+    "from_supportconfig",
+    "listed_package",
+    "shown",
+]
 
 _RPM = re.compile(r"(?P<nevra>[A-Za-z0-9_][^\s/]*-[^\s/-]+-[^\s/-]+\.[A-Za-z0-9_]+)(?:\.rpm)?(?:\s.*)?")
 _ANOTHER = re.compile(r"\s(?!\S+src\.rpm)\w[^\s/]*-[^\s/-]+-[^\s/-]+\.[a-z]\w*(?:\.rpm)?(?!\S)")
@@ -25,6 +34,7 @@ _UNAME = re.compile(
 )
 _USUAL = re.compile(r"(?:kernel-|.+-kmp-|rpm$|glibc$|bash$|filesystem$)")
 """Packages that every system has: a JSON object with none of them as keys is no list of packages."""
+_UNTOLD = "its packages are not told; it may not have answered"
 _SECTION = re.compile(r"^#==\[ .* \]=*#?\s*$", re.MULTILINE)
 
 
@@ -59,7 +69,7 @@ class Census:
         if all(parts) and number.isdigit() and is_package(nevra):
             self.packages.append(nevra)
         else:
-            self.gaps.append(f"{_shown(nevra)} is no package")
+            self.gaps.append(f"{shown(nevra)} is no package")
 
     def add_edition(self, name: object, edition: str, arch: object) -> None:
         """Take one package whose version is written ``[epoch:]version-release``."""
@@ -99,8 +109,17 @@ _MATTERS = re.compile(
 )
 
 
-def _shown(text: str) -> str:
+def shown(text: str) -> str:
+    """What may be printed of a text from elsewhere."""
     return "".join(c if c.isprintable() else "\ufffd" for c in text[:80])
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """A host that a source names, or an entry for one, without any package."""
+
+    name: str
+    reason: str
 
 
 # rpm -qa
@@ -120,8 +139,8 @@ def listed_package(line: str) -> str | None:
 # JSON
 
 
-def from_json(document: object) -> list[Census]:
-    """Find the hosts in a JSON document of Ansible, Salt or Uyuni.
+def from_json(document: object) -> list[Census | Absent]:
+    """Find the hosts in a JSON document of Ansible, Salt or Uyuni, with those that did not answer.
 
     Raises
     ------
@@ -130,9 +149,9 @@ def from_json(document: object) -> list[Census]:
     """
     if isinstance(document, list):
         if document and all(isinstance(one, dict) and "name" in one and "version" in one for one in document):
-            return _from_rows(document)
-        found = [census for one in document if isinstance(one, dict) for census in from_json(one)]
-        if found:
+            return [*_from_rows(document)]
+        found = _from_list(document)
+        if any(isinstance(one, Census) for one in found):
             return found
     if isinstance(document, dict):
         if "plays" in document:
@@ -140,27 +159,49 @@ def from_json(document: object) -> list[Census]:
         facts = document.get("ansible_facts", document)
         if isinstance(facts, dict) and isinstance(facts.get("packages", facts.get("ansible_packages")), dict):
             return [_from_facts(facts)]
-        found = [
-            census for host, told in document.items() if (census := _from_minion(host, told)) is not None
-        ]
-        if found:
+        found = [_from_minion(host, told) or Absent(host, _UNTOLD) for host, told in document.items()]
+        if any(isinstance(one, Census) for one in found):
             return found
     raise ValueError("is JSON, but neither an inventory line nor packages of Ansible, Salt or Uyuni")
 
 
-def _from_plays(plays: object) -> list[Census]:
-    """The output of Ansible's json callback: plays, their tasks, the results by host."""
+def _from_list(documents: Sequence[object]) -> list[Census | Absent]:
+    found: list[Census | Absent] = []
+    for number, one in enumerate(documents, 1):
+        try:
+            if not isinstance(one, dict):
+                raise ValueError("is no JSON object")
+            found += from_json(one)
+        except ValueError as error:
+            found.append(Absent(f"entry {number}", str(error)))
+    return found
+
+
+def _from_plays(plays: object) -> list[Census | Absent]:
+    """The output of Ansible's json callback: plays, their tasks, the results by host.
+
+    A host without packages was to be asked if it is among those of a task that gathered some, or failed before.
+    """
     found: dict[str, Census] = {}
+    asked: dict[str, None] = {}
     for play in _dicts(plays):
         for task in _dicts(play.get("tasks")):
             hosts = task.get("hosts")
-            for host, result in hosts.items() if isinstance(hosts, dict) else ():
+            results = hosts if isinstance(hosts, dict) else {}
+            gathered = {}
+            for host, result in results.items():
                 facts = result.get("ansible_facts") if isinstance(result, dict) else None
                 if isinstance(facts, dict) and isinstance(facts.get("packages"), dict):
-                    found[host] = _from_facts(facts, host)
+                    gathered[host] = _from_facts(facts, host)
+            found |= gathered
+            asked |= dict.fromkeys(host for host, result in results.items() if gathered or _failed(result))
     if not found:
         raise ValueError("is Ansible's output, but no task gathered package_facts")
-    return list(found.values())
+    return [*found.values(), *(Absent(host, _UNTOLD) for host in asked if host not in found)]
+
+
+def _failed(result: object) -> bool:
+    return isinstance(result, dict) and True in (result.get("unreachable"), result.get("failed"))
 
 
 def _dicts(values: object) -> Iterator[dict[str, Any]]:
@@ -189,7 +230,7 @@ def _from_facts(facts: Mapping[str, Any], host: str | None = None) -> Census:
     for name, builds in packages.items():
         for build in builds if isinstance(builds, list) else [builds]:
             if not isinstance(build, dict):
-                census.gaps.append(f"{_shown(str(name))} is not described")
+                census.gaps.append(f"{shown(str(name))} is not described")
             elif build.get("source", "rpm") == "rpm":
                 census.add(
                     build.get("name", name),
@@ -239,7 +280,7 @@ def _from_minion(host: str, told: object) -> Census | None:
                     edition.get("arch"),
                 )
             else:
-                census.gaps.append(f"{_shown(str(name))} is not described")
+                census.gaps.append(f"{shown(str(name))} is not described")
     return census
 
 
@@ -291,7 +332,7 @@ def _from_rows(rows: Iterable[Mapping[str, Any]]) -> list[Census]:
             if nevra:
                 census.packages.append(nevra)
             elif nevra is None:
-                census.gaps.append(f"{_shown(text)} is no package")
+                census.gaps.append(f"{shown(text)} is no package")
     return list(found.values())
 
 
@@ -319,7 +360,7 @@ def from_csv(lines: Sequence[str], delimiter: str) -> list[Census]:
     try:
         rows = list(csv.DictReader(lines, delimiter=delimiter, strict=True))
     except csv.Error as error:
-        raise ValueError(f"is malformed CSV: {_shown(str(error))}") from error
+        raise ValueError(f"is malformed CSV: {shown(str(error))}") from error
     return _from_rows(rows)
 
 
@@ -350,7 +391,7 @@ def from_supportconfig(rpm: str, environment: str) -> Census:
                 if nevra:
                     census.packages.append(nevra)
                 elif nevra is None:
-                    census.gaps.append(f"rpm.txt: {_shown(line)} is no package")
+                    census.gaps.append(f"rpm.txt: {shown(line)} is no package")
     if census.packages:
         return census
     for lines in sections:

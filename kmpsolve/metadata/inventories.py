@@ -14,12 +14,14 @@ from kmpsolve.errors import KmpsolveError
 from kmpsolve.metadata.compression import CorruptError, decompressed
 from kmpsolve.metadata.files import open_regular
 from kmpsolve.metadata.foreign import (
+    Absent,
     Census,
     csv_columns,
     from_csv,
     from_json,
     from_supportconfig,
     listed_package,
+    shown,
 )
 from kmpsolve.metadata.inventory import check_host, decode_line, decode_state, encode_state, seconds
 from kmpsolve.metadata.origin import Origin
@@ -161,7 +163,7 @@ def read_stream(
         return
     if kind == "document":
         try:
-            yield from _from_documents(bytes(data), wanted)
+            yield from _from_documents(name, bytes(data), wanted)
             return
         except ValueError as error:
             if not _OUR_LINE.search(data[1:]):
@@ -174,7 +176,7 @@ def read_stream(
         first = next((number for number, line in enumerate(text) if line.strip()), 0)
         if delimiter := csv_columns(text[first]):
             for census in from_csv([line.rstrip("\r") for line in text[first:] if line.strip()], delimiter):
-                yield _record(census, first + 2, wanted, keyed=census.host is not None)
+                yield _taken(name, census, first + 2, wanted, keyed=census.host is not None)
             return
         kind = "listing"  # the whole line is no header, only its beginning looked like one
     if kind == "listing":
@@ -242,35 +244,59 @@ def _from_listing(
         raise ValueError("lists no package")
 
 
-def _from_documents(data: bytes, wanted: Iterable[str] | None) -> Iterator[Record]:
-    """One JSON document, or several one after the other, as Salt prints them."""
+def _from_documents(name: str, data: bytes, wanted: Iterable[str] | None) -> Iterator[Record | Damage]:
+    """One JSON document, or several one after the other, as Salt prints them.
+
+    Raises
+    ------
+    ValueError
+        If it is no text, or begins with no JSON where lines of ours may follow.
+    """
     text = data.decode("utf-8-sig")
     decoder = json.JSONDecoder()
-    place, records = 0, []
-    try:
-        while place < len(text):
-            document, place = decoder.raw_decode(text, place)
-            while place < len(text) and text[place].isspace():
-                place += 1
-            records += list(_hosts_in(document, wanted))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"is no JSON: {error}") from error
-    except RecursionError as error:
-        raise ValueError("is nested too deeply") from error
-    yield from records
+    place = 0
+    found: list[Record | Damage] = []
+    while place < len(text):
+        line = text.count("\n", 0, place) + 1
+        end = len(text)
+        try:
+            document, end = decoder.raw_decode(text, place)
+            found += _hosts_in(name, line, document, wanted)
+        except json.JSONDecodeError as error:
+            if _OUR_LINE.search(data[1:]) and not any(isinstance(one, Record) for one in found):
+                raise
+            found.append(Damage(name, line, f"is no JSON: {error}"))
+        except RecursionError:
+            found.append(Damage(name, line, "is nested too deeply"))
+        except ValueError as error:
+            found.append(Damage(name, line, str(error)))
+        place = end
+        while place < len(text) and text[place].isspace():
+            place += 1
+    yield from found
 
 
-def _hosts_in(document: object, wanted: Iterable[str] | None) -> Iterator[Record]:
-    ours = document if isinstance(document, list) else [document]
-    if ours and all(isinstance(one, dict) and "state" in one and "schema_version" in one for one in ours):
-        for one in ours:
-            yield _record_of_line(json.dumps(one).encode(), 1)
+def _hosts_in(
+    name: str, line: int, document: object, wanted: Iterable[str] | None
+) -> Iterator[Record | Damage]:
+    entries = document if isinstance(document, list) else [document]
+    if any(isinstance(one, dict) and "state" in one and "schema_version" in one for one in entries):
+        for number, one in enumerate(entries, 1):
+            try:
+                yield _record_of_line(json.dumps(one).encode(), line)
+            except ValueError as error:
+                if len(entries) == 1:
+                    raise
+                yield Damage(name, line, f"entry {number}: {error}")
         return
     found = from_json(document)
     keyed = len(found) > 1 or (isinstance(document, dict) and "plays" in document)
     for census in found:
+        if isinstance(census, Absent):
+            yield Damage(name, line, f"{shown(census.name)}: {census.reason}")
+            continue
         named = keyed or (isinstance(document, dict) and census.host in document)
-        yield _record(census, 1, wanted, keyed=named)
+        yield _taken(name, census, line, wanted, keyed=named)
 
 
 def _from_archive(data: bytes, wanted: Iterable[str] | None) -> Record:
@@ -301,6 +327,16 @@ def _from_root(place: Place) -> Record:
         labels={},
         state=encode_state(state),
     )
+
+
+def _taken(
+    name: str, census: Census, line: int, wanted: Iterable[str] | None, *, keyed: bool
+) -> Record | Damage:
+    """One host among others, which a bad name does not take along."""
+    try:
+        return _record(census, line, wanted, keyed=keyed)
+    except ValueError as error:
+        return Damage(name, line, str(error))
 
 
 def _record(census: Census, line: int, wanted: Iterable[str] | None, *, keyed: bool = False) -> Record:

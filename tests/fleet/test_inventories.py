@@ -248,6 +248,45 @@ def test_salt(world: World, tmp_path: Path) -> None:
     assert results(world.audit(tmp_path / "salt.json")) == {"m1": "blocked", "m2": "blocked"}
 
 
+def test_hosts_that_did_not_answer(world: World, tmp_path: Path) -> None:
+    """They are told: what is not known of them may be what matters."""
+    usual = {"kernel-default": "6.4.0-150600.23.1.1"}
+    facts = {"ansible_facts": {"packages": {"bash": [{"version": "5", "release": "1", "arch": "x86_64"}]}}}
+    lost, here = {"unreachable": True, "msg": "timed out"}, {"msg": "no package manager"}
+    tasks = [{"hosts": {"lost": lost, "m1": {}}}, {"hosts": {"m1": facts, "m2": here}}]
+    report = {"tasks": [{"hosts": {"localhost": {"changed": True}}}]}
+    told = {
+        "static": json.dumps({"m1": usual, "m2": False, "m3": "Minion did not return. [No response]"}),
+        "streamed": json.dumps({"m1": usual}) + '\n{\n"m2": false\n}\n{"m3": {"ker',
+        "plays": json.dumps({"plays": [{"tasks": tasks}, report]}),
+        "list": json.dumps([{"m1": usual}, None, {"m2": {}}]),
+    }
+    expected = {
+        "static": [(1, "m2: its packages are not"), (1, "m3: its packages are not")],
+        "streamed": [(2, "is JSON, but neither"), (5, "is no JSON: Unterminated")],
+        "plays": [(1, "lost: its packages are not"), (1, "m2: its packages are not")],
+        "list": [(1, "entry 2: is no JSON object"), (1, "entry 3: is JSON, but neither")],
+    }
+    for name, text in told.items():
+        (tmp_path / f"{name}.json").write_text(text)
+        document = world.audit(tmp_path / f"{name}.json")
+        assert list(results(document)) == ["m1"], name
+        found = [(damage["line"], damage["reason"]) for damage in document["damaged"]]
+        assert [
+            (line, reason[: len(start)])
+            for (line, reason), (_, start) in zip(found, expected[name], strict=True)
+        ] == expected[name], name
+
+
+def test_one_damaged_entry_of_a_list(world: World, tmp_path: Path) -> None:
+    lines = [json.loads(world.line(f"h{n}")) for n in range(3)]
+    del lines[1]["state"]
+    (tmp_path / "list.json").write_text(json.dumps([*lines, None]))
+    document = world.audit(tmp_path / "list.json")
+    assert list(results(document)) == ["h0", "h2"]
+    assert [damage["reason"].partition(":")[0] for damage in document["damaged"]] == ["entry 2", "entry 4"]
+
+
 def test_uyuni(world: World, tmp_path: Path) -> None:
     rows = [{**_parts(n), "installtime": 5} for n in nevras(world, known(world, "blocked"))]
     (tmp_path / "uy.json").write_text(json.dumps(rows))
