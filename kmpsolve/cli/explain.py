@@ -46,7 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "  kmpsolve explain acme-storage-kmp-default\n"
         "  kmpsolve explain acme-storage --kernel 6.4.0-150600.23.30.1 --format json\n"
     )
-    parser.add_argument("kmp", metavar="KMP", help="its package name, or the part before -kmp-FLAVOR")
+    parser.add_argument(
+        "kmp", metavar="KMP", help="its package name, the part before -kmp-FLAVOR, or a NEVRA"
+    )
     parser.add_argument(
         "--kernel",
         metavar="V",
@@ -108,6 +110,8 @@ def _find(asked: str, result: Plan, loaded: Loaded) -> tuple[FlavorPlan, str]:
         If none is installed under that name, or several flavors have one.
     """
     found = {kmp.name: flavor for flavor in result.flavors for kmp in flavor.kmps}
+    builds = loaded.universe.kmps
+    asked = next((build.name for build in builds if str(build.nevra) == asked), asked)
     if asked in found:
         return found[asked], asked
     meant = sorted(name for name in found if name.rpartition("-kmp-")[0] == asked.removesuffix("-kmp"))
@@ -117,9 +121,16 @@ def _find(asked: str, result: Plan, loaded: Loaded) -> tuple[FlavorPlan, str]:
         raise RequestError(
             f"{asked} may be {' or '.join(meant)}", reference="ambiguous-kmp", hint="give the whole name"
         )
-    available = sorted(
-        {build.package.repository or "" for build in loaded.universe.kmps if build.name == asked}
-    )
+    named = [build for build in builds if build.name == asked]
+    flavors = {build.flavor for build in named if build.package.installed}
+    looked_at = [flavor.flavor for flavor in result.flavors]
+    if flavors and flavors.isdisjoint({*looked_at, ""}):
+        raise RequestError(
+            f"{asked} is for flavor {min(flavors)}, and this is about {' and '.join(looked_at)}",
+            reference="unknown-kmp",
+            hint="leave out --flavor and --kernel, or name a kernel of its flavor",
+        )
+    available = sorted({build.package.repository or "" for build in named})
     if any(available):
         raise RequestError(
             f"{asked} is not installed; it is in {', '.join(filter(None, available))}",

@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
+from kmpsolve.cli import main
 from kmpsolve.explain.modulefiles import module_hits
 from kmpsolve.modules.module import Module
 from tests.scenarios import runner
-from tests.support import fixture
+from tests.support import fixture, rpmmd
+from tests.support.worlds import Kernel, Kmp
 
 CASES = [
     ("demo-blocked", "acme-storage-kmp-default"),
@@ -110,6 +112,31 @@ def test_only_in_a_repository(tmp_path: Path) -> None:
     )
     assert answer.exit == 3
     assert "zfs-kmp-default is not installed; it is in zfs" in answer.stderr
+
+
+@pytest.mark.parametrize("words", [["--flavor", "rt"], ["--kernel", "6.4.0-1-rt"]])
+def test_a_kmp_of_a_flavor_that_was_not_asked_for(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kernels = [Kernel(release="1.1", ksyms="a=1", flavor=flavor).spec() for flavor in ("default", "rt")]
+    kmp = Kmp(name="acme", krel="6.4.0-1", symbols="a=1").spec()
+    system = str(rpmmd.write(tmp_path / "system", [*kernels, kmp]))
+    offered = str(rpmmd.write(tmp_path / "r", [*kernels, kmp]))
+    place = ["--installed", system, "--repo", offered]
+    assert main(["explain", kmp.name, *place, *words]) == 3
+    told = capsys.readouterr().err
+    assert "acme-kmp-default is for flavor default, and this is about rt" in told
+    assert main(["explain", kmp.name, *place]) == 0
+
+
+@pytest.mark.parametrize("build", ["2.1_k6.4.0_150600.23.25-1", "2.2_k6.4.0_150600.23.25-1"])
+def test_a_build_stands_for_its_kmp(build: str, tmp_path: Path) -> None:
+    """JSON names builds by their NEVRA."""
+    nevra = f"acme-storage-kmp-default-{build}.x86_64"
+    answer = _ask("demo-blocked", tmp_path, nevra, "--format", "json")
+    document = json.loads(answer.stdout)
+    assert (answer.exit, document["name"]) == (4, "acme-storage-kmp-default")
+    assert nevra in [attempt["nevra"] for attempt in document["tried"]]
 
 
 def test_another_kernel(tmp_path: Path) -> None:
