@@ -164,6 +164,8 @@ class KabiDiff:
         Changed and removed symbols that a rule tolerates. A module cares nothing for that.
     hits
         Builds hit, by name and EVR.
+    judged
+        How many builds there were to be hit.
     unused
         Rules that decided nothing.
     unjudged
@@ -177,6 +179,7 @@ class KabiDiff:
     changed: tuple[Changed, ...]
     tolerated: frozenset[str]
     hits: tuple[Hit, ...]
+    judged: int
     unused: tuple[Rule, ...]
     unjudged: tuple[Rule, ...]
 
@@ -239,8 +242,9 @@ def difference(
     known["namespace"] = known["module"]
     idle = severities.unused(used)
     hits: tuple[Hit, ...] = ()
+    unique = unique_builds(builds)
     if units is not None and table is not None:
-        hits = _hits(unique_builds(builds), units, table)
+        hits = _hits(unique, units, table)
     return KabiDiff(
         a=a,
         b=b,
@@ -249,6 +253,7 @@ def difference(
         changed=changed,
         tolerated=frozenset(tolerated),
         hits=hits,
+        judged=len(unique),
         unused=tuple(rule for rule in idle if known[rule.subject]),
         unjudged=tuple(rule for rule in idle if not known[rule.subject]),
     )

@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Iterator
 from itertools import groupby
-from typing import Any
+from typing import Any, Literal
 
 from kmpsolve.compat.kabi import Hit, KabiDiff, SymbolGroup
 from kmpsolve.model.plan import SCHEMA_VERSION
@@ -14,7 +14,7 @@ from kmpsolve.report.matrix import plain
 from kmpsolve.report.terminal import Terminal, printable
 from kmpsolve.report.words import few, plural
 
-__all__ = ["document", "render_csv", "render_diff"]
+__all__ = ["document", "headline", "render_csv", "render_diff"]
 
 _SHOWN = 8
 
@@ -73,14 +73,21 @@ def render_diff(diff: KabiDiff, terminal: Terminal, whole: bool = False) -> str:
     return "\n".join(_lines(diff, terminal, whole)) + "\n"
 
 
+def headline(diff: KabiDiff) -> tuple[str, Literal["good", "bad", "plain"]]:
+    """Whom the difference hits, in a few words, and how good that is; without any KMP nobody knows."""
+    if not diff.judged:
+        return "no KMP was given to hold against it", "plain"
+    kmps = len({hit.build.name for hit in diff.hits})
+    return (f"HITS {plural(kmps, 'KMP')}", "bad") if diff.hits else ("hits no KMP", "good")
+
+
 def _lines(diff: KabiDiff, terminal: Terminal, whole: bool) -> Iterator[str]:
     names = f"{diff.a.label} -> {diff.b.label}"
     counts = f"{len(diff.changed):,} changed, {len(diff.removed):,} removed, {len(diff.added):,} added"
-    kmps = len({hit.build.name for hit in diff.hits})
-    said = f"HITS {plural(kmps, 'KMP')}" if diff.hits else "hits no KMP"
+    said, kind = headline(diff)
     parts = [names] if len(names) <= terminal.width else [diff.a.label, f"-> {diff.b.label}"]
     yield from terminal.flow(
-        [*((part, "plain") for part in parts), (counts, "strong"), (said, "bad" if diff.hits else "good")],
+        [*((part, "plain") for part in parts), (counts, "strong"), (said, kind)],
         indent=2,
     )
     for group in diff.groups:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from kmpsolve.compat.kabi import KabiDiff
+from kmpsolve.report.diff import headline
 from kmpsolve.report.html.page import Section, render_page, render_part
-from kmpsolve.report.words import plural
 
 __all__ = ["render_html"]
 
 
 def render_html(diff: KabiDiff) -> str:
     """One page: the KMPs hit, then every symbol."""
-    kmps = len({hit.build.name for hit in diff.hits})
+    verdict, badge = headline(diff)
     sections = []
     if diff.hits:
         rows = [
@@ -64,8 +64,8 @@ def render_html(diff: KabiDiff) -> str:
         )
     return render_page(
         title=f"kmpsolve diff: A is {diff.a.label}, B is {diff.b.label}",
-        verdict=f"HITS {plural(kmps, 'KMP')}" if diff.hits else "hits no KMP",
-        badge="bad" if diff.hits else "good",
+        verdict=verdict,
+        badge=badge,
         lead=[f"{len(diff.changed):,} changed, {len(diff.removed):,} removed, {len(diff.added):,} added."],
         sections=sections,
     )

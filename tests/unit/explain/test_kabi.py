@@ -226,6 +226,8 @@ def test_files_alone_need_no_system(lists: tuple[str, str], capsys: pytest.Captu
     assert document["removed"] == ["goes"]
     assert document["changed"] == [{"symbol": "moves", "a": "abcd", "b": "abce"}]
     assert document["kmps"] == []
+    assert main(["diff", *lists]) == 0
+    assert "no KMP was given to hold against it" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
