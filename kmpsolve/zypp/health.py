@@ -27,6 +27,7 @@ _PLUGIN = "/usr/lib/zypp/plugins/commit/kmpsolve"
 _TRANSACTIONAL = "/usr/sbin/transactional-update"
 _ORDER = ("error", "warning", "note")
 _SECONDS = 10
+_USER_AGENT = re.compile(rb"ZYpp ([0-9][0-9.]*) \(")
 _LETS_PASS = frozenset(("hook-switched-off",))
 _CANNOT_JUDGE = frozenset(("configuration", "rpmdb", "zypp-configuration"))
 """Findings with which the hook comes to no verdict: on_error decides then, and lets pass by default."""
@@ -105,20 +106,24 @@ def _said(command: list[str]) -> str | None:
 
 
 def _libzypp() -> str | None:
-    """libzypp's version, from the user agent that it prints nowhere else: the library's file name."""
-    for folder in ("/usr/lib64", "/usr/lib", "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu"):
-        found = sorted(Path(folder).glob("libzypp.so.*.*"))
-        if found:
-            return found[-1].name.removeprefix("libzypp.so.")
+    """libzypp's version, from the user agent in it; its file is named after its binary interface, 1722.3.7 say."""
+    for content in map(Path.read_bytes, _libraries()):
+        if found := _USER_AGENT.search(content):
+            return found[1].decode()
     return None
 
 
 def _loads_below_a_root() -> bool:
     """Whether libzypp runs plugins when TRANSACTIONAL_UPDATE is set: the word is in it then."""
+    return any(b"TRANSACTIONAL_UPDATE" in library.read_bytes() for library in _libraries()[:1])
+
+
+def _libraries() -> list[Path]:
+    """libzypp's own file, where there is one."""
     for folder in ("/usr/lib64", "/usr/lib", "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu"):
-        for library in sorted(Path(folder).glob("libzypp.so.*"))[:1]:
-            return b"TRANSACTIONAL_UPDATE" in library.read_bytes()
-    return False
+        if found := sorted(Path(folder).glob("libzypp.so.*")):
+            return found
+    return []
 
 
 def _bindings(findings: list[Finding]) -> dict[str, str | None]:

@@ -227,3 +227,10 @@ def test_another_root_s_links_do_not_lead_out_of_it(tmp_path: Path) -> None:
     (root / "run" / "kmpsolve" / "last-verdict.json").unlink()
     (root / "run" / "kmpsolve" / "last-verdict.json").symlink_to("/run/fifo.json")
     assert health(root)["last_verdict"] is None
+
+
+def test_libzypp_s_version_is_not_that_of_its_binary_interface(tmp_path: Path) -> None:
+    """libzypp.so.1722.3.7 is in libzypp 17.25.7."""
+    (tmp_path / "etc").mkdir()
+    major, _, minor = str(health(tmp_path)["versions"]["libzypp"]).partition(".")
+    assert (major, minor.count(".")) == ("17", 1)
