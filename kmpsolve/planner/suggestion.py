@@ -8,6 +8,7 @@ from typing import Any
 
 from kmpsolve.compat.judgement import judge
 from kmpsolve.model.modalias import Modaliases
+from kmpsolve.model.nevra import same_architecture
 from kmpsolve.model.package import KernelUnit, KmpBuild
 from kmpsolve.planner.command import quoted, word_for
 from kmpsolve.planner.system import FlavorSystem, preference
@@ -98,6 +99,8 @@ def suggest(
         by_name: dict[str, list[tuple[KmpBuild, tuple[str, ...]]]] = {}
         for build in universe.kmps:
             if build.flavor not in (system.flavor, "") or build.package.barred is not None:
+                continue
+            if not same_architecture(build.nevra.arch, system.arch):
                 continue
             patterns = universe.supplemented(build.package, devices)
             if patterns:

@@ -78,6 +78,13 @@ def test_a_build_that_fits_every_kernel(tmp_path: Path) -> None:
     assert told(one) == ("1.0", ("30.1", "20.1", "10.1"), True, f"{INSTALL}1.0_k6.4.0_10-1")
 
 
+@pytest.mark.parametrize(("arch", "suits"), [("x86_64", True), ("noarch", True), ("i586", False)])
+def test_a_build_for_another_architecture(tmp_path: Path, arch: str, suits: bool) -> None:
+    """zypper would install one for i586 on x86_64, whose kernels never load it."""
+    found = suggested(tmp_path, [kernel(1)], [replace(drives(acme()), arch=arch)])
+    assert len(found.suggestions) == suits
+
+
 def test_a_kernel_that_nobody_knows_fits_nothing(tmp_path: Path) -> None:
     """Its symbols are taken for granted, so that the installed KMPs count as drivers in use."""
     of = sealed(tmp_path, {"r": [drives(acme())]}, [kernel(1).spec()])
