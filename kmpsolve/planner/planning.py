@@ -215,8 +215,11 @@ def _zypper_would(system: FlavorSystem, would: Transacted) -> ZypperWould:
 
 
 def _modules_lost(flavor: Decision) -> tuple[str, ...]:
-    """Modules of the newest installed kernel that the target no longer ships and no KMP replaces."""
-    if flavor.target is None:
+    """Modules of the newest installed kernel that the target no longer ships and no KMP replaces.
+
+    What a kernel ships that nobody knows is taken for granted, from the KMPs beside it.
+    """
+    if flavor.target is None or flavor.system.newest.main.handle in flavor.system.universe.unread:
         return ()
     there = set(flavor.target.modules.keys())
     there.update(*(build.modules.keys() for build in _serving(flavor)))

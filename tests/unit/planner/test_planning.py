@@ -262,6 +262,8 @@ def test_with_nothing_new_there_is_no_way_out(tmp_path: Path) -> None:
 def test_modules_of_the_kernel_that_a_kmp_has(tmp_path: Path) -> None:
     installed = [kernel(1, modules="x.ko y.ko"), acme(modules="acme.ko x.ko")]
     assert only(planned(tmp_path / "a", installed, [kernel(2)])).modules_lost == ("y.ko",)
+    unread = [kernel(1).spec().nevra]
+    assert only(planned(tmp_path / "unread", installed, [kernel(2)], unread=unread)).modules_lost == ()
 
 
 def clashes(found: Plan) -> list[str]:
