@@ -64,9 +64,10 @@ def run(options: argparse.Namespace) -> int:
             return named and row.flavor in (*flavors, "")
 
         found = found.only(wanted)
-        if options.kmp and not found.builds:
+        there = {row.name for row in found.builds}
+        if nobody := [name for name in options.kmp if not any(fnmatchcase(one, name) for one in there)]:
             raise RequestError(
-                f"no KMP {', '.join(options.kmp)} is installed or in a repository",
+                f"no KMP {', '.join(nobody)} is installed or in a repository",
                 reference="unknown-kmp",
                 hint="see all of them: kmpsolve matrix",
             )

@@ -13,6 +13,7 @@ from kmpsolve.compat.judgement import judge
 from kmpsolve.compat.matrix import Cell, matrix, offered_by, shortfall, unique_builds
 from kmpsolve.config import read_config
 from kmpsolve.errors import KmpsolveError
+from kmpsolve.model.nevra import same_architecture
 from kmpsolve.model.package import KernelUnit
 from kmpsolve.planner import flavor_systems
 from kmpsolve.request import Request
@@ -29,7 +30,13 @@ def plainly(loaded: session.Loaded, units: Sequence[KernelUnit]) -> Table:
     rows = unique_builds(loaded.universe.kmps)
     columns = []
     for unit in units:
-        mine = [build for build in rows if build.flavor in (unit.flavor, "") and build.versioned]
+        mine = [
+            build
+            for build in rows
+            if build.flavor in (unit.flavor, "")
+            and build.versioned
+            and same_architecture(build.nevra.arch, unit.nevra.arch)
+        ]
         fit = judge(mine, unit, table)
         offered = offered_by(build for build in mine if fit.fits(build))
         column: dict[int, Cell] = {}

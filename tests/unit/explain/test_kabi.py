@@ -199,6 +199,12 @@ def test_what_a_kernel_lacks_is_not_known_where_not_all_of_it_is_told(
     assert history == {"1": [0, 1], "2": [None, 1]}
 
 
+def test_each_name_in_the_matrix_has_to_be_one(tmp_path: Path) -> None:
+    answer = _ask("demo-blocked", tmp_path, "matrix", "acme-*", "xyzzy", "ofed-kmp-default", "no-*")
+    assert (answer.exit, answer.stdout) == (3, "")
+    assert "no KMP xyzzy, no-* is installed or in a repository" in answer.stderr
+
+
 @pytest.mark.parametrize("kernel", ["6.4.0-1", "kernel-default-9-9.x86_64", "nonsense"])
 def test_an_unknown_kernel(kernel: str, tmp_path: Path) -> None:
     answer = _ask("demo-blocked", tmp_path, "diff", OLD, kernel)
