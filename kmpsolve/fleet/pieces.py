@@ -44,7 +44,7 @@ Piece = Span | Block | tuple[Place, ...]
 
 
 def pieces(arguments: Sequence[str]) -> Iterator[Piece]:
-    """Cut everything there is to read into pieces, in order.
+    """Cut everything there is to read into pieces, in order; what is named twice is read once.
 
     Raises
     ------
@@ -52,7 +52,7 @@ def pieces(arguments: Sequence[str]) -> Iterator[Piece]:
         If an argument does not exist, or a folder cannot be listed.
     """
     small: list[Place] = []
-    for argument in arguments:
+    for argument in dict.fromkeys(arguments):
         try:
             for place in places(argument):
                 if place.kind == "stdin":

@@ -278,6 +278,13 @@ def test_hosts_that_did_not_answer(world: World, tmp_path: Path) -> None:
         ] == expected[name], name
 
 
+def test_a_file_that_is_named_twice(world: World, tmp_path: Path) -> None:
+    """A shell's pattern and a name: the host is not lost, nor there twice."""
+    (tmp_path / "db-1.txt").write_text("\n".join(nevras(world, known(world, "safe"))))
+    document = world.audit(tmp_path / "db-1.txt", tmp_path / "db-1.txt")
+    assert (results(document), document["damaged"]) == ({"db-1": "safe"}, [])
+
+
 def test_one_damaged_entry_of_a_list(world: World, tmp_path: Path) -> None:
     lines = [json.loads(world.line(f"h{n}")) for n in range(3)]
     del lines[1]["state"]
