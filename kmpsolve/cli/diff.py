@@ -161,9 +161,12 @@ def _read(path: Path) -> Kernel:
             hint="give one of them",
         )
     (kernel,) = kernels
-    if kernel.symvers.gap:
+    gap = kernel.symvers.gap
+    if {*kernel.symvers.crcs.values()} == {"0"}:
+        gap = "its symbols have no versions, as those of a kernel that was built without them"
+    if gap:
         raise RequestError(
-            f"cannot be compared: {kernel.symvers.gap}",
+            f"cannot be compared: {gap}",
             reference="incomplete-symbols",
             where=str(path),
             hint="give the kernel's RPM or its symvers file",

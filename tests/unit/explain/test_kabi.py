@@ -225,6 +225,18 @@ def lists(tmp_path: Path) -> tuple[str, str]:
     return str(tmp_path / "a.symvers"), str(tmp_path / "b.symvers")
 
 
+def test_a_list_without_versions_is_not_compared(
+    lists: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of two kernels built without CONFIG_MODVERSIONS none would have changed; single symbols may have none."""
+    (tmp_path / "zero.symvers").write_text("0x00000000\tkept\tvmlinux\tEXPORT_SYMBOL\n" * 2)
+    for pair in ([str(tmp_path / "zero.symvers")] * 2, [lists[0], str(tmp_path / "zero.symvers")]):
+        assert main(["diff", *pair]) == 3
+        assert "zero.symvers: cannot be compared: its symbols have no versions" in capsys.readouterr().err
+    (tmp_path / "zero.symvers").write_text(A + "0x00000000\tbare\tvmlinux\tEXPORT_SYMBOL\n")
+    assert main(["diff", lists[0], str(tmp_path / "zero.symvers")]) == 0
+
+
 def test_files_alone_need_no_system(lists: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     code, document = _json(capsys, "diff", *lists)
     assert code == 0
