@@ -142,4 +142,14 @@ def _open_inventory(path: Path, location: str, alias: str) -> Content:
             where=alias,
             hint=f"Look at all of them: kmpsolve audit {location}; or give a file with one line of it",
         )
-    return system_content(decode_state(hosts[0].state), location)
+    state = decode_state(hosts[0].state)
+    if damaged and not state.gaps:  # where the host's own list is damaged, it says so itself
+        (first, *_) = damaged
+        place = f"line {first.line} of it" if first.line else "an entry of it"
+        raise RequestError(
+            f"{location} is an inventory of several hosts, and {place} cannot be read: {first.reason}",
+            reference="several-hosts",
+            where=alias,
+            hint=f"Look at all of them: kmpsolve audit {location}; or give a file with one line of it",
+        )
+    return system_content(state, location)

@@ -55,6 +55,35 @@ def test_a_repository_whose_repomd_dangles_is_not_a_folder_of_rpms(folder: Path,
         open_source(str(tmp_path), alias="vendor")
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('{"m1": {"bash": "5-1"}, "m2": {"bash": "5-1"}}', "is an inventory of 2 hosts"),
+        ('{"m1": {"bash": "5-1"}, "m2": false}', "line 1 of it cannot be read: m2: its packages"),
+        ('{"m1": {"bash": "5-1"}}\n{"m2": {"ba', "line 2 of it cannot be read: is no JSON"),
+        (
+            '{"schema_version":1,"host":"a","state":{}}\n{"schema_version":1,"ho',
+            "line 2 of it cannot be read",
+        ),
+    ],
+)
+def test_a_file_with_several_hosts_is_no_system(text: str, told: str, tmp_path: Path) -> None:
+    """Whichever of them is meant, if one cannot be read it may be that one."""
+    (tmp_path / "fleet").write_text(text)
+    with pytest.raises(RequestError, match=told) as caught:
+        open_source(str(tmp_path / "fleet"), alias="--installed")
+    assert caught.value.reference == "several-hosts"
+
+
+def test_a_damaged_list_of_one_host_is_one(tmp_path: Path) -> None:
+    (tmp_path / "host").write_text("bash-5-1.x86_64\n???\n")
+    content = open_source(str(tmp_path / "host"), alias="--installed")
+    assert content.primary is not None
+    content.primary.close()
+    assert content.settings is not None
+    assert content.settings.gaps
+
+
 def test_a_solv_file_is_one_whatever_its_name(tmp_path: Path) -> None:
     file = tmp_path / "solv"
     file.write_bytes(b"SOLV" + (8).to_bytes(4, "big") + bytes(28))
