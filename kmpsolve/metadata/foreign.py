@@ -26,7 +26,13 @@ __all__ = [
     "shown",
 ]
 
-_RPM = re.compile(r"(?P<nevra>[A-Za-z0-9_][^\s/]*-[^\s/-]+-[^\s/-]+\.[A-Za-z0-9_]+)(?:\.rpm)?(?:\s.*)?")
+_ARCH = (
+    r"(?:noarch|src|nosrc|x86_64\w*|amd64|ia32e|i[3-6]86|athlon|geode|aarch64\w*|arm\w+|ppc\w*|s390x?"
+    r"|riscv\w+|loongarch64|ia64|mips\w*|sparc\w*|alpha\w*|m68k|sh[34]\w*|hppa\w*)"
+)
+"""rpm's architectures: what else ends a name is part of a release, or of nothing."""
+_RPM = re.compile(rf"(?P<nevra>[A-Za-z0-9_][^\s/]*-[^\s/-]+-[^\s/-]+\.{_ARCH})(?:\.rpm)?(?:\s.*)?")
+_KNOWN = re.compile(_ARCH)
 _ANOTHER = re.compile(r"\s(?!\S+src\.rpm)\w[^\s/]*-[^\s/-]+-[^\s/-]+\.[a-z]\w*(?:\.rpm)?(?!\S)")
 _NOT_PACKAGES = re.compile(r"gpg-pubkey-[0-9a-f]+-[0-9a-f]+(?:\.\(none\))?(?:\s.*)?")
 _UNAME = re.compile(
@@ -66,7 +72,8 @@ class Census:
         nevra = (
             f"{parts[0]}-{'' if number == '0' else number + ':'}{parts[1]}-{parts[2]}.{arch or UNKNOWN_ARCH}"
         )
-        if all(parts) and number.isdigit() and is_package(nevra):
+        whole = all(parts) and not any("-" in part for part in parts[1:])
+        if whole and number.isdigit() and (not arch or _KNOWN.fullmatch(str(arch))) and is_package(nevra):
             self.packages.append(nevra)
         else:
             self.gaps.append(f"{shown(nevra)} is no package")
@@ -286,6 +293,8 @@ def _from_minion(host: str, told: object) -> Census | None:
 
 # rows: Uyuni's API, its CSV exports
 
+_NO_COLUMN = "\0"
+"""The key of what stands behind a row's last column."""
 _COLUMNS = {
     "host": (
         "hostname",
@@ -324,7 +333,11 @@ def _from_rows(rows: Iterable[Mapping[str, Any]]) -> list[Census]:
         arch = told["arch"]
         # Uyuni writes labels such as ``x86_64`` and, in some places, ``AMD64``.
         arch = {"AMD64": "x86_64", "ARM64": "aarch64"}.get(str(arch), arch)
-        if told["version"] is not None and told["release"] is not None:
+        if any(row.get(_NO_COLUMN) or ()):
+            census.gaps.append(
+                f"the row of {shown(str(told['name']))} has more fields than there are columns"
+            )
+        elif told["version"] is not None and told["release"] is not None:
             census.add(told["name"], told["version"], told["release"], told["epoch"], arch)
         else:
             text = str(told["nevra"] or told["name"])
@@ -358,7 +371,7 @@ def from_csv(lines: Sequence[str], delimiter: str) -> list[Census]:
         If it is malformed, with one sentence.
     """
     try:
-        rows = list(csv.DictReader(lines, delimiter=delimiter, strict=True))
+        rows = list(csv.DictReader(lines, delimiter=delimiter, strict=True, restkey=_NO_COLUMN))
     except csv.Error as error:
         raise ValueError(f"is malformed CSV: {shown(str(error))}") from error
     return _from_rows(rows)

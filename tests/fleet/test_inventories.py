@@ -72,6 +72,25 @@ def test_a_kmp_that_no_repository_knows_is_unverified(world: World, tmp_path: Pa
     assert document["exit"] == 110
 
 
+@pytest.mark.parametrize("ending", ["", ".rpm", " Mon Nov 23 2026"])
+def test_a_name_needs_its_architecture(world: World, tmp_path: Path, ending: str) -> None:
+    """What stands behind a release's last dot is none: a kernel for it has no successor, and nothing to do."""
+    whole = nevras(world, known(world, "blocked"))
+    (tmp_path / "whole.txt").write_text("".join(f"{name}{ending}\n" for name in whole))
+    assert results(world.audit(tmp_path / "whole.txt")) == {"whole": "blocked"}
+    (tmp_path / "bare.txt").write_text("".join(f"{n.rpartition('.')[0]}{ending}\n" for n in whole))
+    assert run("audit", tmp_path / "bare.txt", *world.repo).returncode == 3
+
+
+def test_a_row_with_more_fields_than_columns(world: World, tmp_path: Path) -> None:
+    """A comma in a field shifts the others: the package is not passed over."""
+    rows = [list(_parts(nevra).values())[:5] for nevra in nevras(world, known(world, "safe"))]
+    text = "\n".join(",".join(str(field or "") for field in row) for row in rows)
+    (tmp_path / "a.csv").write_text(f"name,version,release,epoch,arch\n{text}\n")
+    (tmp_path / "b.csv").write_text(f"name,version,release,epoch,arch\n{text.replace('-kmp-', ',kmp-')}\n")
+    assert results(world.audit(tmp_path)) == {"a": "safe", "b": "unverified"}
+
+
 def test_a_kernel_that_no_repository_knows_is_never_safe_itself(world: World, tmp_path: Path) -> None:
     newest = "kernel-default-6.4.0-150600.23.99.1.x86_64"
     kmp = next(n for n in nevras(world, known(world, "safe")) if "-kmp-" in n)
