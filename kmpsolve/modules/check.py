@@ -34,15 +34,27 @@ class _Collected:
 
     candidates: list[Candidate]
     companions: dict[str, UefiCert]
-    unreadable: list[Finding]
+    left_out: list[Finding]
 
 
 def _collect(paths: Iterable[Path]) -> _Collected:
-    """Read everything once. A file that was named must be readable; one in a folder becomes a finding."""
+    """Read everything once. A file that was named must be readable; one in a folder becomes a finding.
+
+    Of what is in a folder only KMPs and modules are meant; a package that was named and is no KMP is told.
+    """
     collected = _Collected([], {}, [])
     for path in paths:
         if not path.is_dir():
-            _add(collected, path)
+            if not _add(collected, path):
+                collected.left_out.append(
+                    Finding(
+                        reference="no-kmp",
+                        severity="note",
+                        subject=str(path),
+                        message="is no KMP and was left out",
+                        rule="A KMP carries modules for a kernel that is not its own",
+                    )
+                )
             continue
         for file in files_below(path):
             if file.suffix != ".rpm" and not MODULE_FILE.search(file.name):
@@ -50,7 +62,7 @@ def _collect(paths: Iterable[Path]) -> _Collected:
             try:
                 _add(collected, file)
             except MetadataError as error:
-                collected.unreadable.append(
+                collected.left_out.append(
                     Finding(
                         reference=error.reference,
                         severity="error",
@@ -62,14 +74,17 @@ def _collect(paths: Iterable[Path]) -> _Collected:
     return collected
 
 
-def _add(collected: _Collected, path: Path) -> None:
+def _add(collected: _Collected, path: Path) -> bool:
+    """Take a file; false if it is a package that matters to nothing here."""
     read = read_candidate(path)
     if isinstance(read, Rpm):
-        if companion := read_ueficert(read):
+        companion = read_ueficert(read)
+        if companion is not None:
             collected.companions[companion.name] = companion
-        return
+        return companion is not None
     if read not in collected.candidates:
         collected.candidates.append(read)
+    return True
 
 
 def _judgeable(candidate: Candidate) -> bool:
@@ -238,7 +253,7 @@ def check(
     """
     collected = _collect(paths)
     candidates = collected.candidates
-    if not candidates and not collected.unreadable:
+    if not candidates and all(finding.severity == "note" for finding in collected.left_out):
         raise RequestError(
             "holds no KMP and no kernel module",
             reference="nothing-to-check",
@@ -254,7 +269,7 @@ def check(
             for certificate in companion.certificates
         ),
     ]
-    findings = list(collected.unreadable)
+    findings = list(collected.left_out)
     for candidate in candidates:
         findings += _standing_findings(candidate)
         if candidate.rpm:

@@ -613,6 +613,19 @@ def test_a_driver_disk(shop: Shop, kernels: tuple[DebianKernel, ...], built: Bui
         check([tmp_path / "rubbish.rpm"], [shop.target])
 
 
+def test_a_named_package_that_is_no_kmp_is_told(shop: Shop) -> None:
+    """In a folder other packages are no matter."""
+    kmp, tools = rpmbuild.build(
+        [shop.spec("kmpsolve_base"), PackageSpec(name="acme-tools", version="1", release="1")]
+    )
+    report = check([kmp, tools], [shop.target])
+    assert [f.subject for f in report.findings if f.reference == "no-kmp"] == [str(tools)]
+    assert (report.exit_code, [subject.path for subject in report.subjects]) == (0, [str(kmp)])
+    assert not [f for f in check([kmp, tools.parent], [shop.target]).findings if f.reference == "no-kmp"]
+    with pytest.raises(RequestError, match="holds no KMP"):
+        check([tools], [shop.target])
+
+
 def _bare(name: str, *provides: str, files: tuple[str, ...] = ()) -> PackageSpec:
     return PackageSpec(name=name, version="1", release="1", provides=provides, files=files)
 
