@@ -29,9 +29,9 @@ GIVEN_UP = "kmpsolve:given-up-"
 
 Role = Literal["compatible", "as-is", "shell", "given-up", "gone"]
 """How a build takes part: ``compatible`` with symbols met and offered; ``as-is`` without symbols; ``shell``
-only keeps providing what user space wants from a KMP that stays on disk; ``given-up`` does so whatever
-obsoletes or conflicts with it, since a KMP that is blocked anyway must not drag others along; ``gone`` leaves
-user space nothing."""
+only keeps providing what user space wants from a KMP that stays on disk, and keeps out what it conflicts with;
+``given-up`` does so whatever obsoletes it, since a KMP that is blocked anyway must not drag others along;
+``gone`` leaves user space nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +127,7 @@ class Projection:
         met = universe.met_by_kernels(self._unit.flavor)
         self._moved = moved
         self._unobtainable = self._find_unobtainable()
+        self._kept_out = self._find_kept_out()
         # The shadow shares the system's lists of capabilities, which must not grow meanwhile.
         self._whole = {handle: relation(pool.id2solvable(handle), solv.SOLVABLE_REQUIRES) for handle in met}
         for handle, whole in self._whole.items():
@@ -186,6 +187,28 @@ class Projection:
             if not self._pool.whatprovides(capability)
         )
 
+    def _find_kept_out(self) -> dict[int, list[int]]:
+        """What each build that stays on disk conflicts with, but for what it has stood beside so far.
+
+        Nor with the target: a KMP that excludes it is blocked by that, and must not drag others along.
+        """
+        pool = self._pool
+        suffered = self._universe.installed_handles | {package.handle for package in self._unit.packages}
+        staying = {
+            handle
+            for stand in self._stands
+            if stand.role in ("shell", "given-up")
+            for handle in (stand.handle, *stand.beside)
+        }
+        return {
+            handle: [
+                capability
+                for capability in relation(pool.id2solvable(handle), solv.SOLVABLE_CONFLICTS)
+                if suffered.isdisjoint({p.id for p in pool.whatprovides(capability)} - {handle})
+            ]
+            for handle in staying
+        }
+
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
@@ -219,6 +242,8 @@ class Projection:
                 if capability not in exported:
                     copy.add_deparray(solv.SOLVABLE_PROVIDES, capability)
         if stand.role in ("shell", "given-up"):
+            for handle in (stand.handle, *stand.beside):
+                add_relation(copy, solv.SOLVABLE_CONFLICTS, self._kept_out[handle])
             return int(copy.id)
         for capability in relation(origin, solv.SOLVABLE_REQUIRES):
             if capability in build.needs and capability not in self._unobtainable:

@@ -219,6 +219,31 @@ def test_a_broken_kmp_in_the_way_is_removed_and_told() -> None:
     assert removed == ["the update removes beta-kmp-default, which does not work on the kernel"]
 
 
+@pytest.mark.parametrize("said_by", ["installed", "fetched"])
+@pytest.mark.parametrize("absorbed", ["", " beta.ko"], ids=["broken", "builtin"])
+def test_a_build_that_excludes_an_installed_kmp_is_not_fetched(said_by: str, absorbed: str) -> None:
+    """Whichever of the two says so: a KMP that the kernel cannot use is not removed for another one."""
+    beta = Kmp(name="beta", krel="6.4.0-10", symbols="a=1" if absorbed else "a=7", modules="beta.ko")
+    build = REBUILD
+    if said_by == "installed":
+        beta = replace(beta, conflicts="acme-kmp = 2.0")
+    else:
+        build = replace(REBUILD, conflicts="beta-kmp-default")
+    target = replace(NEW, modules="loop.ko" + absorbed)
+    answer = plan([OLD, ACME, beta, EDITOR], [target, build])
+    assert (answer["verdict"], decided(answer)) == ("blocked", ("blocked", None))
+    assert [cause["kind"] for cause in answer["flavors"][0]["kmps"][0]["causes"]] == ["conflict"]
+
+
+def test_a_kmp_that_excludes_the_kernel_takes_no_other_one_along() -> None:
+    beta = Kmp(
+        name="beta", krel="6.4.0-10", symbols="a=1", modules="beta.ko", conflicts="kernel-default > 6.4.0-15"
+    )
+    answer = plan([OLD, ACME, beta, EDITOR], [NEW, REBUILD])
+    assert (answer["verdict"], decided(answer)) == ("blocked", FETCHED)
+    assert decided(answer, "beta-kmp-default") == ("blocked", None)
+
+
 def test_a_kmp_that_is_added_counts_in_the_boot_matrix() -> None:
     build = Kmp(name="acme", krel="6.4.0-20", version="2.0", symbols="a=2 core=7", modules="acme.ko")
     core = Kmp(name="acme-core", krel="6.4.0-20", symbols="a=2", exports="core=7", modules="core.ko")
