@@ -180,11 +180,31 @@ class Causes:
         # That a KMP is served by one build or none is nothing that packages say.
         alone = [r for r in reasons if r.kind == "same-name" or r.capability.startswith(GIVEN_UP)]
         lending = {handle for reason in alone for handle in (reason.package, reason.other)}
-        lenders = sorted({self.universe.name_of(h) for h in lending - {b.package.handle for b in kmp.builds}})
+        lending -= {b.package.handle for b in kmp.builds}
+        removing = {
+            build.package.handle: obsoleted
+            for build in kmp.candidates
+            if (obsoleted := self._obsoleted(build) & lending)
+        }
+        for handle, obsoleted in removing.items():
+            names = tuple(sorted(map(self.universe.name_of, obsoleted)))
+            text = f"{self.universe.name_of(handle)} obsoletes {', '.join(names)} and does not replace it"
+            causes.append(Cause("conflict", text, names))
+        lending = lending.difference(*removing.values())
+        lenders = sorted(map(self.universe.name_of, lending))
         if lenders:
             text = f"{kmp.name} would need {', '.join(lenders)}, which cannot be used together"
             causes.append(Cause("kmp", text, tuple(lenders)))
         return causes
+
+    def _obsoleted(self, build: KmpBuild) -> set[int]:
+        """Installed builds of other KMPs that a build removes."""
+        return {
+            other.package.handle
+            for kmp in self.system.kmps
+            for other in kmp.installed
+            if other.name != build.name and obsoleted_by(build.obsoletes, other.nevra)
+        }
 
     def _offered_nowhere(self, kmp: Kmp) -> tuple[str, ...]:
         """Modules of a KMP that nothing which may be chosen has."""

@@ -18,6 +18,7 @@ import solv
 
 from kmpsolve.model.needs import Need
 from kmpsolve.model.package import KernelUnit, KmpBuild, Package
+from kmpsolve.model.relation import obsoleted_by
 from kmpsolve.solver.reasons import Reason, read_problems
 from kmpsolve.solver.relations import add_relation, relation
 from kmpsolve.solver.universe import Universe
@@ -83,8 +84,8 @@ class Projection:
     open_needs
         For each compatible build, what neither the unit nor itself provides.
     choices
-        The stands of each KMP: where it is given up, none of the others may be chosen for anybody, and one at
-        most serves it.
+        The stands of each KMP: where it is given up, none of the others may be chosen for anybody, nor what
+        would remove it; and one at most serves it.
     joining
         Stands that may be chosen beside those.
     at_rest
@@ -156,6 +157,8 @@ class Projection:
                 given_up = stand.role in ("given-up", "gone")
                 keyname = solv.SOLVABLE_CONFLICTS if given_up else solv.SOLVABLE_PROVIDES
                 pool.id2solvable(self._copies[stand]).add_deparray(keyname, token)
+            for stand in self._removing(choice):
+                pool.id2solvable(self._copies[stand]).add_deparray(solv.SOLVABLE_PROVIDES, token)
             alone = [stand for stand in choice if stand not in self._joining]
             if len({self._builds[stand.handle].name for stand in alone}) > 1:
                 token = pool.str2id(f"{GIVEN_UP}{number}-alone")
@@ -186,6 +189,22 @@ class Projection:
             for capability in build.needs - self._unit.exports.capabilities
             if not self._pool.whatprovides(capability)
         )
+
+    def _removing(self, choice: Sequence[Stand]) -> list[Stand]:
+        """What would remove the builds of a KMP that is given up, though it is nothing that may replace it."""
+        staying = [
+            self._builds[handle].nevra
+            for given_up in choice
+            if given_up.role == "given-up"
+            for handle in (given_up.handle, *given_up.beside)
+        ]
+        return [
+            stand
+            for stand in self._stands
+            if stand.role == "compatible" and stand not in choice
+            if not (build := self._builds[stand.handle]).package.installed
+            if any(build.name != nevra.name and obsoleted_by(build.obsoletes, nevra) for nevra in staying)
+        ]
 
     def _find_kept_out(self) -> dict[int, list[int]]:
         """What each build that stays on disk conflicts with, but for what it has stood beside so far.

@@ -235,6 +235,24 @@ def test_a_build_that_excludes_an_installed_kmp_is_not_fetched(said_by: str, abs
     assert [cause["kind"] for cause in answer["flavors"][0]["kmps"][0]["causes"]] == ["conflict"]
 
 
+@pytest.mark.parametrize("vendor", [ACME.vendor, SUSE], ids=["same vendor", "another vendor"])
+@pytest.mark.parametrize("symbols", ["a=1", "a=7"], ids=["lost", "broken"])
+def test_a_build_that_removes_another_kmp_without_replacing_it_is_not_fetched(
+    vendor: str, symbols: str
+) -> None:
+    """Who may not replace the other one, being of another vendor, may not remove it either."""
+    beta = Kmp(name="beta", krel="6.4.0-10", symbols=symbols, modules="beta.ko")
+    acme, build = (replace(kmp, vendor=vendor) for kmp in (ACME, REBUILD))
+    build = replace(build, obsoletes="beta-kmp-default")
+    answer = plan([OLD, acme, beta, EDITOR], [NEW, build])
+    assert (answer["verdict"], decided(answer)) == ("blocked", ("blocked", None))
+    kmp = answer["flavors"][0]["kmps"][0]
+    (cause,) = kmp["causes"]
+    assert cause["kind"] == "conflict"
+    assert "obsoletes beta-kmp-default-1.0_k6.4.0_10-1.x86_64" in cause["message"]
+    assert {tried["cause"] for tried in kmp["tried"]} == {"symbols", "conflict"}
+
+
 def test_a_kmp_that_excludes_the_kernel_takes_no_other_one_along() -> None:
     beta = Kmp(
         name="beta", krel="6.4.0-10", symbols="a=1", modules="beta.ko", conflicts="kernel-default > 6.4.0-15"
