@@ -85,7 +85,7 @@ class Projection:
         For each compatible build, what neither the unit nor itself provides.
     choices
         The stands of each KMP: where it is given up, none of the others may be chosen for anybody, nor what
-        would remove it; and one at most serves it.
+        would remove it; and one at most serves it, but for what serves the KMP of its own name as well.
     joining
         Stands that may be chosen beside those.
     at_rest
@@ -151,6 +151,8 @@ class Projection:
             copy = self._copy(stand, wanted)
             self._copies[stand] = copy
             self._stand_of[copy] = stand
+        # What takes over a part of one KMP may serve the KMP of its own name beside it.
+        own_anywhere = set[Stand]().union(*map(self._own, self._choices))
         for number, choice in enumerate(self._choices):
             token = pool.str2id(f"{GIVEN_UP}{number}")
             for stand in choice:
@@ -159,7 +161,8 @@ class Projection:
                 pool.id2solvable(self._copies[stand]).add_deparray(keyname, token)
             for stand in self._removing(choice):
                 pool.id2solvable(self._copies[stand]).add_deparray(solv.SOLVABLE_PROVIDES, token)
-            alone = [stand for stand in choice if stand not in self._joining]
+            elsewhere = own_anywhere - self._own(choice)
+            alone = [s for s in choice if s not in self._joining and s not in elsewhere]
             if len({self._builds[stand.handle].name for stand in alone}) > 1:
                 token = pool.str2id(f"{GIVEN_UP}{number}-alone")
                 for stand in alone:
@@ -189,6 +192,11 @@ class Projection:
             for capability in build.needs - self._unit.exports.capabilities
             if not self._pool.whatprovides(capability)
         )
+
+    def _own(self, choice: Sequence[Stand]) -> set[Stand]:
+        """The stands of a KMP whose builds have its name, not that of one which replaces it."""
+        names = {self._builds[s.handle].name for s in choice if s.role in ("given-up", "gone")}
+        return {stand for stand in choice if self._builds[stand.handle].name in names}
 
     def _removing(self, choice: Sequence[Stand]) -> list[Stand]:
         """What would remove the builds of a KMP that is given up, though it is nothing that may replace it."""

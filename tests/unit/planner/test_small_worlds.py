@@ -330,6 +330,19 @@ def test_both_parts_of_a_split_kmp_come(one: str, obsoletes: str, multiversion: 
     assert arriving == {noun.spec().nevra for noun in (NEW, *offered)}
 
 
+@pytest.mark.parametrize("multiversion", [True, False])
+@pytest.mark.parametrize("moved", ["acme_x.ko", ""])
+def test_a_kmp_that_takes_over_a_part_of_another_one_serves_both(moved: str, multiversion: bool) -> None:
+    """Obsoletes name the builds from before the part moved: both KMPs go on in their newer builds."""
+    beta = Kmp(name="beta", krel="6.4.0-10", symbols="a=1", modules="beta.ko", multiversion=multiversion)
+    old = replace(WHOLE if moved else ACME, multiversion=multiversion)
+    left = part("acme", "acme.ko", multiversion=multiversion)
+    taking = part("beta", f"beta.ko {moved}", "acme-kmp-default < 2.0", multiversion=multiversion)
+    answer = plan([OLD, old, beta, EDITOR], [NEW, left, taking])
+    assert (answer["verdict"], *decided(answer)) == ("safe", "fetch", left.spec().nevra)
+    assert decided(answer, "beta-kmp-default") == ("fetch", taking.spec().nevra)
+
+
 @pytest.mark.parametrize("lacking", ["one", "other", "both"])
 def test_a_part_of_a_split_kmp_without_symbol_versions(lacking: str) -> None:
     """It may be what is chosen; it is never added beside that."""
