@@ -175,7 +175,7 @@ def decide(system: FlavorSystem, aim: Aim) -> Decision:
     if safe is not None and unit.main.handle == safe.unit.main.handle:
         evaluation = safe.evaluation
     else:
-        evaluation = evaluate(system, unit)
+        evaluation = _evaluate(system, unit)
     return Decision(
         system=system,
         evaluation=evaluation,
@@ -201,13 +201,33 @@ def safe_on(system: FlavorSystem, unit: KernelUnit) -> Safe | None:
     unread = bool(system.kmps) and unit.main.handle in system.universe.unread
     if unread or hopeless(system, unit):
         return None
-    evaluation = evaluate(system, unit)
+    evaluation = _evaluate(system, unit)
     if evaluation.verdict != "safe":
         return None
     transacted = carry_out(system.universe, [(system, evaluation)])
     if transacted.reasons or endangered(system, evaluation, transacted):
         return None
     return Safe(evaluation=evaluation, transacted=transacted)
+
+
+def _evaluate(system: FlavorSystem, unit: KernelUnit) -> Evaluation:
+    """As `evaluate`; what does not count is left as it is where the package manager refuses to better it.
+
+    It alone never makes a plan, so that it must not spoil one either.
+    """
+    evaluation = evaluate(system, unit)
+    options = evaluation.choice.options
+    bettered = any(
+        not kmp.counts and (build := options[kmp.name].build) is not None and not build.package.installed
+        for kmp in system.kmps
+    )
+    if evaluation.verdict == "blocked" or not bettered:
+        return evaluation
+    if not carry_out(system.universe, [(system, evaluation)]).reasons:
+        return evaluation
+    modest = evaluate(system, unit, counted_only=True)
+    refused_too = modest.verdict == "blocked" or carry_out(system.universe, [(system, modest)]).reasons
+    return evaluation if refused_too else modest
 
 
 def endangered(system: FlavorSystem, evaluation: Evaluation, transacted: Transacted) -> tuple[str, ...]:

@@ -94,7 +94,9 @@ def hopeless(system: FlavorSystem, unit: KernelUnit) -> bool:
     )
 
 
-def evaluate(system: FlavorSystem, unit: KernelUnit, *, installed_only: bool = False) -> Evaluation:
+def evaluate(
+    system: FlavorSystem, unit: KernelUnit, *, installed_only: bool = False, counted_only: bool = False
+) -> Evaluation:
     """Decide every KMP of `system` on `unit`.
 
     Parameters
@@ -102,6 +104,8 @@ def evaluate(system: FlavorSystem, unit: KernelUnit, *, installed_only: bool = F
     installed_only
         Ask how the system stands as it is: no build from a repository is a choice, nor one that the kernel
         does not load.
+    counted_only
+        Fetch nothing for KMPs that do not count.
     """
     universe = system.universe
     fit = system.judge(unit, installed_only=installed_only)
@@ -110,6 +114,12 @@ def evaluate(system: FlavorSystem, unit: KernelUnit, *, installed_only: bool = F
     if installed_only:
         at_rest = loaded({kmp.name: kmp.installed for kmp in system.kmps}, (), unit, universe.table)
     offered = _all_options(system, fit, headers is not None, at_rest)
+    if counted_only:
+        spared = {kmp.name for kmp in system.kmps if not kmp.counts}
+        offered = {
+            name: tuple(o for o in own if name not in spared or o.build is None or o.build.package.installed)
+            for name, own in offered.items()
+        }
     stands = {option.stand for choices in offered.values() for option in choices if option.stand is not None}
     joining = set[Stand]()
     if not installed_only:
@@ -128,7 +138,7 @@ def evaluate(system: FlavorSystem, unit: KernelUnit, *, installed_only: bool = F
     ) as projection:
         choice = choose(system, projection, offered, unit.modules)
     if not (choice.settled or installed_only) and system.widen():
-        return evaluate(system, unit)
+        return evaluate(system, unit, counted_only=counted_only)
     _check_again(system, fit, choice)
     details = Details(system, fit, choice, offered)
     signing = look_at_signatures(

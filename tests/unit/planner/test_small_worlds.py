@@ -209,6 +209,19 @@ def test_a_broken_kmp_takes_no_decision_from_one_that_counts() -> None:
     assert decided(answer, "beta-kmp-default") == ("blocked", None)
 
 
+def test_a_broken_kmp_is_not_mended_where_that_is_refused() -> None:
+    """Rpm removes what needed its old build, which user space wants to stay; it is left as it is."""
+    lender = replace(ACME, symbols="a=7", exports="s=1", multiversion=False)
+    broken = Kmp(name="beta", krel="6.4.0-10", symbols="s=1", modules="beta.ko")
+    tool = Tool(name="beta-tools", requires="beta-kmp = 1.0")
+    offered: list[Noun] = [NEW, replace(REBUILD, multiversion=False)]
+    answer = plan([OLD, lender, broken, tool], offered)
+    assert (answer["verdict"], decided(answer)) == ("safe", ("blocked", None))
+    assert [step["nevra"] for step in answer["transaction"]] == [NEW.spec().nevra]
+    assert answer["flavors"][0]["newest_safe"] == NEW.spec().nevra
+    assert decided(plan([OLD, lender, broken, EDITOR], offered)) == FETCHED
+
+
 def test_a_broken_kmp_in_the_way_is_removed_and_told() -> None:
     lender = replace(ACME, exports="s=1", multiversion=False)
     broken = Kmp(name="beta", krel="6.4.0-10", symbols="a=7 s=1", modules="beta.ko")
