@@ -543,11 +543,14 @@ class Judgement:
     """Every joint choice for one flavor and one target kernel.
 
     `relax` switches rules off, to find out which of them blocks a KMP: modules, conflict, missing (what a
-    build requires) or user-space (what others require).
+    build requires) or user-space (what others require). With `sparing` nothing is fetched for what is broken.
     """
 
-    def __init__(self, system: System, kernel: Package, relax: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self, system: System, kernel: Package, relax: frozenset[str] = frozenset(), *, sparing: bool = False
+    ) -> None:
         self.system = system
+        self.sparing = sparing
         self.reading = system.reading
         self.relax = relax
         self.unit = system.unit(kernel)
@@ -594,6 +597,8 @@ class Judgement:
         others = [
             build for build in self.system.candidates(builds, self.relax) if not self.unit.obsoletes(build)
         ]
+        if self.sparing and name in self.broken:
+            others = []
         everything = [p for p in self.system.packages if isinstance(p.noun, Kmp)]
 
         def hopeless(build: Package) -> bool:
@@ -618,7 +623,23 @@ class Judgement:
         return modules <= self.unit.modules and (absorbed or not modules <= old)
 
     def outcomes(self) -> list[Outcome]:
-        """All acceptable joint choices; if there is none, that all are blocked, which is then not valid."""
+        """All acceptable joint choices; if there is none, that all are blocked, which is then not valid.
+
+        What does not count spoils no plan by being fetched: where zypper refuses that, it stays as it is.
+        """
+        found = self._outcomes()
+        if not self.sparing and any(
+            outcome.choices[name][0] == "fetch" and not outcome.count("blocked", self.counted)
+            for outcome in found
+            for name in self.broken
+        ):
+            sparing = Judgement(self.system, self.unit.kernel, self.relax, sparing=True)._outcomes()
+            refused = all(self.verdict(outcome) == "blocked" for outcome in found)
+            if refused and any(self.verdict(outcome) != "blocked" for outcome in sparing):
+                return sparing
+        return found
+
+    def _outcomes(self) -> list[Outcome]:
         by_cost: dict[tuple[int, int], list[dict[str, Choice]]] = {}
         for combination in itertools.product(*(self.options(name) for name in self.kmps)):
             choices = dict(zip(self.kmps, combination, strict=True))
