@@ -125,7 +125,7 @@ def configuration(options: argparse.Namespace, where: Sources, *, repositories: 
     """
     path = Path(options.config) if options.config else None
     try:
-        if path is not None and not path.is_file():
+        if path is not None and not path.exists():
             raise ConfigError(
                 "there is no such file",
                 reference="wrong-configuration",

@@ -58,6 +58,7 @@ def test_a_named_kernel_is_planned_for(world: list[str], capsys: pytest.CaptureF
         (["--kernel", "9.9-9"], 3, "--kernel: no kernel 9.9-9 is installed or in a repository"),
         (["--flavor", "rt"], 3, "--flavor: no kernel of flavor rt is installed"),
         (["--config", "/nowhere.toml"], 3, "/nowhere.toml: there is no such file"),
+        (["--config", "/"], 3, "/: is no regular file"),
         (["--frobnicate"], 2, "unrecognized arguments: --frobnicate"),
         (["--format", "pdf"], 2, "invalid choice: 'pdf'"),
         (["-o", "/nowhere/plan.txt"], 3, "/nowhere/plan.txt: cannot be written: No such file or directory"),
