@@ -134,6 +134,9 @@ class Causes:
         causes += self._refusals(kmp)
         if not causes:  # no symbol speaks against what has no symbol versions: the system does
             causes += self._of_system(kmp)
+        if not causes and (lost := self._carried_by_others(kmp)):
+            text = f"{', '.join(lost)} is only in packages that cannot be used on {unit.nevra}"
+            causes.append(Cause("module-dropped", text, lost))
         return tuple(causes) or (Cause("conflict", f"{kmp.name} cannot be kept on {unit.nevra}"),)
 
     def _refusals(self, kmp: Kmp) -> list[Cause]:
@@ -218,6 +221,13 @@ class Causes:
             if self.compared.fit.fits(build) and self.universe.same_class(build.package.vendor, vendor):
                 everywhere |= build.modules.keys()
         return tuple(sorted(kmp.modules[m] for m in kmp.modules.keys() - everywhere))
+
+    def _carried_by_others(self, kmp: Kmp) -> tuple[str, ...]:
+        """Modules of a KMP that no build of its own has, nor anything that is used."""
+        serving = [*self.offered[kmp.name], *self.choice.options.values()]
+        builds = [*self.choice.added, *(option.build for option in serving if option.build is not None)]
+        there = set(self.compared.unit.modules).union(*(build.modules for build in builds))
+        return tuple(sorted(kmp.modules[m] for m in kmp.modules.keys() - there))
 
     def _kind(self, reason: Reason) -> CauseKind | None:
         inside = self.universe.kmp_handles | {p.handle for p in self.compared.unit.packages}

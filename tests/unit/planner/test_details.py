@@ -252,7 +252,7 @@ def extra(symbols: str = "a=2", **more: Any) -> Noun:
         (
             [beta()],
             [beta("2.0", "a=2", modules="beta.ko acme_x.ko", conflicts="editor")],
-            ["conflict"],
+            ["module-dropped"],
         ),
     ],
 )

@@ -797,3 +797,18 @@ def test_what_a_locked_build_keeps_out_is_not_fetched(offered: Kmp) -> None:
 )
 def test_an_inventory_of_kernels_and_kmps_has_no_others_of_these(required: str, verdict: str) -> None:
     assert plan([OLD, ACME], [NEW, replace(REBUILD, requires=required)])["verdict"] == verdict
+
+
+def test_a_module_that_only_a_blocked_kmp_brings_is_the_cause() -> None:
+    acme = replace(ACME, modules="acme.ko acme_x.ko")
+    corp = Kmp(name="corp", krel="6.4.0-10", symbols="a=1", modules="corp.ko corp_x.ko")
+    rebuilt = replace(REBUILD, modules="acme.ko")
+    moved = Kmp(name="corp", krel="6.4.0-20", version="2.0", symbols="a=2", modules="acme_x.ko corp.ko")
+    (flavor,) = plan([OLD, acme, corp], [NEW, rebuilt, moved])["flavors"]
+    told = {
+        kmp["name"]: [(cause["kind"], cause["packages"]) for cause in kmp["causes"]] for kmp in flavor["kmps"]
+    }
+    assert told == {
+        "acme-kmp-default": [("module-dropped", ["acme_x.ko"])],
+        "corp-kmp-default": [("module-dropped", ["corp_x.ko"])],
+    }
