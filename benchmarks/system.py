@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +14,7 @@ from benchmarks.data import CACHE, CHECKOUT, Shape, ready
 
 os.environ.setdefault("KMPSOLVE_TEST_CACHE", str(CACHE / "rpm"))
 
-from tests.sandbox import Sandbox
+from tests.sandbox import Sandbox, python_folders
 from tests.support import rpmbuild
 from tests.support.packages import PackageSpec
 
@@ -30,7 +29,7 @@ _JUST_DATABASE = ("--justdb", "--nodeps", "--force", "--noorder", "--nosignature
 def system(shape: Shape) -> Iterator[Sandbox]:
     """A system with the installed packages of `shape` and its two repositories, not yet refreshed."""
     world = ready(shape)
-    with Sandbox(shared=[CHECKOUT, CACHE, *{Path(sys.prefix), Path(sys.base_prefix)}]) as sandbox:
+    with Sandbox(shared=[CHECKOUT, CACHE, *python_folders()]) as sandbox:
         saved = world / "rpmdb"
         if not saved.is_dir():
             _install(sandbox, world / "installed.json")

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.sandbox import ZYPP_CONF, Finished, Sandbox
+from tests.sandbox import ZYPP_CONF, Finished, Sandbox, python_folders
 from tests.support import cache, repository, rpmbuild
 from tests.support.fixture import parse
 from tests.support.packages import PackageSpec
@@ -100,13 +100,6 @@ def _installation(prefix: str) -> Path:
     return folder
 
 
-def _python_folders() -> Iterator[Path]:
-    """Where the tests' own Python lives, as far as it is not among the system's programs."""
-    for folder in {Path(sys.prefix), Path(sys.base_prefix)}:
-        if folder.is_dir() and not folder.is_relative_to("/usr"):
-            yield folder
-
-
 class Host(Sandbox):
     """A sandbox with an installed system of these packages; a context.
 
@@ -134,7 +127,7 @@ class Host(Sandbox):
     ) -> None:
         conf = ZYPP_CONF if multiversion else NO_MULTIVERSION
         super().__init__(
-            shared=[cache.root(), *_python_folders(), *shared], zypp_conf=conf, unprivileged=unprivileged
+            shared=[cache.root(), *python_folders(), *shared], zypp_conf=conf, unprivileged=unprivileged
         )
         # Without privileges the programs are the machine's own, and nothing can be put among them.
         self.prefix = "/opt/kmpsolve" if self.unprivileged else "/usr"

@@ -14,14 +14,15 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
 from tests.support import cache as rpm_cache
 
-__all__ = ["ZYPP_CONF", "Finished", "Sandbox"]
+__all__ = ["ZYPP_CONF", "Finished", "Sandbox", "python_folders"]
 
 ZYPP_CONF = """\
 [main]
@@ -85,6 +86,16 @@ echo '%_dbpath /var/lib/rpm' > $R/etc/rpm/macros
 _HOLD = """\
 exec chroot $R /bin/sh -c 'rpm --initdb && echo ready && exec cat'
 """
+
+
+def python_folders() -> Iterator[Path]:
+    """Where the tests' own Python lives, as far as it is not among the system's programs.
+
+    What is shared is the machine's own, also for who writes: never ``/usr``.
+    """
+    for folder in {Path(sys.prefix), Path(sys.base_prefix)}:
+        if folder.is_dir() and not folder.is_relative_to("/usr"):
+            yield folder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
