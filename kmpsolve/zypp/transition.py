@@ -110,7 +110,7 @@ def read_transition(
     mentioned = [(step, found.candidate(step)) for step in steps]
     for step, package in mentioned:
         unknown = package is None and step.type != "-" and relevant_name(step.nevra.name)
-        if unknown and not universe.knows_in_tree(step.nevra):  # that only has the name of a KMP
+        if unknown and not _is_no_kmp(universe, step, found.repository(step, package)):
             raise MetadataError(
                 f"{step.nevra} is in no repository that could be read",
                 reference="package-unread",
@@ -148,6 +148,16 @@ def read_transition(
             and named_for_removal(arguments, package.nevra)
         ),
     )
+
+
+def _is_no_kmp(universe: Universe, step: ZypperStep, repository: str | None) -> bool:
+    """Whether a package only has a name like a KMP's: an in-tree KMP, or one on offer whose name ends in no
+    kernel's flavor, such as a KMP's debug information or its tools.
+    """
+    _, like_a_kmp, ending = step.nevra.name.rpartition("-kmp")
+    flavors = {kernel.flavor for kernel in universe.kernels}
+    beside_a_kmp = bool(like_a_kmp and ending) and ending.removeprefix("-") not in flavors
+    return universe.knows_in_tree(step.nevra) or (beside_a_kmp and repository is not None)
 
 
 class _Finder:

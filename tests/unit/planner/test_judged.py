@@ -883,6 +883,32 @@ def test_a_kernel_of_which_its_repository_tells_nothing(tmp_path: Path) -> None:
         judged(tmp_path, [kernel(1), acme()], [bare], [("M", bare)])
 
 
+@pytest.mark.parametrize("name", ["acme-kmp-default-debuginfo", "acme-kmp-tools"])
+@pytest.mark.parametrize(("symbols", "verdict"), [("a=1", "safe"), ("a=2", "blocked")])
+def test_what_comes_along_and_is_only_named_after_a_kmp(
+    tmp_path: Path, name: str, symbols: str, verdict: str
+) -> None:
+    """It keeps nobody from looking at the kernel."""
+    new, beside = kernel(2, symbols), Tool(name=name, version="2.0")
+    steps: list[Step] = [("M", new), ("+", beside)]
+    plan = judged(tmp_path, [kernel(1), acme(), Tool(name=name)], [new, beside], steps)
+    assert plan.verdict == verdict
+    assert [step.repository for step in plan.transaction] == ["r", "r"] * (verdict == "safe")
+
+
+def test_a_kmp_for_no_flavor_of_which_its_repository_tells_nothing(tmp_path: Path) -> None:
+    bare = Tool(name="acme-kmp", version="2.0")
+    with pytest.raises(MetadataError, match="is in no repository that could be read"):
+        judged(tmp_path, [kernel(1), acme()], [bare], [("M", bare)])
+
+
+def test_what_is_only_named_after_a_kmp_and_comes_from_nowhere(tmp_path: Path) -> None:
+    """Nobody can tell what is in it."""
+    new, beside = kernel(2), Tool(name="acme-kmp-tools")
+    with pytest.raises(MetadataError, match=r"acme-kmp-tools-.* is in no repository that could be read"):
+        judged(tmp_path, [kernel(1), acme()], [new], [("M", new), ("+", beside)])
+
+
 def test_modules_of_the_kernel_that_go_with_its_extra(tmp_path: Path) -> None:
     extra = KernelExtra(release="10.1", ksyms="x=1", modules="x.ko")
     plan = judged(tmp_path, [kernel(1, modules="y.ko"), extra], [], [("-", extra)])
