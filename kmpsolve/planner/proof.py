@@ -5,11 +5,13 @@ from __future__ import annotations
 from functools import cached_property
 
 from kmpsolve.compat.judgement import best_tried
-from kmpsolve.model.package import KmpBuild
+from kmpsolve.model.package import KernelUnit, KmpBuild
 from kmpsolve.model.plan import Attempt, Cause, CauseKind, Decision, KmpPlan, Mismatch, Warned
 from kmpsolve.planner.aftermath import Aftermath, Subject
 from kmpsolve.planner.causes import symbol_causes, unverifiable, works_nowhere
 from kmpsolve.planner.comparison import Comparison
+from kmpsolve.planner.loading import unshadowed
+from kmpsolve.planner.system import is_native
 
 __all__ = ["Proof"]
 
@@ -101,8 +103,16 @@ class Proof:
             return (Cause("missing", f"{kmp.name} would be removed", (kmp.name,)),)
         best, _ = self._closest(subject)
         assert best is not None
-        causes = symbol_causes(kmp, best, self._compared)
-        return tuple(causes) or (Cause("missing", f"{kmp.name} would not load on {unit.nevra}"),)
+        return tuple(symbol_causes(kmp, best, self._compared)) or (self._not_loaded(subject, best, unit),)
+
+    @staticmethod
+    def _not_loaded(subject: Subject, fitting: KmpBuild, unit: KernelUnit) -> Cause:
+        """Why a kernel is without a KMP of which a build fits."""
+        if fitting in unshadowed(subject.after, unit):
+            return Cause("missing", f"{subject.kmp.name} would not load on {unit.nevra}")
+        standing = sorted(str(build.nevra) for build in subject.after if is_native(build, unit))
+        text = f"{', '.join(standing)} is loaded before {fitting.nevra} on {unit.nevra}, and does not work"
+        return Cause("missing", text, tuple(standing))
 
     def _warnings(self, subject: Subject, decision: Decision) -> tuple[Warned, ...]:
         kmp = subject.kmp

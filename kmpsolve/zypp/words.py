@@ -219,9 +219,9 @@ def _why(kmp: KmpPlan, flavor: FlavorPlan, plan: Plan) -> str:
     kind = kmp.causes[0].kind if kmp.causes else "symbols"
     if kind == "missing" and kmp.causes[0].packages == (kmp.name,):
         return "it would be removed"
-    if kind == "missing":
+    if kind == "missing" and flavor.target is None:
         return f"no kernel-{flavor.flavor} would be left"
-    if kind in ("user-space", "signature"):
+    if kind in ("missing", "user-space", "signature"):
         return kmp.causes[0].message
     if kind == "module-dropped":
         return f"{', '.join(kmp.causes[0].packages)} would be gone"

@@ -15,6 +15,7 @@ from kmpsolve.model.plan import FlavorPlan, Inputs, KmpPlan, Plan, SkippedInput,
 from kmpsolve.planner.judgement import judge_transaction
 from kmpsolve.request import KmpRule, Request, Waiver
 from kmpsolve.zypp.transition import ZypperStep, read_transition
+from kmpsolve.zypp.words import stopped
 from tests.property.cases import acme, beta, kernel
 from tests.support.packages import SUSE, PackageSpec
 from tests.support.universes import sealed
@@ -616,7 +617,10 @@ def test_a_build_in_the_kernel_s_own_folder_that_does_not_work(tmp_path: Path) -
     native = acme("2.0", "z=1", krel="6.4.0-20")
     plan = judged(tmp_path, [kernel(1), acme()], [kernel(2), native], [("M", kernel(2)), ("M", native)])
     assert decided(plan) == ("blocked", "blocked", None)
-    assert [(c.kind, c.packages) for c in told(plan).causes] == [("missing", ())]
+    assert [(c.kind, c.packages) for c in told(plan).causes] == [("missing", (native.spec().nevra,))]
+    why = f"{native.spec().nevra} is loaded before {acme().spec().nevra} on {NEXT}, and does not work"
+    assert told(plan).causes[0].message == why
+    assert why in " ".join(" ".join(stopped(plan, [])).split())
 
 
 def test_a_driver_that_the_kernel_had_and_has_no_more(tmp_path: Path) -> None:
