@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import cached_property
 
 from kmpsolve.errors import KmpsolveError, RequestError
 from kmpsolve.model.nevra import Nevra
-from kmpsolve.model.package import KernelUnit, KmpBuild
+from kmpsolve.model.package import KernelUnit, KmpBuild, Package
 from kmpsolve.model.plan import (
     BootState,
     Cause,
@@ -165,18 +166,23 @@ class _Judge:
     def _left_by(self, subject: Subject, kmp_plan: KmpPlan) -> KmpPlan:
         """The same, or blocked if user space needs what only a build out of use provides.
 
-        Where multiversion keeps the old build installed, the package manager is content with its provides.
+        Where multiversion keeps the old build installed, the package manager is content with its provides, also
+        of what arrives.
         """
         if kmp_plan.decision not in ("reuse", "fetch") or kmp_plan.chosen == subject.used.build:
             return kmp_plan
         mine = {b.package.handle for b in (*subject.kmp.installed, *subject.after)}
-        in_use = self.aftermath.in_use
         moved = {Nevra.parse(step.nevra).name for step in self.aftermath.transition.steps}
-        left = [
-            (str(package), capability)
-            for package, capability, providers in self.aftermath.universe.pinned(self.aftermath.system.flavor)
-            if package.name not in moved and not providers & in_use and providers & mine
-        ]
+        arriving = self._user_space_arriving
+        lent = self.aftermath.in_use | {package.handle for package in arriving}
+        pinned = self.aftermath.universe.pinned(self.aftermath.system.flavor, arriving)
+        left = {
+            (str(package), capability): None
+            for package, capability, providers in pinned
+            if (package.name not in moved or not package.installed)
+            and not providers & lent
+            and providers & mine
+        }
         if not left:
             return kmp_plan
         text = "; ".join(
@@ -184,6 +190,19 @@ class _Judge:
         )
         cause = Cause("user-space", text, tuple(sorted({who for who, _ in left})))
         return replace(kmp_plan, decision="blocked", chosen=None, repository=None, causes=(cause,))
+
+    @cached_property
+    def _user_space_arriving(self) -> list[Package]:
+        """What arrives and is neither a kernel nor a KMP, from each repository that has it."""
+        universe, arriving = self.aftermath.universe, self.aftermath.transition.arriving
+        brought = {package.handle for package in self.aftermath.transition.arrived}
+        names = sorted({Nevra.parse(nevra).name for nevra in arriving})
+        return [
+            package
+            for name in names
+            for package in universe.called(name)
+            if not package.installed and str(package.nevra) in arriving and package.handle not in brought
+        ]
 
     @staticmethod
     def _newest(builds: Sequence[KmpBuild]) -> str | None:

@@ -350,11 +350,16 @@ class Universe:
         """Requirements of installed packages that a projection of `flavor` may take for met."""
         return self._user_space.met_by_kernels(flavor)
 
-    def pinned(self, flavor: str) -> tuple[tuple[Package, str, frozenset[int]], ...]:
-        """Installed packages that need what only KMPs of this flavor provide: who, what, providers."""
+    def pinned(
+        self, flavor: str, arriving: Iterable[Package] = ()
+    ) -> tuple[tuple[Package, str, frozenset[int]], ...]:
+        """Packages, installed or arriving, that need what only installed KMPs of this flavor provide: who, what,
+        providers.
+        """
+        handles = [package.handle for package in arriving]
         return tuple(
             (self._packages.of(handle), capability, providers)
-            for handle, capability, providers in self._user_space.pinned(flavor)
+            for handle, capability, providers in self._user_space.pinned(flavor, handles)
         )
 
     @cached_property

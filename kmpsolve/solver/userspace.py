@@ -165,10 +165,12 @@ class UserSpace:
             self._met_by_kernels[flavor] = {handle: frozenset(met) for handle, met in found.items()}
         return self._met_by_kernels[flavor]
 
-    def pinned(self, flavor: str) -> Iterable[tuple[int, str, frozenset[int]]]:
-        """Installed packages that need what only KMPs of this flavor provide: who, what, providers."""
+    def pinned(self, flavor: str, arriving: Iterable[int]) -> Iterable[tuple[int, str, frozenset[int]]]:
+        """Packages, installed or arriving, that need what only installed KMPs of this flavor provide: who, what,
+        providers.
+        """
         kmps = self._kmps_of(flavor)
-        for handle in self.bystanders(flavor)[0]:
+        for handle in (*self.bystanders(flavor)[0], *arriving):
             for capability in required(self._pool.id2solvable(handle)):
                 if self._met(capability) and not self._met(capability, kmps):
                     providers = frozenset(s.id for s in self._pool.whatprovides(capability))

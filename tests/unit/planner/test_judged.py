@@ -982,6 +982,29 @@ def test_user_space_that_moves_or_is_served(
     assert plan.verdict == verdict
 
 
+@pytest.mark.parametrize(
+    ("requires", "along", "verdict"),
+    [
+        ("acme-kmp = 1.0", (), "blocked"),
+        ("acme-kmp = 1.0", ("compat",), "safe"),
+        ("acme-kmp >= 2.0", (), "safe"),
+        ("kmod(acme.ko)", (), "safe"),
+    ],
+)
+@pytest.mark.parametrize("before", [[], [Tool(name="tools")], [BOUND]])
+def test_user_space_that_arrives_for_the_build_out_of_use(
+    tmp_path: Path, requires: str, along: tuple[str, ...], verdict: str, before: list[Noun]
+) -> None:
+    """zypper installs it beside the old build, which stays and is not loaded."""
+    new, tool = kernel(2, "a=2"), Tool(name="tools", version="2.0", requires=requires)
+    brought = [tool, *(Tool(name=name, provides="acme-kmp = 1.0") for name in along)]
+    steps: list[Step] = [("M", new), ("M", REBUILD), *(("+", one) for one in brought)]
+    plan = judged(tmp_path, [kernel(1), acme(), *before], [new, REBUILD, *brought], steps, also=[tool])
+    assert plan.verdict == verdict
+    wanted = ["tools-2.0-1.x86_64 requires acme-kmp = 1.0, which " + REBUILD.spec().nevra + " does not give"]
+    assert [c.message for c in told(plan).causes] == wanted * (verdict == "blocked")
+
+
 def test_user_space_that_is_bound_to_another_kmp_out_of_use_blocks_that_one(tmp_path: Path) -> None:
     new = kernel(2, "a=2 b=1")
     installed = [
