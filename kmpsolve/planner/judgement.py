@@ -211,7 +211,7 @@ class _Judge:
 
     def _excused(self, subject: Subject) -> bool:
         """Whether a KMP that the next kernel is without is no loss by this transaction."""
-        if subject.kmp.name in self.aftermath.transition.dismissed:
+        if self._dismissed(subject):
             return True
         if self.aftermath.boots_another or subject.touched:
             return False
@@ -221,9 +221,13 @@ class _Judge:
         works = any(row.kmps[subject.kmp.name].via not in ("none", "unknown") for row in self.aftermath.rows)
         return subject.used.via == "none" and (works or not worked)
 
+    def _dismissed(self, subject: Subject) -> bool:
+        """Whether a person lets a KMP go: not one of its builds only, for another one."""
+        return subject.kmp.name in self.aftermath.transition.dismissed and not subject.after
+
     def _excuse(self, subject: Subject) -> Warned:
         name = subject.kmp.name
-        if name in self.aftermath.transition.dismissed:
+        if self._dismissed(subject):
             return Warned(reference="removed", message=f"{name} is removed, as asked for")
         return Warned(
             reference="newest-installed-breaks",

@@ -408,6 +408,18 @@ def test_one_of_its_builds_may_go(tmp_path: Path) -> None:
     assert warned(plan) == {}
 
 
+@pytest.mark.parametrize("arrives", [True, False])
+def test_the_build_that_works_does_not_go_for_one_that_does_not(tmp_path: Path, arrives: bool) -> None:
+    """Who names a build wants the other one, not to be without the driver."""
+    worse = acme("2.0", "a=9", krel="6.4.0-20")
+    steps: list[Step] = [("-", acme()), *[("M", worse)] * arrives]
+    asked = ["install", "--", f"-acme-kmp-default={acme().spec().evr}"]
+    installed = [kernel(1), acme(), *[worse] * (not arrives)]
+    plan = judged(tmp_path, installed, [worse], steps, arguments=asked)
+    assert decided(plan) == ("blocked", "blocked", None)
+    assert warned(plan) == {}
+
+
 def test_a_build_that_is_installed_again_is_fetched(tmp_path: Path) -> None:
     plan = judged(tmp_path, [kernel(1), acme()], [acme()], [("+", acme())])
     assert decided(plan) == ("safe", "fetch", "1.0")
