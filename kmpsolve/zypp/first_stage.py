@@ -23,7 +23,7 @@ import sys
 import time
 
 # What is newer than Python 3.6 does not run here; what needs an import costs every zypper its time.
-# ruff: noqa: B904, PTH115, PTH116, PTH118, PTH119, PTH123, PTH208, RUF005, SIM105, SIM905, UP031
+# ruff: noqa: B904, PTH115, PTH116, PTH118, PTH119, PTH123, PTH208, SIM105, SIM905, UP031
 
 DEADLINE = 20.0
 """Seconds after which a verdict comes too late; libzypp goes on by itself after 30."""
@@ -37,6 +37,8 @@ _NO_KERNEL = frozenset(
     for name in "devel docs docs-html headers install-tools macros obs-build obs-qa source syms vdso".split()
 )
 _BEGINS_PLAINLY = re.compile("[A-Za-z0-9_]")
+_OF_EACH = "= %{NAME}\n[%{PROVIDENAME}\n][%{REQUIRENAME}\n][%{DIRNAMES}\n]"
+_NAMED = re.compile("^= (.*)$", re.MULTILINE)
 _MODULES = re.compile(r"(?:kmod|ksym)\(|/(?:usr/)?lib/modules/", re.MULTILINE)
 _SETTING = re.compile(r"^[ \t]*on_error[ \t]*=[ \t]*[\"'](\w*)[\"']", re.MULTILINE)
 _KEEPS = re.compile(r"^[ \t]*keep_last_good[ \t]*=[ \t]*true", re.MULTILINE)
@@ -155,13 +157,28 @@ class Caller:
 
 
 def relevant(steps: "list[tuple[str, str]]") -> bool:
-    """Tell whether a kernel or a KMP is among the steps (type and name of each).
+    """Tell whether a kernel or a KMP is among the steps (type and name of each), or may go with one of them.
 
     A KMP without ``-kmp`` in its name is found by what it provides if it is installed: that is the one whose
-    loss matters.
+    loss matters. What an arriving package obsoletes goes without being named by libzypp, so that on a system
+    with KMPs the second stage looks at whatever has a new name.
     """
     names = [name for _, name in steps]
-    return any(map(relevant_name, names)) or (bool(names) and _installed_modules(names))
+    if any(map(relevant_name, names)):
+        return True
+    if not all(map(_BEGINS_PLAINLY.match, names)):
+        return True  # rpmbuild lets no name begin like an option
+    known = set()
+    try:
+        for at in range(0, len(names), 1000):
+            said = _rpm("-q", "--qf", _OF_EACH, "--", *names[at : at + 1000])
+            if _MODULES.search(said):
+                return True
+            known.update(_NAMED.findall(said))
+        arriving = {name for kind, name in steps if kind != "-"}
+        return not arriving <= known and "-kmp" in _rpm("-qa", "--qf", "%{NAME}\n")
+    except (OSError, ValueError):
+        return True
 
 
 def relevant_name(name: str) -> bool:
@@ -169,29 +186,29 @@ def relevant_name(name: str) -> bool:
     return "-kmp" in name or (_KERNEL.fullmatch(name) is not None and name not in _NO_KERNEL)
 
 
-def _installed_modules(names: "list[str]") -> bool:
+def _rpm(*arguments: str) -> str:
+    """What rpm says of the system.
+
+    Raises
+    ------
+    OSError, ValueError
+        If it does not run, or takes too long.
+    """
     import subprocess
 
-    if not all(map(_BEGINS_PLAINLY.match, names)):
-        return True  # rpmbuild lets no name begin like an option
-    form = "[%{PROVIDENAME}\n][%{REQUIRENAME}\n][%{DIRNAMES}\n]"
-    for at in range(0, len(names), 1000):
-        asked = ["/usr/bin/rpm", "-q", "--qf", form, "--"] + names[at : at + 1000]
-        try:
-            said = subprocess.run(
-                asked,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                env=_ENVIRONMENT,
-                timeout=5,
-                check=False,
-            ).stdout
-        except (OSError, subprocess.TimeoutExpired):
-            return True
-        if _MODULES.search(said.decode("utf-8", "replace")):
-            return True
-    return False
+    try:
+        said = subprocess.run(
+            ["/usr/bin/rpm", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=_ENVIRONMENT,
+            timeout=5,
+            check=False,
+        ).stdout
+    except subprocess.TimeoutExpired as error:
+        raise ValueError(str(error))
+    return said.decode("utf-8", "replace")
 
 
 def journal(fields: "dict[str, str]") -> None:
@@ -333,7 +350,8 @@ class Hook:
             action, message, fields = answer["action"], answer["message"], answer["journal"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             return self._failed(str(error) or type(error).__name__)
-        journal(fields)
+        if fields:
+            journal(fields)
         return self._go_on(action, message)
 
     def _disabled(self, steps: "list[dict[str, str]]") -> None:

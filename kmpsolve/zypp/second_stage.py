@@ -44,7 +44,8 @@ def main() -> None:
         said = answer(question, arguments)
     except Exception as error:  # whatever it is, zypper waits for an answer
         said = _failed(_told(error), arguments)
-    remember(said["journal"])
+    if said["journal"]:
+        remember(said["journal"])
     sys.stdout.write(json.dumps(said) + "\n")
 
 
@@ -71,6 +72,8 @@ def answer(question: Mapping[str, Any], arguments: list[str]) -> dict[str, Any]:
         first=reading.first,
         in_use=_in_use(running) if running else frozenset(),
     )
+    if not (transition.arrived or transition.gone):  # some package with a new name that takes no KMP away
+        return {"action": "pass", "message": [], "journal": {}}
     plan = judge_transaction(loaded.universe, loaded.request, loaded.inputs, transition)
     _publish(plan)
     losses = counted(plan, config)

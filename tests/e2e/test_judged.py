@@ -118,6 +118,33 @@ def test_a_driver_that_goes_along_with_something_else_does_not() -> None:
         assert "acme-kmp-default (it would be removed)" in _said(ended.stderr)
 
 
+@pytest.mark.parametrize("beside", [(), (MIDDLE,)])
+def test_a_driver_does_not_go_for_a_package_that_obsoletes_it(beside: tuple[str, ...]) -> None:
+    """libzypp names what arrives, and not what goes for it."""
+    instead = PackageSpec(
+        name="acme-on-host",
+        vendor="ACME Inc.",
+        version="1",
+        release="1",
+        provides=("acme-kmp-default = 9",),
+        obsoletes=("acme-kmp-default",),
+    )
+    with Host(OLD, DRIVER) as host:
+        host.add("acme", [instead, *specs(*beside)])
+        before = host.rpmdb()
+        ended = host.zypper("up")
+        assert stopped(host, ended, before) == [], str(ended)
+        assert "acme-kmp-default (it would be removed)" in _said(ended.stderr)
+
+
+def test_a_package_with_a_new_name_is_no_matter() -> None:
+    with Host(OLD, DRIVER) as host:
+        host.add("updates", specs(TOOL))
+        ended = host.zypper("in", "tool")
+        assert (ended.code, ended.stderr) == (0, ""), str(ended)
+        assert not host.path("/run/kmpsolve/last-verdict.json").exists()
+
+
 def test_a_driver_in_use_does_not_go_unasked() -> None:
     """A module that the running kernel has loaded is needed, whoever names its package."""
     with Host(OLD, DRIVER) as host:
