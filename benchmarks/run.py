@@ -198,12 +198,10 @@ def hook(sandbox: Sandbox, rounds: int) -> Iterator[Row]:
     """The commit hook, spoken to as libzypp does; without it there is nothing to wait for."""
     world = ready(Shape())
     kernel, other = ("kernel-default", "6.4.0", "150600.60.1"), ("package-7", "8.9", "150600.9.1")
-    another = ("package-of-a-new-name", "1", "1")  # may obsolete a KMP: libzypp does not say
     _part(sandbox, "keep")
     for number, (name, moved, target) in enumerate(
         (
             ("no kernel or KMP in the transaction", other, 0.06),
-            ("a package with a new name, warm caches", another, None),
             ("a kernel in the transaction, warm caches", kernel, 0.4),
             ("a kernel in the transaction, zypper's caches only", kernel, 0.4),
         )
