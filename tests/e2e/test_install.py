@@ -78,6 +78,7 @@ def test_make_install_and_uninstall(tmp_path: Path) -> None:
         "etc/kmpsolve/kmpsolve.toml",
         "usr/bin/kmpsolve",
         f"usr/lib/systemd/system/{_UNIT}",
+        "usr/lib/zypp/plugins/appdata/kmpsolve",
         "usr/lib/zypp/plugins/commit/kmpsolve",
         "usr/lib/zypper/commands/zypper-kmp",
         "usr/libexec/health-checker/kmpsolve.sh",
