@@ -39,7 +39,7 @@ def _missing(
         capability: version
         for capability in missing - classes
         if (version := table.version(capability)) is not None
-        and not (unit.exports.has(*version) or build.exports.has(*version))
+        and not (unit.exports.provides(capability) or build.exports.provides(capability))
     }
     return classes, loose
 
@@ -152,8 +152,10 @@ def _without_hopeless(
         if missing and not missing <= offered:
             if keys is None:
                 keys = frozenset(key for other in builds.values() for key in other.exports)
-            needs = map(table.need, missing - offered)
-            if any(n and n.key not in keys and not unit.exports.meets(n) for n in needs):
+            open_ = ((c, table.version(c)) for c in missing - offered)
+            if any(
+                version and version[0] not in keys and not unit.exports.provides(c) for c, version in open_
+            ):
                 continue
         left[handle] = build
     return left

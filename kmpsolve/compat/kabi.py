@@ -116,6 +116,7 @@ class _Listed(Exports):
     def __init__(self, values: dict[str, tuple[str, ...]], table: SymbolTable) -> None:
         super().__init__(tuple, table)
         self._by_key = {**values}
+        self._understood = False
 
 
 @dataclass(frozen=True, slots=True, order=True)

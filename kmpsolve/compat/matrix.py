@@ -8,10 +8,9 @@ itself fits the kernel provides it.
 from __future__ import annotations
 
 import struct
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import filterfalse, islice
 
 from kmpsolve.compat.judgement import Fit, judge
 from kmpsolve.model.membership import membership
@@ -149,7 +148,7 @@ def matrix(
         columns.append(column)
         if unit.main.handle in unread:
             continue
-        mine = counts.of_kernel(unit)
+        mine = counts.of_kernels(unit.flavor, unit.nevra.arch)
         lean = counts.lean(unit, number)
         fit = judge([build for build, lacking in mine if not lacking[number]], lean, table)
         offered = offered_by(build for build in counts.exporting if fit.fits(build))
@@ -163,10 +162,13 @@ def matrix(
                 continue
             asked = missing, handle in fit.viable
             column[handle] = known.get(asked) or known.setdefault(asked, Cell(*asked))
+    handles = [build.package.handle for build in rows]
     return Matrix(
         kernels=tuple(Column(unit.nevra, unit.flavor) for unit in kernels),
         builds=tuple(Row(build.nevra, build.flavor, build.package.repository) for build in rows),
-        cells=tuple(tuple(column.get(build.package.handle) for column in columns) for build in rows),
+        cells=tuple(zip(*(map(column.get, handles) for column in columns), strict=True))
+        if columns
+        else ((),) * len(rows),
     )
 
 
@@ -186,39 +188,36 @@ class _Counts:
         offered = frozenset().union(*(build.exports.capabilities for build in builds))
         self._masks = membership(unit.exports.once() for unit in units)
         self._closer = table.of_names(needs | self._masks.keys(), table.names(offered))
-        groups: dict[int, int] = {}
-        self._group = {c: groups.setdefault(self._masks.get(c, 0), len(groups)) for c in needs - self._closer}
-        self._lanes = [self._lane(mask) for mask in groups]
+        # One number holds the counts of all kernels, 32 bits each.
+        lanes = {mask: self._lane(~mask) for mask in {0, *self._masks.values()}}
+        self._lacked = {c: lanes[self._masks.get(c, 0)] for c in needs} | dict.fromkeys(self._closer, 0)
         self._builds = [(self._lean(build), self._lacking(build)) for build in builds if build.versioned]
+        self._of: dict[tuple[str, str], list[tuple[KmpBuild, Sequence[int]]]] = {}
         self._standing = frozenset().union(*(build.needs for build, _ in self._builds)) - self._closer
         self.loosely = {build.package.handle for build, _ in self._builds if build.needs & self._closer}
         """Builds that need a closer look."""
         self.exporting = [build for build, _ in self._builds if build.exports.capabilities]
 
-    def of_kernel(self, unit: KernelUnit) -> list[tuple[KmpBuild, Sequence[int]]]:
-        """The lean builds that may be for it; with each the number of plain symbols that each kernel lacks."""
-        return [
-            pair
-            for pair in self._builds
-            if pair[0].flavor in (unit.flavor, "") and same_architecture(pair[0].nevra.arch, unit.nevra.arch)
-        ]
+    def of_kernels(self, flavor: str, arch: str) -> list[tuple[KmpBuild, Sequence[int]]]:
+        """The lean builds that may be for such kernels, each with the number of plain symbols that kernels lack."""
+        if (flavor, arch) not in self._of:
+            self._of[flavor, arch] = [
+                pair
+                for pair in self._builds
+                if pair[0].flavor in (flavor, "") and same_architecture(pair[0].nevra.arch, arch)
+            ]
+        return self._of[flavor, arch]
 
     def _lean(self, build: KmpBuild) -> KmpBuild:
-        plain = build.needs - self._closer
-        return replace(build, needs=build.needs - plain | frozenset(islice(plain, 1)))
+        one = islice(filterfalse(self._closer.__contains__, build.needs), 1)
+        return replace(build, needs=(build.needs & self._closer).union(one))
 
     def _lacking(self, build: KmpBuild) -> Sequence[int]:
-        plain = build.needs - self._closer
-        groups: Counter[int]
         if self._table.classes is None:
-            groups = Counter(map(self._group.__getitem__, plain))
+            lacking = sum(map(self._lacked.__getitem__, build.needs))
         else:
-            groups = Counter()
-            for capability, size in self._table.sizes(build.package.handle, plain):
-                groups[self._group[capability]] += size
-        # One number holds the counts of all kernels, 32 bits each.
-        everywhere = groups.total() * self._lane(-1)
-        lacking = everywhere - sum(size * self._lanes[group] for group, size in groups.items())
+            sizes = self._table.sizes(build.package.handle, build.needs)
+            lacking = sum(size * self._lacked[capability] for capability, size in sizes)
         return struct.unpack(f"<{len(self._units)}I", lacking.to_bytes(4 * len(self._units), "little"))
 
     def _lane(self, mask: int) -> int:

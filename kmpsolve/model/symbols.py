@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Set
 from functools import cached_property
+from itertools import chain
 from typing import Protocol
 
 from kmpsolve.model.needs import Need, normal_crc, parse_need
 
 __all__ = ["Exports", "SymbolClasses", "SymbolTable"]
 
-_USUAL = re.compile(
-    r"^(?:(ksym\((?:[\w.+-]+:)?[^():\s]+\)) = ([1-9a-f][0-9a-f]{0,15}|0)|.*)$", re.MULTILINE
-)  # fmt: skip
+_USUAL = re.compile(r"(?:ksym\((?:[\w.+-]+:)?[^():\s]+\) = (?!0[0-9a-f])[0-9a-f]{1,16}\n)*")
+"""Lines that spell a symbol's version as rpm's scripts do, so that equal versions are equal texts."""
 
 
 class SymbolClasses(Protocol):
@@ -44,10 +44,6 @@ class SymbolClasses(Protocol):
         ...
 
 
-_Symbol = tuple[int, tuple[str, str]]
-"""A capability, its name part and its value."""
-
-
 class SymbolTable:
     """Reads capabilities by the small integers that the solver's pool gives equal ones.
 
@@ -60,11 +56,15 @@ class SymbolTable:
     def __init__(self, spell: Callable[[int], str]) -> None:
         self.spell = spell
         self._needs: dict[int, Need | None] = {}
-        self._versions: dict[int, tuple[str, str]] = {}
+        self._usual: dict[int, str] = {}
+        """The text of symbols that are spelled as usual; taken apart when somebody asks."""
+        self._unusual: dict[int, tuple[str, str]] = {}
+        """Name part and value of those that are not."""
+        self._names: set[str] = set()
+        """The name parts of those that are not."""
         self._others: dict[int, str] = {}
-        self._unusual: set[str] = set()
         self._known: set[int] = set()
-        """The capabilities that are in `_versions` or in `_others`."""
+        """The capabilities that are in one of these."""
         self.classes: SymbolClasses | None = None
 
     def is_class(self, capability: int) -> bool:
@@ -122,10 +122,10 @@ class SymbolTable:
         try:
             return self._needs[capability]
         except KeyError:
-            version = self._versions.get(capability)
-            if version is not None and version[0].startswith("ksym("):
-                flavor, _, name = version[0][5:-1].rpartition(":")
-                need: Need | None = Need("ksym", flavor, name, *version)
+            if (text := self._usual.get(capability)) is not None:
+                key, value = _taken_apart(text)
+                flavor, _, name = key[5:-1].rpartition(":")
+                need: Need | None = Need("ksym", flavor, name, key, value)
             else:
                 need = parse_need(self.spell(capability))
             self._needs[capability] = need
@@ -134,11 +134,17 @@ class SymbolTable:
     def versions(self, capabilities: Set[int]) -> list[tuple[str, str]]:
         """Name part and value of those that are a symbol's and not damaged, the ones in classes included."""
         plain, classes = self._parted(capabilities)
-        found = list(filter(None, map(self._versions.get, plain)))
+        found = [_taken_apart(text) for text in map(self._usual.get, plain) if text is not None]
+        if self._unusual:
+            found += filter(None, map(self._unusual.get, plain))
         for text in self.texts(classes):
             if (version := _version(text)) is not None:
                 found.append(version)
         return found
+
+    def read(self, capabilities: Set[int]) -> None:
+        """Read those that are in no class, all at once."""
+        self._parted(capabilities)
 
     def of_names(self, capabilities: Set[int], names: Set[str]) -> frozenset[int]:
         """Those in no class with one of these names, or with a name that somebody spells unusually.
@@ -148,32 +154,29 @@ class SymbolTable:
         plain, _ = self._parted(capabilities)
         others = {c: text.partition(" ")[0] for c, text in self._others.items() if c in plain}
         strange = {name for name in others.values() if name.startswith(("ksym(", "kernel"))}
-        wanted = names | self._unusual | strange
-        found = [c for c, (key, _) in self._versions.items() if key in wanted and c in plain]
-        return frozenset(found).union(c for c, name in others.items() if name in wanted)
+        wanted = names | self._names | strange
+        usual = (c for c, text in self._usual.items() if text.partition(" ")[0] in wanted)
+        unusual = (c for c, (key, _) in self._unusual.items() if key in wanted)
+        other = (c for c, name in others.items() if name in wanted)
+        return frozenset(chain(usual, unusual, other)) & plain
 
     def usual(self, name: str) -> bool:
         """Whether nobody spells a version of this symbol in another way than usual (`of_names`)."""
-        return name not in self._unusual
+        return name not in self._names
 
-    def sorted_out(self, capabilities: Set[int]) -> tuple[list[_Symbol], list[tuple[int, str]]]:
-        """Symbols with name part and value; the others, the ones that stand for classes too, with their text."""
-        classes = self.classes_among(capabilities)
-        new = capabilities - classes - self._known
-        symbols, others = self._read(list(new))
-        for capability in capabilities - classes - new:
-            version = self._versions.get(capability)
-            if version is not None:
-                symbols.append((capability, version))
-            else:
-                others.append((capability, self._others[capability]))
-        return symbols, others + [(capability, self.spell(capability)) for capability in classes]
+    def sorted_out(self, capabilities: Set[int]) -> tuple[dict[int, str], dict[int, str]]:
+        """The text of each: of symbols that are spelled as usual, and of all others, what stands for a class too."""
+        plain, classes = self._parted(capabilities)
+        usual = {c: text for c in plain if (text := self._usual.get(c)) is not None}
+        others = {c: self.spell(c) for c in chain(plain - usual.keys(), classes)}
+        return usual, others
 
     def version(self, capability: int) -> tuple[str, str] | None:
         """As `versions`, of one that is in no class."""
         if capability not in self._known:
             self._read([capability])
-        return self._versions.get(capability)
+        text = self._usual.get(capability)
+        return self._unusual.get(capability) if text is None else _taken_apart(text)
 
     def classes_among(self, capabilities: Set[int]) -> Set[int]:
         """Those that stand for many symbols each (`is_class`)."""
@@ -188,31 +191,32 @@ class SymbolTable:
         classes = self.classes_among(capabilities)
         plain = capabilities - classes if classes else capabilities
         if new := plain - self._known:
-            self._read(list(new))
+            self._read(new)
         return plain, classes
 
-    def _read(self, capabilities: list[int]) -> tuple[list[_Symbol], list[tuple[int, str]]]:
+    def _read(self, capabilities: Collection[int]) -> None:
         """Read many at once: kernels have 28,000, and most of them in common."""
-        texts = list(map(self.spell, capabilities))
-        pairs: list[tuple[str, str]] = _USUAL.findall("\n".join(texts))
-        if len(pairs) != len(texts):  # some text has several lines
-            pairs = [("", "")] * len(texts)
-        symbols = [read for read in zip(capabilities, pairs, strict=True) if read[1][0]]
-        others: list[tuple[int, str]] = []
-        if len(symbols) < len(texts):
-            for capability, text, pair in zip(capabilities, texts, pairs, strict=True):
-                if pair[0]:
-                    continue
-                version = _version(text)
-                if version is None:
-                    others.append((capability, text))
-                else:
-                    self._unusual.add(version[0])
-                    symbols.append((capability, version))
-        self._known.update(capabilities)
-        self._versions.update(symbols)
-        self._others.update(others)
-        return symbols, others
+        texts = dict(zip(capabilities, map(self.spell, capabilities), strict=True))
+        usual = {c: text for c, text in texts.items() if text.startswith("ksym(")}
+        lines = "\n".join(usual.values()) + "\n"
+        if lines.count("\n") > len(usual) or not _USUAL.fullmatch(lines):
+            usual = {
+                c: text for c, text in usual.items() if "\n" not in text and _USUAL.fullmatch(f"{text}\n")
+            }
+        self._usual.update(usual)
+        self._known.update(texts)
+        for capability in texts.keys() - usual.keys():
+            version = _version(texts[capability])
+            if version is None:
+                self._others[capability] = texts[capability]
+            else:
+                self._unusual[capability] = version
+                self._names.add(version[0])
+
+
+def _taken_apart(text: str) -> tuple[str, str]:
+    key, _, value = text.partition(" = ")
+    return key, value
 
 
 def _version(text: str) -> tuple[str, str] | None:
@@ -290,6 +294,22 @@ class Exports(Mapping[str, tuple[str, ...]]):
 
     def __contains__(self, key: object) -> bool:
         return isinstance(key, str) and bool(self._values(key))
+
+    def provides(self, capability: int) -> bool:
+        """Whether a capability that is in no class is provided, however its version is spelled."""
+        if capability in self.capabilities:
+            return True
+        version = self._table.version(capability)
+        if version is None:
+            return False
+        alike = self._table.classes is None and self._understood and self._table.usual(version[0])
+        return not alike and self.has(*version)
+
+    @cached_property
+    def _understood(self) -> bool:
+        """Whether the table has read all that is provided, and so knows where a version is spelled unusually."""
+        self._table.read(self.capabilities)
+        return True
 
     def meets(self, need: Need) -> bool:
         """Whether exactly this version is provided."""

@@ -7,8 +7,8 @@ requirements, of which 85,000 differ. The sets made here turn the rest into set 
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import repeat
 
 from kmpsolve.cache.symbols import PREFIX
 from kmpsolve.model.symbols import SymbolTable
@@ -49,17 +49,10 @@ class Capabilities:
         """Sort those that are not known yet."""
         new = set(capabilities) - self._known
         self._known |= new
-        symbols, others = self._table.sorted_out(new)
-        alike: defaultdict[str, list[int]] = defaultdict(list)
-        for capability, (key, _) in symbols:
-            alike[key.partition(":")[0]].append(capability)
-        for start, those in alike.items():
-            if start.startswith("ksym("):
-                self._learn_needs("" if start.endswith(")") else start[5:], those)
-            else:
-                for capability in those:
-                    self._learn_other(capability, self._table.spell(capability))
-        for capability, text in others:
+        usual, others = self._table.sorted_out(new)
+        for flavor, those in _by_flavor(usual).items():
+            self._learn_needs(flavor, those)
+        for capability, text in others.items():
             if match := _CLASS.match(text):
                 self._learn_needs(match["flavor"], [capability])
             else:
@@ -88,3 +81,15 @@ class Capabilities:
             self.in_kernel.add(capability)
         elif match := _BUILT_FOR.fullmatch(text.partition(" ")[0]):
             self.built_for[capability] = match["krel"]
+
+
+def _by_flavor(symbols: Mapping[int, str]) -> Mapping[str, Sequence[int]]:
+    """Symbols, ``ksym(FLAVOR:NAME) = CRC``, by flavor; nearly always they are all of one."""
+    start = next(iter(symbols.values()), "").partition(":")[0]
+    if all(map(str.startswith, symbols.values(), repeat(f"{start}:"))):
+        return {start[5:]: list(symbols)} if symbols else {}
+    found: dict[str, list[int]] = {}
+    for capability, text in symbols.items():
+        start, colon, _ = text.partition(":")
+        found.setdefault(start[5:] if colon else "", []).append(capability)
+    return found

@@ -138,7 +138,8 @@ class Kmps:
         exporting = self._exporting
         read = waiting = self._read(near)
         while waiting:
-            asked = {key for build in waiting for key, _ in self._table.versions(self._loose(build.needs))}
+            needs = frozenset[int]().union(*(build.needs for build in waiting))
+            asked = {key for key, _ in self._table.versions(self._loose(needs))}
             found = {h for key in asked & exporting.keys() for h in exporting[key]} - near
             near |= found
             waiting = self._read(found)

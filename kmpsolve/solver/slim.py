@@ -162,9 +162,11 @@ class _Slimming:
         by_name: dict[str, list[tuple[str, int]]] = {}
         modules: list[int] = []
         symbols, others = table.sorted_out(masks.keys())
-        for capability, (name, crc) in symbols:
+        self.texts.update(symbols)
+        for capability, text in symbols.items():
+            name, _, crc = text.partition(" = ")
             by_name.setdefault(name, []).append((crc, capability))
-        for capability, text in others:
+        for capability, text in others.items():
             if not text.startswith("kmod("):
                 kept.add(text.partition(" ")[0])
             elif text.partition(" ")[0] not in kept:
@@ -178,8 +180,7 @@ class _Slimming:
                 continue
             if len(versions) > 1 and _confused(crc for crc, _ in versions):
                 continue
-            for crc, capability in versions:
-                self.texts[capability] = f"{name} = {crc}"
+            for _, capability in versions:
                 groups.setdefault((flavor[1], masks[capability]), []).append(capability)
         members: list[list[int]] = []
         names: list[str] = []

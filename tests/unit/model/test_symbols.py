@@ -106,3 +106,54 @@ def test_module_spellings_are_one_module(file: str) -> None:
 def test_modules_keep_the_provided_spelling() -> None:
     modules = Modules(lambda: [["kmod(snd-hda.ko)", "ksym(a:b) = 1"], ["kmod(x.ko.xz) = 5"]])
     assert dict(modules) == {"snd_hda": "snd-hda.ko", "x": "x.ko.xz"}
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        "ksym(default:",
+        "ksym(",
+        "ksym(default:a",
+        "ksym(default:a) = 01",
+        "ksym(default:a) = 00",
+        "ksym(default:a) = 1A",
+        "ksym(default:a) = 0x1",
+        "ksym(default:a) = 11111111111111111",
+        "ksym(default:a) = 1\n",
+        "ksym(default:a) = 1\nksym(default:b) = 2",
+        "ksym(default:a:b) = 1",
+        "ksym(a b) = 1",
+        "kernel(default:a) = 1",
+        "kernel-uname-r = 6.4.0-1-default",
+        "kmod(a.ko)",
+        "",
+    ],
+)
+@pytest.mark.parametrize("others", [(), ("ksym(default:c) = 0", "ksym(64kb:a.b) = f00", "ksym(d) = 1a")])
+def test_what_is_spelled_as_usual(odd: str, others: tuple[str, ...]) -> None:
+    """Among many or alone, whatever is read with it."""
+    texts = [*others, odd, *others]
+    table = SymbolTable(texts.__getitem__)
+    usual, rest = table.sorted_out(set(range(len(texts))))
+    here = len(others)
+    assert rest == {here: odd}
+    assert usual == {number: text for number, text in enumerate(texts) if number != here}
+    for number, text in usual.items():
+        key, _, value = text.partition(" = ")
+        assert table.version(number) == (key, value)
+        assert table.need(number) == parse_need(text)
+    need = parse_need(odd)
+    expected = None if need is None or need.kind == "damaged" else (need.key, need.value)
+    assert table.version(here) == expected
+
+
+@pytest.mark.parametrize(
+    ("needed", "provided"), [("abc", "0abc"), ("0abc", "abc"), ("ABC", "abc"), ("0xabc", "0abc")]
+)
+def test_a_version_is_provided_however_it_is_spelled(needed: str, provided: str) -> None:
+    spelled = (f"ksym(default:a) = {crc}" for crc in (needed, provided))
+    table = SymbolTable([*spelled, "ksym(default:b) = 1", "ksym(default:a) = abd"].__getitem__)
+    exports = Exports(lambda: [1, 2], table)
+    assert exports.provides(0)
+    assert exports.provides(2)
+    assert not exports.provides(3)
