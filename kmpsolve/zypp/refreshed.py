@@ -28,7 +28,7 @@ _SETTLING = 1.5
 
 
 def main() -> None:
-    """Keep a cache of this system, if it has KMPs and its repositories are large."""
+    """Keep a cache of this system, if its repositories are large."""
     if os.geteuid() != 0 or folder() is None:
         return
     os.umask(0o022)
@@ -39,7 +39,7 @@ def main() -> None:
             return
         time.sleep(_SETTLING)
         loaded = load(Sources(root=root), Request(), read_config(root), cached=True)
-        if loaded.keep is not None and loaded.universe.installed_kmps:
+        if loaded.keep is not None:
             loaded.keep()
 
 
