@@ -28,20 +28,15 @@ def open_needs(build: KmpBuild, unit: KernelUnit, table: SymbolTable) -> tuple[N
 
 def _missing(
     build: KmpBuild, unit: KernelUnit, table: SymbolTable
-) -> tuple[Set[int], dict[int, tuple[str, str]]]:
+) -> tuple[Set[int], Mapping[int, tuple[str, str]]]:
     """The classes that are open, and what is in no class, with name part and value.
 
     A class is met by the kernels that provide it.
     """
     missing = build.needs - unit.exports.capabilities - build.exports.capabilities
     classes = table.classes_among(missing)
-    loose = {
-        capability: version
-        for capability in missing - classes
-        if (version := table.version(capability)) is not None
-        and not (unit.exports.provides(capability) or build.exports.provides(capability))
-    }
-    return classes, loose
+    loose = {c: version for c in missing - classes if (version := table.version(c)) is not None}
+    return classes, build.exports.lacking(unit.exports.lacking(loose))
 
 
 class OpenNeeds(Mapping[int, tuple[Need, ...]]):
@@ -152,10 +147,8 @@ def _without_hopeless(
         if missing and not missing <= offered:
             if keys is None:
                 keys = frozenset(key for other in builds.values() for key in other.exports)
-            open_ = ((c, table.version(c)) for c in missing - offered)
-            if any(
-                version and version[0] not in keys and not unit.exports.provides(c) for c, version in open_
-            ):
+            versions = {c: v for c in missing - offered if (v := table.version(c)) and v[0] not in keys}
+            if unit.exports.lacking(versions):
                 continue
         left[handle] = build
     return left

@@ -116,7 +116,9 @@ class _Listed(Exports):
     def __init__(self, values: dict[str, tuple[str, ...]], table: SymbolTable) -> None:
         super().__init__(tuple, table)
         self._by_key = {**values}
-        self._understood = False
+
+    def lacking(self, versions: Mapping[int, tuple[str, str]]) -> Mapping[int, tuple[str, str]]:
+        return {capability: version for capability, version in versions.items() if not self.has(*version)}
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -295,15 +295,22 @@ class Exports(Mapping[str, tuple[str, ...]]):
     def __contains__(self, key: object) -> bool:
         return isinstance(key, str) and bool(self._values(key))
 
-    def provides(self, capability: int) -> bool:
-        """Whether a capability that is in no class is provided, however its version is spelled."""
-        if capability in self.capabilities:
-            return True
-        version = self._table.version(capability)
-        if version is None:
-            return False
-        alike = self._table.classes is None and self._understood and self._table.usual(version[0])
-        return not alike and self.has(*version)
+    def lacking(self, versions: Mapping[int, tuple[str, str]]) -> Mapping[int, tuple[str, str]]:
+        """Those of these that are not provided, however their versions are spelled.
+
+        Parameters
+        ----------
+        versions
+            Name part and value of capabilities that are in no class.
+        """
+        here = self.capabilities
+        if not here:
+            return versions
+        doubtful = versions.keys() - here
+        if self._table.classes is None and self._understood:
+            doubtful = {c for c in doubtful if not self._table.usual(versions[c][0])}
+        met = {c for c in doubtful if self.has(*versions[c])}
+        return {c: version for c, version in versions.items() if c not in here and c not in met}
 
     @cached_property
     def _understood(self) -> bool:

@@ -154,6 +154,5 @@ def test_a_version_is_provided_however_it_is_spelled(needed: str, provided: str)
     spelled = (f"ksym(default:a) = {crc}" for crc in (needed, provided))
     table = SymbolTable([*spelled, "ksym(default:b) = 1", "ksym(default:a) = abd"].__getitem__)
     exports = Exports(lambda: [1, 2], table)
-    assert exports.provides(0)
-    assert exports.provides(2)
-    assert not exports.provides(3)
+    asked = {number: version for number in (0, 2, 3) if (version := table.version(number))}
+    assert exports.lacking(asked) == {3: ("ksym(default:a)", "abd")}
