@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, filterfalse
 from pathlib import Path
@@ -29,7 +30,6 @@ __all__ = ["slim"]
 
 _FOLLOWED = (solv.SOLVABLE_REQUIRES, solv.SOLVABLE_RECOMMENDS)
 _OFFERED = (solv.SOLVABLE_SUPPLEMENTS, solv.SOLVABLE_ENHANCES)
-_FLAVOR = re.compile(r"ksym\(([\w.+-]+):")
 _ZEROS = re.compile(r"(?<=[a-f])0+(?=[0-9])")
 _HARDWARE = "namespace:"
 
@@ -74,22 +74,19 @@ class _Slimming:
     def reachable(self) -> set[int]:
         """Handles of the packages that a solve may have to do with."""
         pool = self.pool
-        everyone = list(pool.solvables)
-        by_name: dict[str, list[int]] = {}
-        offering: list[tuple[int, list[int]]] = []
-        replacing: list[tuple[int, list[int]]] = []
-        for solvable in everyone:
-            by_name.setdefault(solvable.name, []).append(int(solvable.id))
-            offers = [c for key in _OFFERED for c in solvable.lookup_idarray(key)]
-            if offers:
-                offering.append((int(solvable.id), offers))
-            if obsoletes := solvable.lookup_idarray(solv.SOLVABLE_OBSOLETES):
-                replacing.append((int(solvable.id), obsoletes))
+        by_name: dict[int, list[int]] = {}
+        for solvable in pool.solvables_iter():
+            by_name.setdefault(solvable.nameid, []).append(solvable.id)
+        offering: dict[int, list[int]] = {}
+        for key in _OFFERED:
+            for handle, capabilities in self._having(key).items():
+                offering.setdefault(handle, []).extend(capabilities)
+        replacing = self._having(solv.SOLVABLE_OBSOLETES)
         found: set[int] = set()
         installed = self.universe.installed_handles
         waiting = [*self.kernels, *installed]
         for name, handles in by_name.items():
-            if name.startswith("kernel-") or not installed.isdisjoint(handles):
+            if not installed.isdisjoint(handles) or pool.id2str(name).startswith("kernel-"):
                 waiting += handles
         asked: set[int] = set()
         while waiting:
@@ -101,14 +98,21 @@ class _Slimming:
                         self.builds[handle] = build
                     waiting += self._met_by(handle, asked)
             names = {pool.id2solvable(handle).name for handle in found}
-            for handle, offers in offering:
+            for handle, offers in offering.items():
                 if handle not in found and any(self._may_hold(c, found) for c in offers):
                     waiting.append(handle)
-            for handle, obsoletes in replacing:
+            for handle, obsoletes in replacing.items():
                 if handle not in found and any(self.spell(c).partition(" ")[0] in names for c in obsoletes):
                     waiting.append(handle)
             waiting += self._helping() - found
         return found - self.universe.stand_ins
+
+    def _having(self, key: int) -> dict[int, list[int]]:
+        """The packages with such a list, and what is in it."""
+        found: dict[int, list[int]] = {}
+        for place in self.pool.Dataiterator(key):
+            found.setdefault(place.solvid, []).append(place.id)
+        return found
 
     def _helping(self) -> set[int]:
         """KMPs that may be added for a symbol that one of those reached needs, or for a module."""
@@ -159,39 +163,31 @@ class _Slimming:
         needed = frozenset().union(*(build.needs for h, build in self.builds.items() if alike[h]))
         masks |= dict.fromkeys(needed - masks.keys(), 0)
         kept = self._mentioned_elsewhere(handles, alike)
-        by_name: dict[str, list[tuple[str, int]]] = {}
-        modules: list[int] = []
         symbols, others = table.sorted_out(masks.keys())
-        self.texts.update(symbols)
-        for capability, text in symbols.items():
-            name, _, crc = text.partition(" = ")
-            by_name.setdefault(name, []).append((crc, capability))
-        for capability, text in others.items():
-            if not text.startswith("kmod("):
-                kept.add(text.partition(" ")[0])
-            elif text.partition(" ")[0] not in kept:
-                modules.append(capability)
+        self.texts |= symbols | others
+        kept.update(text.partition(" ")[0] for text in others.values() if not text.startswith("kmod("))
+        parts = [text.partition(" = ") for text in symbols.values()]
+        names = [name for name, _, _ in parts]
+        kept |= _confused(names, [crc for _, _, crc in parts])
+        kept.update(name for name in set(names) if ":" not in name or not table.usual(name))
         groups: dict[tuple[str, int], list[int]] = {}
-        for capability in modules:
-            groups.setdefault(("kmod", masks[capability]), []).append(capability)
-        for name, versions in by_name.items():
-            flavor = _FLAVOR.match(name)
-            if flavor is None or name in kept or not table.usual(name):
-                continue
-            if len(versions) > 1 and _confused(crc for crc, _ in versions):
-                continue
-            for _, capability in versions:
-                groups.setdefault((flavor[1], masks[capability]), []).append(capability)
+        for capability, text in others.items():
+            if text.startswith("kmod(") and text.partition(" ")[0] not in kept:
+                groups.setdefault(("kmod", masks[capability]), []).append(capability)
+        for capability, name in zip(symbols, names, strict=True):
+            if name not in kept:
+                flavor = name[5 : name.index(":")]
+                groups.setdefault((flavor, masks[capability]), []).append(capability)
         members: list[list[int]] = []
-        names: list[str] = []
+        called: list[str] = []
         number: dict[int, int] = {}
         for (kind, _), capabilities in sorted(groups.items()):
             number |= dict.fromkeys(capabilities, len(members))
-            names.append(
+            called.append(
                 f"{PREFIX}{kind}:{len(members)}" if kind == "kmod" else f"{PREFIX}ksym({kind}):{len(members)}"
             )
-            members.append(sorted(capabilities, key=self.spell))
-        return number, members, names, [mask for _, mask in sorted(groups)]
+            members.append(sorted(capabilities, key=self.texts.__getitem__))
+        return number, members, called, [mask for _, mask in sorted(groups)]
 
     def _mentioned_elsewhere(self, handles: Iterable[int], alike: Mapping[int, bool]) -> set[str]:
         """Names of symbols and modules that are no business between kernels and KMPs alone.
@@ -245,7 +241,7 @@ class _Slimming:
                 build = self.builds.get(handle)
                 if build is not None and (own := build.needs & place_of.keys()):
                     needs[index << 24 | place] = sorted(map(place_of.__getitem__, own))
-        classes = [list(map(self.spell, capabilities)) for capabilities in members]
+        classes = [list(map(self.texts.__getitem__, capabilities)) for capabilities in members]
         found["symbols"] = pack_symbols(Symbols(classes=classes, needs=needs))
         return found, names
 
@@ -321,9 +317,9 @@ def _telling(classes: Iterable[int], masks: Sequence[int]) -> set[int]:
     }
 
 
-def _confused(crcs: Iterable[str]) -> bool:
-    """Whether libsolv, to which a CRC is a version, takes some of these for equal."""
-    crcs = list(crcs)
-    if _ZEROS.search(" ".join(crcs)) is None:
-        return len(set(crcs)) < len(crcs)
-    return len({_ZEROS.sub("", crc) for crc in crcs}) < len(crcs)
+def _confused(names: Sequence[str], crcs: Sequence[str]) -> set[str]:
+    """The symbols of which libsolv, to which a CRC is a version, takes two CRCs for equal."""
+    versions = list(zip(names, _ZEROS.sub("", " ".join(crcs)).split(), strict=True))
+    if len(set(versions)) == len(versions):
+        return set()
+    return {name for (name, _), count in Counter(versions).items() if count > 1}
