@@ -89,8 +89,8 @@ def read_caches(
         zypper's process, whose temporary repositories (``zypper install ./x.rpm``, ``--plus-repo``) count
         too; ``None``: nobody's.
     named
-        Packages that are asked about: a cache of kmpsolve's own is enough if it knows these. ``None``: it is
-        never enough.
+        Packages that are asked about besides kernels and KMPs: a cache of kmpsolve's own is enough if it knows
+        these. ``None``: it is never enough.
     without_holds
         Read as if the guard had no locks.
     patches

@@ -110,7 +110,7 @@ def answer(question: Mapping[str, Any], arguments: list[str]) -> dict[str, Any]:
 def _hold(root: Path, request: Request, config: Config) -> list[str]:
     from kmpsolve.zypp.guard import hold
 
-    fresh = read_caches(root, request, config, without_holds=True).loaded
+    fresh = read_caches(root, request, config, named=(), without_holds=True).loaded
     return hold(fresh, root, doubtful=config.unverified == "abort")
 
 

@@ -60,7 +60,7 @@ def main() -> None:
 
 def _look(root: Path, config: Config, *, patches: bool) -> tuple[guard.Guarded, list[str]]:
     request = Request(running=os.uname().release)
-    loaded = read_caches(root, request, config, without_holds=True, patches=patches).loaded
+    loaded = read_caches(root, request, config, named=(), without_holds=True, patches=patches).loaded
     guarded = guard.survey(loaded, doubtful=config.unverified == "abort")
     if not (patches and guarded.held):
         return guarded, []

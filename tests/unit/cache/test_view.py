@@ -14,12 +14,15 @@ from hypothesis import HealthCheck, given, settings
 
 import kmpsolve
 from kmpsolve import library, session
+from kmpsolve.config import read_config
 from kmpsolve.errors import KmpsolveError
 from kmpsolve.metadata.content import Content, Patch
 from kmpsolve.metadata.source import open_source
-from kmpsolve.request import Policy
+from kmpsolve.request import Policy, Request
 from kmpsolve.solver.universe import SYSTEM, Universe
 from kmpsolve.solver.view import open_view, save_view
+from kmpsolve.sources import Sources
+from kmpsolve.zypp import guard
 from tests.executed.universes import universe
 from tests.property.strategies import FEATURES, worlds
 from tests.property.test_oracle import FAMILIES
@@ -131,10 +134,27 @@ def test_an_rpmdb_that_lists_no_user_space(tmp_path: Path, cached: pytest.Monkey
 
 
 def answer(of: World, folder: Path) -> str:
+    """The plan, and what the guard would hold."""
+    asked = lay_out(of, folder)
     try:
-        return kmpsolve.plan(**lay_out(of, folder)).to_json()
+        plan = kmpsolve.plan(**asked).to_json()
     except KmpsolveError as error:
         return str(error)
+    repositories = asked.get("repositories")
+    root = Path(asked["root"]) if "root" in asked else None
+    where = Sources(
+        root=root,
+        installed=asked["installed"],
+        repositories=None if repositories is None else tuple((a, str(at)) for a, at in repositories.items()),
+    )
+    loaded = session.load(where, Request(running=asked["running"]), read_config(root))
+    return plan + told(guard.survey(loaded, doubtful=True))
+
+
+def told(guarded: guard.Guarded) -> str:
+    """Without handles, which mean nothing in another universe."""
+    held = [(str(one.kernel), one.kmps, str(one.instead)) for one in guarded.held]
+    return f"{held}\n{guarded.locks}\n{guarded.keeps}\n"
 
 
 @pytest.mark.parametrize(("family", "number"), [("kernels", 500_147), ("everything", 500_156)])
