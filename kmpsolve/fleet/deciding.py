@@ -102,7 +102,7 @@ class Decided:
     Parameters
     ----------
     plan
-        The plan's JSON.
+        The plan's JSON, in a line.
     newest_kernel
         NEVRA of the newest installed kernel; ``""`` without one.
     refused
@@ -201,7 +201,7 @@ class Bench:
         return Decided(
             fingerprint=fingerprint(state),
             verdict=made.verdict,
-            plan=made.to_json(),
+            plan=made.to_json(indent=None),
             arch=told.arch or (made.flavors[0].arch if made.flavors else ""),
             running=told.running or "",
             newest_kernel=current[0] if current else "",
@@ -261,7 +261,9 @@ def undecided(state: bytes, inputs: Inputs, reason: str) -> Decided:
     return Decided(
         fingerprint=fingerprint(state),
         verdict="unverified",
-        plan=_nothing(inputs, "unverified", f"it could not be decided: the solver {reason}").to_json(),
+        plan=_nothing(inputs, "unverified", f"it could not be decided: the solver {reason}").to_json(
+            indent=None
+        ),
         arch=told.arch or "",
         running=told.running or "",
         newest_kernel="",

@@ -305,9 +305,15 @@ class Plan:
         document: dict[str, Any] = json.loads(self.to_json())
         return document
 
-    def to_json(self) -> str:
-        """The JSON document as text, ending in a newline; the same input gives the same bytes."""
-        return json_text(dataclasses.asdict(self), indent=2) + "\n"
+    def to_json(self, indent: int | None = 2) -> str:
+        """The JSON document as text, ending in a newline; the same input gives the same bytes.
+
+        Parameters
+        ----------
+        indent
+            Blanks for each level; ``None``: everything on one line.
+        """
+        return json_text(dataclasses.asdict(self), indent) + "\n"
 
     @staticmethod
     def schema() -> dict[str, Any]:

@@ -188,12 +188,12 @@ class Kmps:
     def _read(self, handles: Iterable[int]) -> list[KmpBuild]:
         """The builds among these packages, in order."""
         handles = sorted(handles)
-        new = [handle for handle in handles if handle not in self._builds]
-        required = [self._required(handle) for handle in new]
-        self._kinds.learn(frozenset().union(*required))
-        for handle, requires in zip(new, required, strict=True):
-            solvable = self._pool.id2solvable(handle)
-            self._builds[handle] = self._build(solvable, self._provided[handle], requires)
+        if new := [handle for handle in handles if handle not in self._builds]:
+            required = [self._required(handle) for handle in new]
+            self._kinds.learn(frozenset().union(*required))
+            for handle, requires in zip(new, required, strict=True):
+                solvable = self._pool.id2solvable(handle)
+                self._builds[handle] = self._build(solvable, self._provided[handle], requires)
         return [build for build in map(self._builds.__getitem__, handles) if build is not None]
 
     def _required(self, handle: int) -> frozenset[int]:
