@@ -72,6 +72,15 @@ def test_symbols_that_are_packed_into_a_class() -> None:
     )
 
 
+def test_a_kernel_of_which_only_a_part_is_told() -> None:
+    """What the installed KMPs need of it is known; that another build misses something says nothing then."""
+    there, fitting = kmp("a", "x=1 y=1"), from_repository("r", kmp("b", "x=1", installed=False))
+    lacking = from_repository("r", kmp("c", "x=1 z=1", installed=False))
+    known = kernel("x=1")
+    found = matrix([there, fitting, lacking], [known], TABLE, told_in_part={known.main.handle})
+    assert found.cells == ((Cell(1, False),), (Cell(0, True),), (None,))
+
+
 def test_one_build_for_each_nevra() -> None:
     """An installed one, else that of the best priority, else of the first alias; the newest first."""
     installed, new = kmp("a", evr="1-1"), kmp("a", evr="2-1", installed=False)
