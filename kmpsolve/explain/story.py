@@ -131,7 +131,8 @@ def stories(
     universe, request
         What the plan was made from.
     wanted
-        Which ones; telling all of a large system takes as long as planning it.
+        Which ones; telling all of a large system takes as long as planning it. There is no story of a KMP whose
+        flavor ends: what is for another one's kernels was never looked at.
     """
     names = {(f.flavor, k.name) for f in plan.flavors for k in f.kmps if wanted(k)}
     if not names:
@@ -140,25 +141,34 @@ def stories(
     told: dict[tuple[str, str], Story] = {}
     for flavor in plan.flavors:
         mine = {name for of, name in names if of == flavor.flavor}
-        if mine:
-            teller = _Teller(systems[flavor.flavor], flavor, mine)
+        if mine and (unit := _target(systems[flavor.flavor], flavor)) is not None:
+            teller = _Teller(systems[flavor.flavor], flavor, unit, mine)
             told.update(((flavor.flavor, name), teller.story(name)) for name in sorted(mine))
     return told
+
+
+def _target(system: FlavorSystem, flavor: FlavorPlan) -> KernelUnit | None:
+    """The kernel that a flavor's plan is about; ``None`` for a kernel of another flavor, which takes over."""
+    nevra = flavor.target.nevra if flavor.target else flavor.current[0].nevra
+    known = (u for u in [*system.units, *system.kernels.candidates(named=True)] if str(u.nevra) == nevra)
+    return next(known, None) or system.kernels.of_any_name(nevra)
 
 
 class _Teller:
     """What the stories of one flavor have in common."""
 
-    def __init__(self, system: FlavorSystem, flavor: FlavorPlan, names: Collection[str]) -> None:
+    def __init__(
+        self, system: FlavorSystem, flavor: FlavorPlan, unit: KernelUnit, names: Collection[str]
+    ) -> None:
         self.system = system
         self.flavor = flavor
         self.table = system.universe.table
         self.kmps = {kmp.name: kmp for kmp in system.kmps}
         self.entries = {entry.name: entry for entry in flavor.kmps}
-        self.target = flavor.target.nevra if flavor.target else flavor.current[0].nevra
-        units = {str(u.nevra): u for u in [*system.kernels.candidates(named=True), *system.units]}
+        self.unit = unit
+        self.target = str(unit.nevra)
+        units = {str(u.nevra): u for u in [*system.kernels.candidates(named=True), *system.units, unit]}
         self.units = sorted(units.values(), key=lambda unit: (unit.nevra.evr, str(unit.nevra)))
-        self.unit = units[self.target]
         everything = {b.package.handle: b for kmp in system.kmps for b in kmp.builds}
         everything |= {b.package.handle: b for b in system.extras}
         told = {b.package.handle: b for name in names for b in self._builds(self.kmps[name])}

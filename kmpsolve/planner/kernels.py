@@ -98,6 +98,12 @@ class Kernels:
                 units[str(nevra)] = self._unit_of_candidate(kernel)
         return sorted(units.values(), key=lambda unit: (unit.nevra.evr, str(unit.nevra)))
 
+    def of_any_name(self, nevra: str) -> KernelUnit | None:
+        """An available kernel of the flavor, also by another name or of another vendor: a dist-upgrade may bring it."""
+        found = (k for k in self._available if k.part in ("", "base") and str(k.package.nevra) == nevra)
+        main = min(found, key=lambda k: (k.package.priority, k.package.repository or ""), default=None)
+        return None if main is None else self._unit_of_candidate(main)
+
     def of_other_vendors(self) -> list[Package]:
         """Available kernels of the same name that only a change of vendor would bring."""
         return [

@@ -110,6 +110,27 @@ def test_a_flavor_that_ends_and_its_driver_with_it() -> None:
     assert "takes over" in kmp["causes"][0]["message"]
 
 
+@pytest.mark.parametrize("form", ["text", "html", "dot"])
+@pytest.mark.parametrize(
+    "kernel",
+    [_longterm(_NEW), dataclasses.replace(_NEW, vendor="openSUSE")],
+    ids=["another flavor", "another vendor"],
+)
+def test_a_kernel_that_only_a_dist_upgrade_brings_is_told_of_in_every_form(
+    kernel: PackageSpec, form: str, tmp_path: Path
+) -> None:
+    (tmp_path / "etc/zypp").mkdir(parents=True)  # zypp's own settings: a dist-upgrade may change vendors
+    words = [
+        "--installed",
+        str(repository.rpm_md([_OLD, _DRIVER])),
+        "--repo",
+        str(repository.rpm_md([kernel])),
+    ]
+    answer = runner.kmpsolve(["plan", "--dup", "--format", form, "--root", str(tmp_path), *words])
+    assert (answer.exit, answer.stderr) == (4, "")
+    assert _DRIVER.name in answer.stdout
+
+
 def test_the_same_base_name_for_the_flavor_that_takes_over() -> None:
     driver = _longterm(_REBUILD)
     plan = _dup([_longterm(_NEW), driver])
