@@ -98,7 +98,7 @@ class Aftermath:
         kernels = [k for k in universe.kernels if k.flavor == flavor and there(k.package)]
         self.units = join_units(universe, kernels)
         self.next = self.units[-1] if self.units else None
-        self.takeover = takeover(universe, there) if self.next is None else None
+        self.takeover = takeover(universe, there, self.system.units) if self.next is None else None
         builds = {b.package.handle: b for b in (*universe.installed_kmps, *self._arrived_builds())}
         dedicated = [builds[handle] for handle in sorted(builds) if builds[handle].flavor in (flavor, "")]
         self.before = [b for b in dedicated if b.package.installed]

@@ -246,22 +246,29 @@ class _Judge:
         if use.via == "builtin":
             return "builtin"
         if use.via == "unknown":
-            if any(b.rebuilds_on_host for b in subject.after) and self._headers_there():
-                return "rebuild-on-host"
-            return "unverified"
+            assert self.aftermath.next is not None
+            return self._unverified(subject.after, self.aftermath.next)
         if self.aftermath.takeover is None:
             return "blocked"
         if build := self.aftermath.takeover.build_for(kmp):
             return "reuse" if build.package.installed else "fetch"
-        return "builtin" if self.aftermath.takeover.ships(kmp) else "blocked"
+        if self.aftermath.takeover.ships(kmp):
+            return "builtin"
+        if build := self.aftermath.takeover.unverified_for(kmp):
+            return self._unverified([build], self.aftermath.takeover.unit)
+        return "blocked"
 
     def _goes(self, build: KmpBuild) -> bool:
         return build.package.handle in self.aftermath.moved
 
-    def _headers_there(self) -> bool:
-        assert self.aftermath.next is not None
-        name = f"kernel-{self.aftermath.next.flavor}-devel"
-        evr = self.aftermath.next.nevra.evr
+    def _unverified(self, builds: Iterable[KmpBuild], unit: KernelUnit) -> Decision:
+        """The decision on builds of which symbols tell nothing."""
+        rebuilt = any(build.rebuilds_on_host for build in builds) and self._headers_there(unit)
+        return "rebuild-on-host" if rebuilt else "unverified"
+
+    def _headers_there(self, unit: KernelUnit) -> bool:
+        name = f"kernel-{unit.flavor}-devel"
+        evr = unit.nevra.evr
         # What is installed stays unless a step names it, or another version in its place.
         going = {
             step.nevra if step.action == "erase" else Nevra.parse(step.nevra).name

@@ -32,7 +32,9 @@ class Proof:
         """
         kmp = subject.kmp
         build = next((b for b in subject.after if str(b.nevra) == subject.use.build), None)
-        if self.aftermath.takeover is not None:
+        if self.aftermath.takeover is not None and decision in ("unverified", "rebuild-on-host"):
+            build = self.aftermath.takeover.unverified_for(kmp)
+        elif self.aftermath.takeover is not None:
             build = self.aftermath.takeover.build_for(kmp)
         chosen = build if decision != "blocked" else None
         best: KmpBuild | None = build
@@ -119,4 +121,7 @@ class Proof:
         found = [works_nowhere(kmp)] if not kmp.works_somewhere else []
         if decision == "unverified" and self.aftermath.next is not None:
             found += unverifiable(kmp, subject.after, self.aftermath.next)
+        elif decision == "unverified" and self.aftermath.takeover is not None:
+            build = self.aftermath.takeover.unverified_for(kmp)
+            found += unverifiable(kmp, filter(None, [build]), self.aftermath.takeover.unit)
         return tuple(found)

@@ -146,6 +146,38 @@ def test_the_same_base_name_for_the_flavor_that_takes_over() -> None:
     }
 
 
+def test_the_same_base_name_without_symbol_versions() -> None:
+    driver = dataclasses.replace(_longterm(_REBUILD), requires=())
+    plan = _dup([_longterm(_NEW), driver])
+    assert plan["verdict"] == "unverified"
+    (kmp,) = plan["flavors"][0]["kmps"]
+    assert (kmp["decision"], kmp["chosen"], kmp["causes"]) == ("unverified", driver.nevra, [])
+    assert [warning["reference"] for warning in kmp["warnings"]] == ["no-symbol-versions"]
+
+
+def test_a_flavor_that_gives_way_to_one_beside_which_another_is_updated() -> None:
+    """kernel-rt is installed too and gets newer: its driver is of no use to what boots in the old one's place."""
+
+    def texts(of: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(text.replace("default", "rt") for text in of)
+
+    def rt(spec: PackageSpec) -> PackageSpec:
+        return dataclasses.replace(
+            spec,
+            name=spec.name.replace("default", "rt"),
+            provides=texts(spec.provides),
+            requires=texts(spec.requires),
+            files=texts(spec.files),
+        )
+
+    heir = _longterm(_OLD)
+    plan = _dup([heir, rt(_NEW), rt(_REBUILD)], (_OLD, _DRIVER, rt(_OLD), rt(_DRIVER)))
+    assert plan["verdict"] == "blocked"
+    ended = next(flavor for flavor in plan["flavors"] if flavor["flavor"] == "default")
+    assert ended["target"]["nevra"] == heir.nevra
+    assert ended["kmps"][0]["decision"] == "blocked"
+
+
 def test_the_same_base_name_but_for_another_kernel() -> None:
     misfit = _longterm(_DRIVER)
     plan = _dup([_longterm(_NEW), misfit])

@@ -76,7 +76,7 @@ def test_what_serves_a_kmp_there(
     of = sealed(tmp_path, {"r": [NEW, *offered]}, [OLD, driver])
     found = takeover(of, arrives)
     assert found is not None
-    assert all(build.flavor == "longterm" for build in found.builds)
+    assert all(build.flavor == "longterm" for group in found.builds.values() for build in group)
     build = found.build_for(the_kmp(of))
     assert (build and str(build.nevra).rpartition("-")[0]) == taken
 
@@ -139,11 +139,41 @@ def test_the_kernel_that_takes_over(
     assert (found and str(found.unit.nevra).rpartition(".")[0]) == taken
 
 
+def test_the_kernel_that_obsoletes_the_one_that_goes_is_the_one_that_boots(tmp_path: Path) -> None:
+    """Another flavor that stays gets a newer kernel in the same upgrade: nothing boots it in the old one's place."""
+    heir, beside = kernel("azure", obsoletes=("kernel-default",)), kernel("rt", "20")
+    of = sealed(tmp_path, {"r": [heir, beside]}, [OLD, kernel("rt"), DRIVER, kmp("acme-kmp-rt", flavor="rt")])
+    ending = flavor_systems(of, Request())["default"].units
+    found = takeover(of, lambda package: str(package) != OLD.nevra, ending)
+    assert found is not None
+    assert str(found.unit.nevra) == heir.nevra
+    assert found.build_for(the_kmp(of)) is None
+
+
+def test_a_build_behind_one_in_the_kernels_own_folder_serves_nobody(tmp_path: Path) -> None:
+    fits = kmp("acme-kmp-longterm", "1")
+    native = kmp("acme-kmp-longterm", "2_k6.4.0_10", crc="2")
+    of = sealed(tmp_path, {"r": [NEW, fits, native]}, [OLD, DRIVER])
+    found = takeover(of, arrives)
+    assert found is not None
+    assert found.build_for(the_kmp(of)) is None
+
+
+def test_a_driver_without_symbol_versions_is_not_said_to_be_lost(tmp_path: Path) -> None:
+    unversioned = kmp("acme-kmp-longterm", "2", crc="")
+    of = sealed(tmp_path, {"r": [NEW, unversioned]}, [OLD, DRIVER])
+    found = takeover(of, arrives)
+    assert found is not None
+    build = found.unverified_for(the_kmp(of))
+    assert build is not None
+    assert str(build) == unversioned.nevra
+
+
 def test_what_is_not_there_serves_nobody(tmp_path: Path) -> None:
     of = sealed(tmp_path, {"r": [NEW, kmp("acme-kmp-longterm", "2")]}, [OLD, DRIVER])
     found = takeover(of, lambda package: package.nevra.name.startswith("kernel-"))
     assert found is not None
-    assert found.builds == ()
+    assert found.builds == {}
 
 
 def test_an_extra_of_another_flavor_is_not_part_of_it(tmp_path: Path) -> None:
