@@ -102,7 +102,10 @@ def flavor_verdict(flavor: FlavorPlan) -> str:
     waived = sum(kmp.decision == "blocked" and kmp.waived is not None for kmp in flavor.kmps)
     lost = [f"{waived} waived"] if waived else []
     lost += [f"{broken} broken before"] if broken and not waived else []
-    kept = total - sum(kmp.decision == "blocked" for kmp in flavor.kmps)
+    # What worked nowhere before, or does not count for another reason.
+    doubtful = sum(kmp.decision == "unverified" for kmp in flavor.kmps)
+    lost += [f"{doubtful} unverified"] if doubtful else []
+    kept = total - doubtful - sum(kmp.decision == "blocked" for kmp in flavor.kmps)
     if kept < total:
         return ", ".join([f"safe: {kept} of {plural(total, 'KMP')} work on it", *lost])
     if total < 3:
@@ -120,12 +123,15 @@ def _headline(flavor: FlavorPlan, terminal: Terminal) -> Iterator[str]:
         if flavor.target.repository is None:
             parts.append((f"{target.name} {target.evr} (installed)", "plain"))
         else:
-            change = f"{newest.name} {newest.evr} -> {target.evr} ({flavor.target.repository})"
+            # After a dist-upgrade the kernel of another flavor may boot in place of this one.
+            name = "" if target.name == newest.name else f"{target.name} "
+            arrow = f"-> {name}{target.evr} ({flavor.target.repository})"
+            change = f"{newest.name} {newest.evr} {arrow}"
             if len(change) <= terminal.width:
                 parts.append((change, "plain"))
             else:
                 parts.append((f"{newest.name} {newest.evr}", "plain"))
-                parts.append((f"-> {target.evr} ({flavor.target.repository})", "plain"))
+                parts.append((arrow, "plain"))
     parts.append((flavor_verdict(flavor), _TONES[flavor.verdict]))
     yield from terminal.flow(parts, indent=2)
 
@@ -180,7 +186,9 @@ def kmp_details(kmp: KmpPlan) -> tuple[str, str]:
     """The build to show, and what to say about it."""
     build = evr(kmp.chosen) if kmp.chosen is not None else ""
     if kmp.decision == "reuse":
+        renamed = Nevra.parse(kmp.chosen).name if kmp.chosen else kmp.name
         detail = f"{plural(kmp.symbols_required, 'symbol')}, none changed"
+        detail = detail if renamed == kmp.name else f"{renamed}, {detail}"
     elif kmp.decision == "fetch":
         renamed = Nevra.parse(kmp.chosen).name if kmp.chosen else kmp.name
         detail = f"from {kmp.repository}" if renamed == kmp.name else f"as {renamed} from {kmp.repository}"

@@ -146,6 +146,30 @@ def test_the_same_base_name_for_the_flavor_that_takes_over() -> None:
     }
 
 
+def test_the_text_names_what_takes_over() -> None:
+    driver = _longterm(_REBUILD)
+    offered = repository.rpm_md([_longterm(_NEW), driver])
+    words = ["--installed", str(repository.rpm_md([_OLD, _DRIVER])), "--repo", str(offered)]
+    lines = runner.kmpsolve(["plan", "--dup", *words]).stdout.splitlines()
+    assert any(f"-> {_longterm(_NEW).name} {_NEW.evr}" in line for line in lines)
+    assert any(f"as {driver.name} from" in line for line in lines)
+    lines = runner.kmpsolve(
+        ["plan", "--dup", *words[:1], str(repository.rpm_md([_OLD, _DRIVER, driver])), *words[2:]]
+    ).stdout.splitlines()
+    assert any(line.startswith("  reuse") and f"{driver.name}, " in line for line in lines)
+
+
+def test_what_nobody_can_tell_is_not_said_to_keep_working() -> None:
+    """It did not work before either, so that the upgrade is safe."""
+    broken = dataclasses.replace(_DRIVER, requires=("ksym(default:kfree) = 1",))
+    installed = repository.rpm_md([_OLD, broken])
+    offered = repository.rpm_md([_NEW, dataclasses.replace(_REBUILD, requires=())])
+    words = ["plan", "--dup", "--installed", str(installed), "--repo", str(offered)]
+    answer = runner.kmpsolve(words)
+    assert answer.exit == 0
+    assert "safe: 0 of 1 KMP work on it, 1 unverified" in " ".join(answer.stdout.split())
+
+
 def test_the_same_base_name_without_symbol_versions() -> None:
     driver = dataclasses.replace(_longterm(_REBUILD), requires=())
     plan = _dup([_longterm(_NEW), driver])
