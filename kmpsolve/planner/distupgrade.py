@@ -22,8 +22,8 @@ __all__ = ["plan_dist_upgrade"]
 def plan_dist_upgrade(universe: Universe, request: Request, inputs: Inputs, command: str) -> Plan:
     """Judge what ``zypper dist-upgrade`` would do.
 
-    Where it would stop and ask because an installed KMP is in the way, the judgement is about the answer
-    that lets the KMP go, since every other one is not the upgrade.
+    Where it would stop and ask it is blocked: with ``-n`` it does nothing, and what becomes of the KMPs is for
+    the answer to decide. If an installed KMP is in the way, the KMPs are judged as after the answer that lets it go.
 
     Parameters
     ----------
@@ -42,13 +42,13 @@ def plan_dist_upgrade(universe: Universe, request: Request, inputs: Inputs, comm
     systems = flavor_systems(universe, request)
     warnings: set[Warned] = set()
     done = dist_upgrade(universe)
-    if done.reasons:
+    refused = bool(done.reasons)
+    if refused:
         kmps = [build.package for build in universe.installed_kmps]
         warnings.add(_asks(universe, done))
         done = dist_upgrade(universe, losing=kmps)
     plan = judge_transaction(universe, request, inputs, _transition(universe, done), tuple(systems))
-    refused = bool(done.reasons)
-    if refused:
+    if done.reasons:
         warnings.add(_asks(universe, done))
     kernels = {unit.main.handle: unit.main.name for system in systems.values() for unit in system.units}
     stays = {name for handle, name in kernels.items() if handle not in {p.handle for p in done.gone}}

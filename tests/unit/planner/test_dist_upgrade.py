@@ -65,6 +65,15 @@ def test_a_kmp_that_is_in_the_way_is_asked_about(tmp_path: Path) -> None:
     assert found.flavors[0].kmps[0].decision == "blocked"
 
 
+def test_what_is_asked_about_is_not_safe_even_if_nothing_would_be_lost(tmp_path: Path) -> None:
+    """The command does nothing without an answer, and another answer may keep the KMP and leave the kernel."""
+    driver = acme(requires="tool = 1.0")
+    offered: list[Noun] = [kernel(2, modules="acme.ko"), driver, Tool(name="tool", version="2.0")]
+    found = upgraded(tmp_path, [kernel(1), driver, Tool(name="tool")], offered)
+    assert found.flavors[0].kmps[0].decision == "builtin"
+    assert (found.verdict, found.transaction, found.command) == ("blocked", (), None)
+
+
 def test_user_space_that_is_in_the_way_refuses_it_all(tmp_path: Path) -> None:
     user = Tool(name="user", requires="tool = 1.0")
     offered: list[Noun] = [kernel(2), user, Tool(name="tool", version="2.0")]
