@@ -287,7 +287,8 @@ class _Judge:
     def _modules_lost(self, subject: Subject) -> tuple[str, ...]:
         """Modules that a KMP gave where it was used and that the next kernel gets from nobody."""
         kmp = subject.kmp
-        if self.aftermath.next is None or subject.use.via not in ("native", "weak-updates"):
+        # Nobody can tell whether a build without symbol versions loads, but well what is not in it.
+        if self.aftermath.next is None or subject.use.via not in ("native", "weak-updates", "unknown"):
             return ()
         row = next((row for row in self.aftermath.rows_before if row.uname_r == kmp.used_on.uname_r), None)
         if row is None:

@@ -798,6 +798,16 @@ def test_a_build_that_drops_a_module(tmp_path: Path) -> None:
     assert [(c.kind, c.packages) for c in told(plan).causes] == [("module-dropped", ("acme_x.ko",))]
 
 
+def test_a_build_that_nobody_can_verify_and_that_drops_a_module(tmp_path: Path) -> None:
+    new, bare = kernel(2, "a=2"), acme("2.0", "", krel="6.4.0-20")
+    steps: list[Step] = [("M", new), ("M", bare)]
+    plan = judged(tmp_path / "dropped", [kernel(1), acme(modules="acme.ko acme_x.ko")], [new, bare], steps)
+    assert decided(plan) == ("blocked", "blocked", None)
+    assert [(c.kind, c.packages) for c in told(plan).causes] == [("module-dropped", ("acme_x.ko",))]
+    plan = judged(tmp_path / "kept", [kernel(1), acme()], [new, bare], steps)
+    assert decided(plan) == ("unverified", "unverified", "2.0")
+
+
 @pytest.mark.parametrize("by_kernel", [False, True])
 def test_a_module_that_somebody_else_gives(tmp_path: Path, by_kernel: bool) -> None:
     new = kernel(2, "a=2", modules="acme_x.ko" if by_kernel else "")
