@@ -130,23 +130,28 @@ def _read(database: Database) -> Content:
     rpm = load_rpm()
     modules: dict[str, tuple[str, ...]] = {}
     triggers: dict[str, tuple[str, ...]] = {}
+    packages: list[tuple[str, bytes]] = []
+    writer = HeaderWriter(rpm)
+    for header in headers(rpm, database):
+        package = writer.package(header)
+        if package is None:
+            continue
+        nevra, xml, names, files = package
+        packages.append((header_text(header[rpm.RPMTAG_NAME]), xml.encode()))
+        if names:
+            triggers[nevra] = tuple(sorted({*triggers.get(nevra, ()), *names}))
+        if files:
+            modules[nevra] = tuple(sorted({*modules.get(nevra, ()), *files}))
+    # In libsolv's own order of an rpmdb (repo_rpmdb.c): by name, then as installed. Where several solutions are as
+    # good, the order of what is installed decides which one the solver finds, and so which one zypper carries out.
+    packages.sort(key=lambda package: package[0])
     with spooled(str(database.path), origin) as target:
         target.write(
             b'<?xml version="1.0" encoding="UTF-8"?>\n'
             b'<metadata xmlns="http://linux.duke.edu/metadata/common"'
             b' xmlns:rpm="http://linux.duke.edu/metadata/rpm">\n'
         )
-        writer = HeaderWriter(rpm)
-        for header in headers(rpm, database):
-            package = writer.package(header)
-            if package is None:
-                continue
-            nevra, xml, names, files = package
-            target.write(xml.encode())
-            if names:
-                triggers[nevra] = tuple(sorted({*triggers.get(nevra, ()), *names}))
-            if files:
-                modules[nevra] = tuple(sorted({*modules.get(nevra, ()), *files}))
+        target.writelines(xml for _, xml in packages)
         target.write(b"</metadata>\n")
     return Content(
         alias=SYSTEM,

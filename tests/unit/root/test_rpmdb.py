@@ -102,6 +102,13 @@ def described(package: ElementTree.Element) -> dict[str, object]:
     }
 
 
+def test_the_order_is_libsolvs(system: Sandbox) -> None:
+    """By name: where several solutions are as good, zypper's solver takes another one in another order."""
+    content = read_installed(Root(system.root)).content
+    names = [package.findtext(f"{COMMON}name") for package in tree(content)]
+    assert names == ["acme-kmp-default", "kernel-default", "tool"]
+
+
 def test_same_as_createrepo_writes_for_the_rpms(system: Sandbox, tmp_path: Path) -> None:
     for rpm in rpmbuild.build(PACKAGES):
         (tmp_path / rpm.name).symlink_to(rpm)
