@@ -104,7 +104,7 @@ class _Judge:
                 verdicts.append("blocked")
                 blocked.append(subject.kmp.name)
             elif subject.kmp.counts and (
-                (kmp_plan.decision == "unverified" and self.aftermath.boots_another)
+                (kmp_plan.decision == "unverified" and self._no_longer_known(subject))
                 or subject.kmp.name in signing.unchecked
             ):
                 verdicts.append("unverified")
@@ -220,6 +220,11 @@ class _Judge:
         )
         works = any(row.kmps[subject.kmp.name].via not in ("none", "unknown") for row in self.aftermath.rows)
         return subject.used.via == "none" and (works or not worked)
+
+    def _no_longer_known(self, subject: Subject) -> bool:
+        """Whether it is this transaction after which nobody can tell whether a KMP loads."""
+        known = subject.used.via not in ("none", "unknown")
+        return self.aftermath.boots_another or (subject.touched and known)
 
     def _dismissed(self, subject: Subject) -> bool:
         """Whether a person lets a KMP go: not one of its builds only, for another one."""

@@ -808,6 +808,16 @@ def test_a_build_that_nobody_can_verify_and_that_drops_a_module(tmp_path: Path) 
     assert decided(plan) == ("unverified", "unverified", "2.0")
 
 
+@pytest.mark.parametrize(("before", "verdict"), [("a=1", "unverified"), ("", "safe"), ("a=9", "safe")])
+def test_a_build_that_nobody_can_verify_in_the_place_of_another(
+    tmp_path: Path, before: str, verdict: str
+) -> None:
+    """On the same kernel: what was known to work is known no longer."""
+    bare = acme("2.0", "")
+    plan = judged(tmp_path, [kernel(1), acme(symbols=before, multiversion=False)], [bare], [("+", bare)])
+    assert decided(plan) == (verdict, "unverified", "2.0")
+
+
 @pytest.mark.parametrize("by_kernel", [False, True])
 def test_a_module_that_somebody_else_gives(tmp_path: Path, by_kernel: bool) -> None:
     new = kernel(2, "a=2", modules="acme_x.ko" if by_kernel else "")
