@@ -47,7 +47,9 @@ def plan_dist_upgrade(universe: Universe, request: Request, inputs: Inputs, comm
         kmps = [build.package for build in universe.installed_kmps]
         warnings.add(_asks(universe, done))
         done = dist_upgrade(universe, losing=kmps)
-    plan = judge_transaction(universe, request, inputs, _transition(universe, done), tuple(systems))
+    plan = judge_transaction(
+        universe, request, inputs, _transition(universe, done), tuple(systems), losses_only=False
+    )
     if done.reasons:
         warnings.add(_asks(universe, done))
     kernels = {unit.main.handle: unit.main.name for system in systems.values() for unit in system.units}

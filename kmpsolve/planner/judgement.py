@@ -52,14 +52,22 @@ def judge_transaction(
     inputs: Inputs,
     transition: Transition,
     flavors: Sequence[str] | None = None,
+    *,
+    losses_only: bool = True,
 ) -> Plan:
     """Judge a transaction for `flavors`, by default for each whose kernels or KMPs it touches.
 
     A repository that could not be read matters for the ways out only. The plan's `transaction` is the one
     that was judged, and empty if it is blocked; the ways out say what to do instead.
+
+    Parameters
+    ----------
+    losses_only
+        A KMP that works on an older kernel, and neither before nor after on the one that boots next, is a warning:
+        what must not stop somebody's transaction is no answer yet to whether the machine may be rebooted after it.
     """
     judged = [
-        _Judge(Aftermath(universe, request, transition, flavor)).judge(inputs)
+        _Judge(Aftermath(universe, request, transition, flavor), losses_only=losses_only).judge(inputs)
         for flavor in (_touched(universe, transition) if flavors is None else flavors)
     ]
     verdict = worst(flavor.verdict for flavor in judged)
@@ -86,8 +94,9 @@ def _touched(universe: Universe, transition: Transition) -> list[str]:
 class _Judge:
     """Judges one flavor."""
 
-    def __init__(self, aftermath: Aftermath) -> None:
+    def __init__(self, aftermath: Aftermath, *, losses_only: bool) -> None:
         self.aftermath = aftermath
+        self.losses_only = losses_only
         self.proof = Proof(aftermath)
 
     def judge(self, inputs: Inputs) -> FlavorPlan:
@@ -214,6 +223,8 @@ class _Judge:
         if self._dismissed(subject):
             return True
         if self.aftermath.boots_another or subject.touched:
+            return False
+        if not self.losses_only and subject.kmp.works_somewhere:
             return False
         worked = any(
             row.kmps[subject.kmp.name].via not in ("none", "unknown") for row in self.aftermath.rows_before

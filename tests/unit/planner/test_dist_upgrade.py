@@ -55,6 +55,18 @@ def test_an_upgrade_of_user_space_only_is_nothing_to_do(tmp_path: Path) -> None:
     assert [step.nevra for step in found.transaction] == ["tool-2.0-1.x86_64"]
 
 
+def test_a_kmp_that_works_on_an_older_kernel_only_is_not_kept(tmp_path: Path) -> None:
+    """The upgrade changes nothing about it, but what boots next is without it, as the plain plan says."""
+    installed = [kernel(1), kernel(2, "a=2"), acme(), Tool(name="tool")]
+    found = upgraded(tmp_path, installed, [Tool(name="tool", version="2.0")])
+    assert (found.verdict, found.transaction, found.command) == ("blocked", (), None)
+    assert [cause.kind for cause in found.flavors[0].kmps[0].causes] == ["symbols"]
+    (tmp_path / "nowhere").mkdir()
+    installed = [kernel(1, "a=3"), kernel(2, "a=2"), acme(), Tool(name="tool")]
+    found = upgraded(tmp_path / "nowhere", installed, [Tool(name="tool", version="2.0")])
+    assert found.verdict == "nothing-to-do"
+
+
 def test_a_kmp_that_is_in_the_way_is_asked_about(tmp_path: Path) -> None:
     """And judged as if it went."""
     driver = acme(requires="tool = 1.0")
