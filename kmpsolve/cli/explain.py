@@ -62,6 +62,7 @@ def run(options: argparse.Namespace) -> int:
     """Explain one KMP; the exit code tells its decision."""
     from kmpsolve.explain.story import stories
     from kmpsolve.planner import plan
+    from kmpsolve.report.elsewhere import of_release
     from kmpsolve.session import load
 
     where = sources(options)
@@ -69,7 +70,7 @@ def run(options: argparse.Namespace) -> int:
         progress.step("reading the system and its repositories")
         loaded = load(where, request(options, where, options.kernel), configuration(options, where))
         progress.step("holding every KMP against the kernels")
-        result = plan(loaded.universe, loaded.request, loaded.inputs)
+        result = of_release(plan(loaded.universe, loaded.request, loaded.inputs), options.releasever)
         if options.format != "json":
             from kmpsolve.report.elsewhere import typed_here
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
 from typing import TYPE_CHECKING
 
 from kmpsolve.cli.options import (
@@ -69,6 +68,7 @@ def run(options: argparse.Namespace) -> int:
             hint="give one of the two",
         )
     from kmpsolve.planner import plan, plan_dist_upgrade
+    from kmpsolve.report.elsewhere import of_release
     from kmpsolve.session import load
 
     where = sources(options)
@@ -78,10 +78,11 @@ def run(options: argparse.Namespace) -> int:
         loaded = load(where, asked, configuration(options, where), cached=not options.dup)
         progress.step("holding every KMP against the kernels")
         if options.dup:
-            command = _dist_upgrade(options.releasever)
+            command = "zypper dist-upgrade"
             result = plan_dist_upgrade(loaded.universe, loaded.request, loaded.inputs, command)
         else:
             result = plan(loaded.universe, loaded.request, loaded.inputs)
+        result = of_release(result, options.releasever)
         text = _rendered(result, loaded, options, where.folder)
     write_result(text, options)
     if loaded.keep is not None:
@@ -90,11 +91,6 @@ def run(options: argparse.Namespace) -> int:
         afterwards(loaded.keep)
     code = EXIT_CODES[result.verdict]
     return 4 if options.strict and code == 110 else code
-
-
-def _dist_upgrade(releasever: str | None) -> str:
-    words = ["zypper", *(["--releasever", releasever] if releasever else []), "dist-upgrade"]
-    return shlex.join(words)
 
 
 def _blocked(result: Plan, loaded: Loaded) -> Stories:

@@ -50,6 +50,7 @@ def run(options: argparse.Namespace) -> int:
     """Match and print; 0 whether or not anything matches."""
     from kmpsolve.planner import flavor_systems
     from kmpsolve.planner.suggestion import suggest
+    from kmpsolve.report.elsewhere import command_of_release
     from kmpsolve.session import load
 
     where = sources(options)
@@ -57,6 +58,10 @@ def run(options: argparse.Namespace) -> int:
     loaded = load(where, request(options, where, None), configuration(options, where))
     systems = flavor_systems(loaded.universe, loaded.request).values()
     found = suggest(loaded.universe, loaded.request, systems, devices)
+    named = (
+        replace(one, command=command_of_release(one.command, options.releasever)) for one in found.suggestions
+    )
+    found = replace(found, suggestions=tuple(named))
     if options.format == "json":
         text = json_text(found.to_json(), indent=2) + "\n"
     else:

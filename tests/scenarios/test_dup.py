@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from tests.sandbox import Sandbox
 from tests.scenarios import runner
 from tests.scenarios.test_commands import PLAIN, set_up
-from tests.support import fixture, repository
+from tests.support import fixture, repository, rpmbuild
 from tests.support.packages import PackageSpec
 
 # As the upgrade guide asks: the old kernels are to go.
@@ -236,3 +237,20 @@ def test_the_command_names_the_release(tmp_path: Path) -> None:
     words = ["--installed", str(repository.rpm_md(scenario.installed)), "--root", str(root)]
     plan = runner.kmpsolve(["plan", "--dup", "--releasever", "15.7", "--format", "json", *words]).plan
     assert json.dumps(plan["command"]) == '"zypper --releasever 15.7 dist-upgrade"'
+
+
+def test_the_plain_plan_for_another_release_names_it_in_its_command(tmp_path: Path) -> None:
+    """zypper knows none of these packages in the repositories of the release that is installed."""
+    with Sandbox() as sandbox:
+        sandbox.install_rpms(rpmbuild.build([_OLD, _DRIVER]))
+        folder = "/var/releases"
+        for release, specs in (("1", [_OLD, _DRIVER]), ("2", [_NEW, _REBUILD])):
+            sandbox.run(["mkdir", "-p", folder])
+            sandbox.run(["cp", "-a", str(repository.rpm_md(specs)), f"{folder}/{release}"])
+        sandbox.add_repository("main", f"dir:{folder}/$releasever")
+        words = ["--releasever", "2", "--format", "json", "--root", str(sandbox.root)]
+        plan: dict[str, Any] = runner.kmpsolve(["plan", *words]).plan
+        assert plan["command"].startswith("zypper --releasever 2 install ")
+        done = sandbox.zypper(*shlex.split(plan["command"])[1:])
+        assert done.code == 0, done
+        assert {_NEW.nevra, _REBUILD.nevra} <= set(sandbox.installed())

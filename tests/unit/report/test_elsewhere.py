@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import kmpsolve
-from kmpsolve.report.elsewhere import typed_here
+from kmpsolve.report.elsewhere import command_of_release, typed_here
 
 CHECKOUT = Path(__file__).parents[3]
 
@@ -33,3 +33,13 @@ def test_no_command_is_one_for_this_machine(kind: str) -> None:
             )
         )
     assert replace(there, command=plan.command, flavors=plan.flavors) == plan
+
+
+def test_another_release_is_named_where_zypper_reads_repositories() -> None:
+    for command, named in (
+        ("zypper install --no-recommends a=1-1", "zypper --releasever '15 7' install --no-recommends a=1-1"),
+        ("kmpsolve guard on && zypper up", "kmpsolve guard on && zypper up"),
+        (None, None),
+    ):
+        assert command_of_release(command, "15 7") == named
+        assert command_of_release(command, None) == command
