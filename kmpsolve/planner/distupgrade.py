@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from kmpsolve.model.plan import Inputs, Plan, Warned, worst
+from kmpsolve.model.plan import FlavorPlan, Inputs, Plan, Warned, worst
 from kmpsolve.planner.deciding import flavor_systems
 from kmpsolve.planner.judgement import Transition, judge_transaction
 from kmpsolve.request import Request
@@ -74,10 +74,17 @@ def plan_dist_upgrade(universe: Universe, request: Request, inputs: Inputs, comm
     if not plan.complete and verdict in ("safe", "nothing-to-do"):
         verdict = "unverified"
         entries = tuple(replace(flavor, verdict=worst((flavor.verdict, verdict))) for flavor in entries)
+    entries = tuple(replace(flavor, target=None) if _unchanged(flavor) else flavor for flavor in entries)
     steps = () if verdict == "blocked" else plan.transaction
     return replace(
         plan, verdict=verdict, flavors=entries, transaction=steps, command=command if steps else None
     )
+
+
+def _unchanged(flavor: FlavorPlan) -> bool:
+    """Whether there is nothing to do for a flavor: the kernel that boots next does so already, and keeps every KMP."""
+    boots = flavor.target.nevra if flavor.target else None
+    return flavor.verdict == "nothing-to-do" and boots == flavor.current[0].nevra
 
 
 def _transition(universe: Universe, done: Transacted) -> Transition:

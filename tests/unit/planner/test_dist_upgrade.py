@@ -53,6 +53,7 @@ def test_an_upgrade_of_user_space_only_is_nothing_to_do(tmp_path: Path) -> None:
     found = upgraded(tmp_path, [kernel(1), acme(), Tool(name="tool")], [Tool(name="tool", version="2.0")])
     assert found.verdict == "nothing-to-do"
     assert [step.nevra for step in found.transaction] == ["tool-2.0-1.x86_64"]
+    assert found.flavors[0].target is None
 
 
 def test_a_kmp_that_works_on_an_older_kernel_only_is_not_kept(tmp_path: Path) -> None:
