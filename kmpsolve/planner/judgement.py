@@ -233,9 +233,14 @@ class _Judge:
         return subject.used.via == "none" and (works or not worked)
 
     def _no_longer_known(self, subject: Subject) -> bool:
-        """Whether it is this transaction after which nobody can tell whether a KMP loads."""
-        known = subject.used.via not in ("none", "unknown")
-        return self.aftermath.boots_another or (subject.touched and known)
+        """Whether it is this transaction after which nobody can tell whether a KMP loads; or, if not only losses
+        are asked for, whether it is known to work on an older kernel alone.
+        """
+        if self.aftermath.boots_another:
+            return True
+        if subject.used.via == "none":
+            return not self.losses_only and subject.kmp.works_somewhere
+        return subject.touched and subject.used.via != "unknown"
 
     def _dismissed(self, subject: Subject) -> bool:
         """Whether a person lets a KMP go: not one of its builds only, for another one."""

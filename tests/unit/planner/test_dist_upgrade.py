@@ -68,6 +68,11 @@ def test_a_kmp_that_works_on_an_older_kernel_only_is_not_kept(tmp_path: Path) ->
     assert found.verdict == "nothing-to-do"
 
 
+def test_a_kmp_that_nobody_can_verify_where_only_an_older_kernel_had_it(tmp_path: Path) -> None:
+    found = upgraded(tmp_path, [kernel(1), kernel(2, "a=2"), acme()], [acme("2.0", "", krel="6.4.0-20")])
+    assert (found.verdict, found.flavors[0].kmps[0].decision) == ("unverified", "unverified")
+
+
 def test_a_kmp_that_is_in_the_way_is_asked_about(tmp_path: Path) -> None:
     """And judged as if it went."""
     driver = acme(requires="tool = 1.0")
