@@ -39,11 +39,13 @@ def _in_use(kmp: Kmp, builds: Sequence[KmpBuild], loads: KmpBuild | None, unit: 
         via: Via = "native" if is_native(loads, unit) else "weak-updates"
         return BuildInUse(build=str(loads.nevra), via=via)
     taken = any(obsoleted_by(unit.obsoletes, build.nevra) for build in kmp.installed)
-    if absorbs(unit, kmp) and (taken or not overrides(kmp)):
-        return BuildInUse(build=None, via="builtin")
     versionless = [build for build in unshadowed(builds, unit) if not build.versioned]
-    if versionless:
-        best = max(versionless, key=lambda b: (is_native(b, unit), b.nevra.evr))
+    best = max(versionless, key=lambda b: (is_native(b, unit), b.nevra.evr), default=None)
+    # What stands in the kernel's own updates folder goes before its own modules, whether it loads or not.
+    hidden = best is not None and is_native(best, unit)
+    if absorbs(unit, kmp) and (taken or not overrides(kmp)) and not hidden:
+        return BuildInUse(build=None, via="builtin")
+    if best is not None:
         return BuildInUse(build=str(best.nevra), via="unknown")
     return BuildInUse(build=None, via="none")
 

@@ -818,6 +818,17 @@ def test_a_build_that_nobody_can_verify_in_the_place_of_another(
     assert decided(plan) == (verdict, "unverified", "2.0")
 
 
+@pytest.mark.parametrize(("built_for", "decision"), [("6.4.0-20", "unverified"), ("6.4.0-15", "builtin")])
+def test_a_kernel_with_the_module_and_a_build_for_it_that_nobody_can_verify(
+    tmp_path: Path, built_for: str, decision: str
+) -> None:
+    """In the kernel's own updates folder it is loaded in place of the kernel's module."""
+    new, bare = kernel(2, "a=2", modules="acme.ko"), acme("2.0", "", krel=built_for)
+    plan = judged(tmp_path, [kernel(1), acme()], [new, bare], [("M", new), ("M", bare)])
+    assert told(plan).decision == decision
+    assert plan.verdict == ("unverified" if decision == "unverified" else "safe")
+
+
 @pytest.mark.parametrize("by_kernel", [False, True])
 def test_a_module_that_somebody_else_gives(tmp_path: Path, by_kernel: bool) -> None:
     new = kernel(2, "a=2", modules="acme_x.ko" if by_kernel else "")
