@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kmpsolve.compat.judgement import Fit, OpenNeeds, mismatches
 from kmpsolve.compat.matrix import Cell, offered_by, shortfall
@@ -137,7 +137,8 @@ def stories(
     names = {(f.flavor, k.name) for f in plan.flavors for k in f.kmps if wanted(k)}
     if not names:
         return {}
-    systems = flavor_systems(universe, request)
+    # A dist-upgrade also tells of flavors that were not asked for.
+    systems = flavor_systems(universe, replace(request, flavors=tuple(f.flavor for f in plan.flavors)))
     told: dict[tuple[str, str], Story] = {}
     for flavor in plan.flavors:
         mine = {name for of, name in names if of == flavor.flavor}

@@ -23,7 +23,8 @@ def plan_dist_upgrade(universe: Universe, request: Request, inputs: Inputs, comm
     """Judge what ``zypper dist-upgrade`` would do.
 
     Where it would stop and ask it is blocked: with ``-n`` it does nothing, and what becomes of the KMPs is for
-    the answer to decide. If an installed KMP is in the way, the KMPs are judged as after the answer that lets it go.
+    the answer to decide. A flavor that was not asked for is told of where it loses something: the upgrade is of all
+    of them. If an installed KMP is in the way, the KMPs are judged as after the answer that lets it go.
 
     Parameters
     ----------
@@ -39,7 +40,8 @@ def plan_dist_upgrade(universe: Universe, request: Request, inputs: Inputs, comm
     RequestError
         For a flavor that is not installed.
     """
-    systems = flavor_systems(universe, request)
+    selected = flavor_systems(universe, request)
+    systems = flavor_systems(universe, replace(request, flavors=()))
     warnings: set[Warned] = set()
     done = dist_upgrade(universe)
     refused = bool(done.reasons)
@@ -69,6 +71,7 @@ def plan_dist_upgrade(universe: Universe, request: Request, inputs: Inputs, comm
             verdict=worst((flavor.verdict, "blocked")) if refused else flavor.verdict,
         )
         for flavor in plan.flavors
+        if flavor.flavor in selected or flavor.verdict in ("blocked", "unverified")
     )
     verdict = worst(flavor.verdict for flavor in entries)
     if not plan.complete and verdict in ("safe", "nothing-to-do"):

@@ -95,6 +95,22 @@ def _longterm(spec: PackageSpec, **changes: Any) -> PackageSpec:
     )
 
 
+def _rt(spec: PackageSpec) -> PackageSpec:
+    """The same package for kernel-rt, which stands beside."""
+
+    def other(texts: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(text.replace("default", "rt") for text in texts)
+
+    return dataclasses.replace(
+        spec,
+        name=spec.name.replace("default", "rt"),
+        provides=other(spec.provides),
+        requires=other(spec.requires),
+        conflicts=other(spec.conflicts),
+        files=other(spec.files),
+    )
+
+
 def _dup(offered: list[PackageSpec], installed: tuple[PackageSpec, ...] = (_OLD, _DRIVER)) -> dict[str, Any]:
     words = ["--installed", str(repository.rpm_md(installed)), "--repo", str(repository.rpm_md(offered))]
     plan: dict[str, Any] = runner.kmpsolve(["plan", "--dup", "--format", "json", *words]).plan
@@ -182,21 +198,8 @@ def test_the_same_base_name_without_symbol_versions() -> None:
 
 def test_a_flavor_that_gives_way_to_one_beside_which_another_is_updated() -> None:
     """kernel-rt is installed too and gets newer: its driver is of no use to what boots in the old one's place."""
-
-    def texts(of: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(text.replace("default", "rt") for text in of)
-
-    def rt(spec: PackageSpec) -> PackageSpec:
-        return dataclasses.replace(
-            spec,
-            name=spec.name.replace("default", "rt"),
-            provides=texts(spec.provides),
-            requires=texts(spec.requires),
-            files=texts(spec.files),
-        )
-
     heir = _longterm(_OLD)
-    plan = _dup([heir, rt(_NEW), rt(_REBUILD)], (_OLD, _DRIVER, rt(_OLD), rt(_DRIVER)))
+    plan = _dup([heir, _rt(_NEW), _rt(_REBUILD)], (_OLD, _DRIVER, _rt(_OLD), _rt(_DRIVER)))
     assert plan["verdict"] == "blocked"
     ended = next(flavor for flavor in plan["flavors"] if flavor["flavor"] == "default")
     assert ended["target"]["nevra"] == heir.nevra
@@ -223,6 +226,21 @@ def test_a_repository_that_cannot_be_read_is_no_safe_upgrade(tmp_path: Path) -> 
         ["plan", "--dup", "--format", "json", *words, "--repo", str(tmp_path / "broken")]
     )
     assert (answer.exit, answer.plan["verdict"], answer.plan["complete"]) == (110, "unverified", False)
+
+
+def test_a_flavor_that_was_not_asked_for_and_loses_its_driver() -> None:
+    """The command is for all of them, so that no part of it is safe alone."""
+    installed = repository.rpm_md([_OLD, _DRIVER, _rt(_OLD), _rt(_DRIVER)])
+    words = ["plan", "--dup", "--installed", str(installed)]
+    kept, lost = [_NEW, _REBUILD, _rt(_NEW), _rt(_REBUILD)], [_NEW, _REBUILD, _rt(_NEW)]
+    for offered, told in ((kept, ["default"]), (lost, ["default", "rt"])):
+        words += ["--repo", str(repository.rpm_md(offered)), "--flavor", "default"]
+        plan: dict[str, Any] = runner.kmpsolve([*words, "--format", "json"]).plan
+        assert [flavor["flavor"] for flavor in plan["flavors"]] == told
+        assert (plan["verdict"] == "blocked", plan["command"] is None) == (offered is lost, offered is lost)
+        text = runner.kmpsolve(words).stdout
+        assert (_rt(_DRIVER).name in text) == (offered is lost)
+        del words[-4:]
 
 
 def test_a_kernel_cannot_be_asked_for() -> None:
