@@ -121,14 +121,18 @@ def _place(attempt: Attempt) -> str:
 def _tried(root: Root, plan: Plan, told: Fate | None) -> str:
     """All builds that were tried, those with the same fate together."""
     several = len(root.kmps) > 1
-    names = [a.nevra for fate in root.fates for a in fate.builds]
+    # A transaction may leave what fits where it is.
+    fitting = [a for kmp in root.kmps for a in kmp.tried if a.cause is None]
+    builds_told = [*(a for fate in root.fates for a in fate.builds), *fitting]
+    names = [a.nevra for a in builds_told]
     short = {n: f"{Nevra.parse(n).name} {evr(n)}" for n in names} if several else short_builds(names)
     parts = []
     for fate in root.fates:
         builds = ", ".join(f"{short[a.nevra]} ({_place(a)})" for a in fate.builds)
-        said = _fate(fate, told, alone=len(root.fates) == 1)
+        said = _fate(fate, told, alone=len(root.fates) == 1 and not fitting)
         parts.append(f"{builds}: {said}" if said else builds)
-    if not any(a.repository for fate in root.fates for a in fate.builds) and plan.inputs.repositories:
+    parts += [f"{short[a.nevra]} ({_place(a)}): fits" for a in fitting]
+    if not any(a.repository for a in builds_told) and plan.inputs.repositories:
         where = plural(len(plan.inputs.repositories), "repository", "repositories")
         parts.append(f"no other build in {where}")
     return "; ".join(parts) or "nothing"

@@ -243,6 +243,18 @@ def test_a_flavor_that_was_not_asked_for_and_loses_its_driver() -> None:
         del words[-4:]
 
 
+def test_a_build_that_fits_and_is_left_behind_is_told_of() -> None:
+    """Another package is in its way: there is no lack of builds to tell of."""
+    other = dataclasses.replace(_DRIVER, name="other", version="1", provides=(), requires=(), conflicts=())
+    blocking = dataclasses.replace(other, conflicts=(f"{_DRIVER.name} = {_REBUILD.evr}",))
+    installed = repository.rpm_md([_OLD, _DRIVER, blocking])
+    offered = repository.rpm_md([_NEW, _REBUILD, blocking])
+    words = ["plan", "--dup", "--installed", str(installed), "--repo", f"r={offered}"]
+    text = " ".join(runner.kmpsolve(words).stdout.split())
+    assert "tried 2.1 (installed): this one; 2.2 (r): fits" in text
+    assert "no other build" not in text
+
+
 def test_a_kernel_cannot_be_asked_for() -> None:
     answer = runner.kmpsolve(["plan", "--dup", "--kernel", "latest"])
     assert (answer.exit, answer.stdout) == (2, "")
