@@ -129,6 +129,16 @@ def test_a_kmp_of_a_flavor_that_was_not_asked_for(
     assert main(["explain", kmp.name, *place]) == 0
 
 
+def test_a_kmp_without_any_kernel_of_its_flavor(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    kernel = Kernel(release="1.1", ksyms="a=1").spec()
+    kmp = Kmp(name="acme", krel="6.4.0-1", symbols="a=1", flavor="rt").spec()
+    system = str(rpmmd.write(tmp_path / "system", [kernel, kmp]))
+    assert main(["explain", kmp.name, "--installed", system, "--repo", system]) == 3
+    told = capsys.readouterr().err
+    assert "acme-kmp-rt is for flavor rt, of which no kernel is installed" in told
+    assert "leave out" not in told
+
+
 @pytest.mark.parametrize("build", ["2.1_k6.4.0_150600.23.25-1", "2.2_k6.4.0_150600.23.25-1"])
 def test_a_build_stands_for_its_kmp(build: str, tmp_path: Path) -> None:
     """JSON names builds by their NEVRA."""
