@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from kmpsolve.model.needs import Need
+from kmpsolve.model.nevra import same_architecture
 from kmpsolve.model.package import KernelUnit, KmpBuild
 from kmpsolve.model.plan import Mismatch
 from kmpsolve.model.symbols import SymbolTable
@@ -105,10 +106,17 @@ class Fit:
 
 
 def judge(builds: Iterable[KmpBuild], unit: KernelUnit, table: SymbolTable) -> Fit:
-    """Judge `builds` against `unit`: the greatest set in which every need is met."""
+    """Judge `builds` against `unit`: the greatest set of its architecture in which every need is met."""
     by_handle = {build.package.handle: build for build in builds}
     open_ = OpenNeeds(by_handle, unit, table)
-    alive = _without_hopeless({h: b for h, b in by_handle.items() if b.versioned}, unit, table)
+    # The same symbols of another architecture are none: a dist-upgrade changes it where a KMP is there for no other.
+    arch = unit.nevra.arch
+    candidates = {
+        handle: build
+        for handle, build in by_handle.items()
+        if build.versioned and (build.nevra.arch == arch or same_architecture(build.nevra.arch, arch))
+    }
+    alive = _without_hopeless(candidates, unit, table)
     asking: dict[tuple[str, str], list[int]] = {}
     for handle in alive:
         for need in open_[handle]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from kmpsolve.model.nevra import same_architecture
 from kmpsolve.model.package import KernelUnit, KmpBuild
 from kmpsolve.model.plan import BootState, BuildInUse, KernelState, Via, Warned
 from kmpsolve.model.relation import obsoleted_by
@@ -39,7 +40,11 @@ def _in_use(kmp: Kmp, builds: Sequence[KmpBuild], loads: KmpBuild | None, unit: 
         via: Via = "native" if is_native(loads, unit) else "weak-updates"
         return BuildInUse(build=str(loads.nevra), via=via)
     taken = any(obsoleted_by(unit.obsoletes, build.nevra) for build in kmp.installed)
-    versionless = [build for build in unshadowed(builds, unit) if not build.versioned]
+    versionless = [
+        build
+        for build in unshadowed(builds, unit)
+        if not build.versioned and same_architecture(build.nevra.arch, unit.nevra.arch)
+    ]
     best = max(versionless, key=lambda b: (is_native(b, unit), b.nevra.evr), default=None)
     # What stands in the kernel's own updates folder goes before its own modules, whether it loads or not.
     hidden = best is not None and is_native(best, unit)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 
 from kmpsolve.compat.judgement import best_tried
+from kmpsolve.model.nevra import same_architecture
 from kmpsolve.model.package import KernelUnit, KmpBuild
 from kmpsolve.model.plan import Attempt, Cause, CauseKind, Decision, KmpPlan, Mismatch, Warned
 from kmpsolve.planner.aftermath import Aftermath, Subject
@@ -86,6 +87,8 @@ class Proof:
         kmp = subject.kmp
         barred: dict[int, CauseKind] = {b.package.handle: cause for b, cause in kmp.refused}
         builds = {b.package.handle: b for b in (*kmp.builds, *(b for b, _ in kmp.refused), *subject.after)}
+        arch = self.aftermath.fit.unit.nevra.arch
+        barred |= {h: "architecture" for h, b in builds.items() if not same_architecture(b.nevra.arch, arch)}
         attempts = [self._compared.attempt(kmp.name, b, barred.get(h)) for h, b in builds.items()]
         return tuple(sorted(attempts, key=lambda a: (a.nevra, a.repository or "")))
 
@@ -110,6 +113,9 @@ class Proof:
     @staticmethod
     def _not_loaded(subject: Subject, fitting: KmpBuild, unit: KernelUnit) -> Cause:
         """Why a kernel is without a KMP of which a build fits."""
+        if not same_architecture(fitting.nevra.arch, unit.nevra.arch):
+            text = f"{fitting.nevra} is for another architecture than {unit.nevra}"
+            return Cause("architecture", text, (str(fitting.nevra),))
         if fitting in unshadowed(subject.after, unit):
             return Cause("missing", f"{subject.kmp.name} would not load on {unit.nevra}")
         standing = sorted(str(build.nevra) for build in subject.after if is_native(build, unit))

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from kmpsolve.model.plan import Inputs, Plan, SkippedInput
 from kmpsolve.planner import plan_dist_upgrade
 from kmpsolve.request import Request
@@ -71,6 +73,27 @@ def test_a_kmp_that_works_on_an_older_kernel_only_is_not_kept(tmp_path: Path) ->
 def test_a_kmp_that_nobody_can_verify_where_only_an_older_kernel_had_it(tmp_path: Path) -> None:
     found = upgraded(tmp_path, [kernel(1), kernel(2, "a=2"), acme()], [acme("2.0", "", krel="6.4.0-20")])
     assert (found.verdict, found.flavors[0].kmps[0].decision) == ("unverified", "unverified")
+
+
+@pytest.mark.parametrize("symbols", ["a=2", ""])
+@pytest.mark.parametrize("multiversion", [ON, OFF])
+def test_an_upgrade_that_changes_the_architecture_of_a_kmp(
+    tmp_path: Path, multiversion: tuple[str, ...], symbols: str
+) -> None:
+    """A dist-upgrade does that where the repositories have no other build; the kernel cannot load it."""
+    offered = [kernel(2, "a=2"), acme("2.0", symbols, krel="6.4.0-20", arch="i586")]
+    found = upgraded(tmp_path, [kernel(1), acme()], offered, multiversion=multiversion)
+    (kmp,) = found.flavors[0].kmps
+    assert (found.verdict, kmp.decision) == ("blocked", "blocked")
+    assert ("acme-kmp-default-2.0_k6.4.0_20-1.i586", "architecture") in [
+        (a.nevra, a.cause) for a in kmp.tried
+    ]
+
+
+def test_an_upgrade_that_changes_the_architecture_of_the_kernel(tmp_path: Path) -> None:
+    found = upgraded(tmp_path, [kernel(1), acme()], [kernel(2, arch="i586")])
+    assert (found.verdict, found.flavors[0].kmps[0].decision) == ("blocked", "blocked")
+    assert [cause.kind for cause in found.flavors[0].kmps[0].causes] == ["architecture"]
 
 
 def test_a_kmp_that_is_in_the_way_is_asked_about(tmp_path: Path) -> None:

@@ -340,3 +340,15 @@ def test_of_two_kernels_that_zypper_brings_the_newer_one_is_told() -> None:
     update = Tool(name="tool", version="2.0", requires="kernel-default = 6.4.0-20.1")
     installed: list[Noun] = [kernel(1), Tool(name="tool")]
     assert would(installed, [kernel(4), kernel(2), update])[0] == "kernel-default-6.4.0-40.1.x86_64"
+
+
+def test_an_installed_kmp_of_another_architecture_is_not_reused(tmp_path: Path) -> None:
+    found = plan_of(
+        World(
+            installed=[kernel(1), acme(arch="i586")],
+            repositories=[Repository(alias="r", packages=[kernel(2), acme("2.0", krel="6.4.0-20")])],
+        )
+    )
+    (kmp,) = found["flavors"][0]["kmps"]
+    assert kmp["decision"] != "reuse"
+    assert "already-broken" in {warning["reference"] for warning in kmp["warnings"]}
