@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from kmpsolve.model.package import Package
+from kmpsolve.model.relation import obsoleted_by
 from kmpsolve.planner.evaluation import Evaluation
 from kmpsolve.planner.system import FlavorSystem
 from kmpsolve.solver.reasons import Reason
@@ -18,8 +19,10 @@ def carry_out(universe: Universe, decided: Iterable[tuple[FlavorSystem, Evaluati
     """The transaction for all flavors, without what a kernel would load instead of the builds chosen for it.
 
     Builds that nobody needs any more are removed too, if they are in the way: what another one replaces, a KMP
-    that becomes built in, and one that is blocked and does not count. What a lock holds zypper removes for nobody.
+    that becomes built in, and one that is blocked and does not count. What a lock holds zypper removes for nobody;
+    and nothing is done for these flavors that takes the kernels or a KMP of another one away.
     """
+    decided = list(decided)
     wanted: dict[int, Package] = {}
     unwanted: list[Package] = []
     needless: list[Package] = []
@@ -40,8 +43,37 @@ def carry_out(universe: Universe, decided: Iterable[tuple[FlavorSystem, Evaluati
     if any(package.handle in others for package in transacted.arrived):
         transacted = _without_what_is_in_the_way(universe, wanted, unwanted, needless, others)
     held = [package.handle for package in transacted.gone if universe.locked(package)]
-    reasons = tuple(Reason(kind="policy", package=handle, other=0, capability="") for handle in held)
-    return Transacted((), (), (), reasons) if held else transacted
+    reasons = [Reason(kind="policy", package=handle, other=0, capability="") for handle in held]
+    reasons += _taken_from_others(universe, transacted, {system.flavor for system, _ in decided})
+    return Transacted((), (), (), tuple(reasons)) if reasons else transacted
+
+
+def _taken_from_others(universe: Universe, transacted: Transacted, flavors: set[str]) -> Iterator[Reason]:
+    """The kernels and KMPs of a flavor that is not among these which go, and in whose place nothing comes."""
+
+    def taken(package: Package) -> Reason:
+        return Reason(kind="policy", package=package.handle, other=0, capability=f"flavor {flavor}")
+
+    gone = {package.handle for package in transacted.gone}
+    if not gone:
+        return
+    arrived = {package.handle for package in transacted.arrived}
+    others = {k.flavor for k in universe.kernels if k.package.installed and k.part in ("", "base")} - flavors
+    for flavor in sorted(others):
+        kernels = [k.package for k in universe.kernels if k.flavor == flavor and k.part in ("", "base")]
+        if not any(p.handle in arrived or (p.installed and p.handle not in gone) for p in kernels):
+            yield from (taken(package) for package in kernels if package.handle in gone)
+        builds = [build for build in universe.kmps if build.flavor == flavor]
+        coming = [build for build in builds if build.package.handle in arrived]
+        for build in builds:
+            replaced = any(
+                one.name == build.name or obsoleted_by(one.obsoletes, build.nevra) for one in coming
+            )
+            stays = any(
+                b.name == build.name and b.package.installed and b.package.handle not in gone for b in builds
+            )
+            if build.package.handle in gone and not replaced and not stays:
+                yield taken(build.package)
 
 
 def _without_what_is_in_the_way(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from kmpsolve.errors import MetadataError, RequestError
@@ -259,8 +259,12 @@ def refused(universe: Universe, flavors: Iterable[Decision]) -> list[Decision]:
     return decided
 
 
-def _refused(universe: Universe, flavor: Decision, reasons: Iterable[Reason], *, alone: bool) -> Decision:
+def _refused(universe: Universe, flavor: Decision, reasons: Sequence[Reason], *, alone: bool) -> Decision:
     touched = sorted({universe.name_of(h) for r in reasons for h in (r.package, r.other) if h})
     what = "this combination" if alone else f"flavor {flavor.system.flavor} beside the others"
-    warning = Warned(reference="conflict", message=f"zypper would refuse {what}: {', '.join(touched)}")
+    message = f"zypper would refuse {what}: {', '.join(touched)}"
+    robbed = sorted({r.capability for r in reasons if r.kind == "policy" and r.capability})
+    if robbed:
+        message = f"this would remove {', '.join(touched)}, which {' and '.join(robbed)} is left without"
+    warning = Warned(reference="conflict", message=message)
     return replace(flavor, verdict="blocked", warnings=(*flavor.warnings, warning))

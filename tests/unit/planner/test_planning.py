@@ -352,3 +352,20 @@ def test_an_installed_kmp_of_another_architecture_is_not_reused(tmp_path: Path) 
     (kmp,) = found["flavors"][0]["kmps"]
     assert kmp["decision"] != "reuse"
     assert "already-broken" in {warning["reference"] for warning in kmp["warnings"]}
+
+
+@pytest.mark.parametrize("flavors", [(), ("default",)])
+@pytest.mark.parametrize("taken", ["kernel-rt", "acme-kmp-rt"])
+def test_what_would_take_another_flavor_away_is_not_done(
+    tmp_path: Path, taken: str, flavors: tuple[str, ...]
+) -> None:
+    """The new kernel obsoletes the other flavor's, or its KMP, which has nothing newer itself."""
+    installed: list[Noun] = [kernel(1), acme(), kernel(1, flavor="rt")]
+    if taken.startswith("acme"):
+        installed.append(acme(flavor="rt"))
+    found = planned(tmp_path, installed, [kernel(2, obsoletes=taken)], flavors=flavors)
+    assert (found.verdict, found.transaction, found.command) == ("blocked", (), None)
+    (default,) = (flavor for flavor in found.flavors if flavor.flavor == "default")
+    assert any(taken in w.message and "flavor rt" in w.message for w in default.warnings)
+    (tmp_path / "beside").mkdir()
+    assert planned(tmp_path / "beside", installed, [kernel(2)], flavors=flavors).verdict == "safe"
