@@ -172,7 +172,7 @@ class _Slimming:
         kept.update(name for name in set(names) if ":" not in name or not table.usual(name))
         groups: dict[tuple[str, int], list[int]] = {}
         for capability, text in others.items():
-            if text.startswith("kmod(") and text.partition(" ")[0] not in kept:
+            if text.partition(" ")[0] not in kept:  # a module
                 groups.setdefault(("kmod", masks[capability]), []).append(capability)
         for capability, name in zip(symbols, names, strict=True):
             if name not in kept:
