@@ -155,8 +155,8 @@ def _without_hopeless(
         if missing and not missing <= offered:
             if keys is None:
                 keys = frozenset(key for other in builds.values() for key in other.exports)
-            versions = {c: v for c in missing - offered if (v := table.version(c)) and v[0] not in keys}
-            if unit.exports.lacking(versions):
+            open_ = ((c, version) for c in missing - offered if (version := table.version(c)))
+            if any(v[0] not in keys and unit.exports.lacking({c: v}) for c, v in open_):
                 continue
         left[handle] = build
     return left
