@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 from datetime import date
 from fnmatch import fnmatchcase
 
@@ -68,6 +69,7 @@ def plan(universe: Universe, request: Request, inputs: Inputs) -> Plan:
     if transacted.reasons:
         flavors = refused(universe, flavors)
     plans = [_flavor_plan(universe, request, flavor, transacted, would, complete) for flavor in flavors]
+    plans[0] = replace(plans[0], warnings=tuple(sorted({*plans[0].warnings, *_without_kernel(universe)})))
     verdict = worst(p.verdict for p in plans)
     steps: tuple[Step, ...] = () if verdict == "blocked" else transacted.steps
     return Plan(
@@ -145,6 +147,17 @@ def _flavor_plan(
         ways_out=_ways_out(universe, flavor, verdict),
         warnings=tuple(sorted(warnings)),
     )
+
+
+def _without_kernel(universe: Universe) -> Iterable[Warned]:
+    """KMPs of a flavor that has no kernel here, so that they are no part of any flavor's plan."""
+    there = {k.flavor for k in universe.kernels if k.package.installed and k.part in ("", "base")}
+    for build in universe.installed_kmps:
+        if build.flavor and build.flavor not in there:
+            message = (
+                f"{build.name} works on no kernel that is installed now: none is of flavor {build.flavor}"
+            )
+            yield Warned(reference="already-broken", message=message)
 
 
 def _removed(flavor: Decision, transacted: Transacted) -> Iterable[Warned]:

@@ -369,3 +369,18 @@ def test_what_would_take_another_flavor_away_is_not_done(
     assert any(taken in w.message and "flavor rt" in w.message for w in default.warnings)
     (tmp_path / "beside").mkdir()
     assert planned(tmp_path / "beside", installed, [kernel(2)], flavors=flavors).verdict == "safe"
+
+
+def test_a_kmp_of_a_flavor_that_has_no_kernel_here(tmp_path: Path) -> None:
+    """It is part of no flavor's plan, and told of once."""
+    stranded = acme(symbols="a=1", flavor="rt")
+    offered = [kernel(2, "a=2"), kernel(2, flavor="azure"), REBUILD]
+    message = "acme-kmp-rt works on no kernel that is installed now: none is of flavor rt"
+    installed = [kernel(1), kernel(1, flavor="azure"), acme(), stranded]
+    found = planned(tmp_path / "a", installed, offered)
+    assert warned(found, "already-broken") == [message]
+    assert (found.verdict, [k.name for f in found.flavors for k in f.kmps]) == ("safe", ["acme-kmp-default"])
+    of_one = planned(tmp_path / "b", installed, offered, flavors=("default",))
+    assert warned(of_one, "already-broken") == [message]
+    there = planned(tmp_path / "c", [*installed, kernel(1, flavor="rt")], offered, flavors=("default",))
+    assert warned(there, "already-broken") == []
