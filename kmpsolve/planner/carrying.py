@@ -50,10 +50,6 @@ def carry_out(universe: Universe, decided: Iterable[tuple[FlavorSystem, Evaluati
 
 def _taken_from_others(universe: Universe, transacted: Transacted, flavors: set[str]) -> Iterator[Reason]:
     """The kernels and KMPs of a flavor that is not among these which go, and in whose place nothing comes."""
-
-    def taken(package: Package) -> Reason:
-        return Reason(kind="policy", package=package.handle, other=0, capability=f"flavor {flavor}")
-
     gone = {package.handle for package in transacted.gone}
     if not gone:
         return
@@ -61,19 +57,21 @@ def _taken_from_others(universe: Universe, transacted: Transacted, flavors: set[
     others = {k.flavor for k in universe.kernels if k.package.installed and k.part in ("", "base")} - flavors
     for flavor in sorted(others):
         kernels = [k.package for k in universe.kernels if k.flavor == flavor and k.part in ("", "base")]
-        if not any(p.handle in arrived or (p.installed and p.handle not in gone) for p in kernels):
-            yield from (taken(package) for package in kernels if package.handle in gone)
         builds = [build for build in universe.kmps if build.flavor == flavor]
         coming = [build for build in builds if build.package.handle in arrived]
-        for build in builds:
-            replaced = any(
-                one.name == build.name or obsoleted_by(one.obsoletes, build.nevra) for one in coming
-            )
-            stays = any(
-                b.name == build.name and b.package.installed and b.package.handle not in gone for b in builds
-            )
-            if build.package.handle in gone and not replaced and not stays:
-                yield taken(build.package)
+        staying = [b for b in builds if b.package.installed and b.package.handle not in gone]
+        names = {build.name for build in (*coming, *staying)}
+        taken = [
+            build.package
+            for build in builds
+            if build.package.handle in gone
+            and build.name not in names
+            and not any(obsoleted_by(one.obsoletes, build.nevra) for one in coming)
+        ]
+        if not any(p.handle in arrived or (p.installed and p.handle not in gone) for p in kernels):
+            taken += [package for package in kernels if package.handle in gone]
+        for package in taken:
+            yield Reason(kind="policy", package=package.handle, other=0, capability=f"flavor {flavor}")
 
 
 def _without_what_is_in_the_way(
