@@ -113,6 +113,8 @@ class Host(Sandbox):
         Whether kernels and KMPs are installed beside older ones.
     configuration
         The text of kmpsolve.toml instead of the one that is installed.
+    refreshed
+        Whether zypper finds what makes a cache after a refresh: it works in the background of whatever comes next.
     """
 
     def __init__(
@@ -121,6 +123,7 @@ class Host(Sandbox):
         hook: bool = True,
         multiversion: bool = True,
         configuration: str | None = None,
+        refreshed: bool = False,
         more: Iterable[PackageSpec] = (),
         shared: Iterable[Path] = (),
         unprivileged: bool | None = None,
@@ -135,6 +138,7 @@ class Host(Sandbox):
         self._installed = [*specs(*installed), *more]
         self._hook = hook
         self._configuration = configuration
+        self._refreshed = refreshed
 
     def __enter__(self) -> Host:
         super().__enter__()
@@ -155,6 +159,8 @@ class Host(Sandbox):
         assert packed.stdout is not None
         packed.stdout.close()
         assert packed.wait() == 0
+        if not self._refreshed:
+            self.path("/usr/lib/zypp/plugins/appdata/kmpsolve").unlink()
 
     def add(
         self,

@@ -51,7 +51,7 @@ def _python(host: Host) -> str:
 
 @pytest.fixture
 def host() -> Iterator[Host]:
-    with Host(OLD, DRIVER) as host:
+    with Host(OLD, DRIVER, refreshed=True) as host:
         host.add("updates", specs(NEW, REBUILD))
         host.add_repository("distribution", f"dir:{_distribution()}")
         yield host
