@@ -125,8 +125,7 @@ def _find(asked: str, result: Plan, loaded: Loaded) -> tuple[FlavorPlan, str]:
     named = [build for build in builds if build.name == asked]
     flavors = {build.flavor for build in named if build.package.installed}
     looked_at = [flavor.flavor for flavor in result.flavors]
-    standing = {k.flavor for k in loaded.universe.kernels if k.package.installed and k.part in ("", "base")}
-    if flavors and flavors.isdisjoint({*standing, ""}):
+    if flavors and flavors.isdisjoint({*loaded.universe.standing_flavors, ""}):
         raise RequestError(
             f"{asked} is for flavor {min(flavors)}, of which no kernel is installed",
             reference="unknown-kmp",

@@ -54,7 +54,7 @@ def _taken_from_others(universe: Universe, transacted: Transacted, flavors: set[
     if not gone:
         return
     arrived = {package.handle for package in transacted.arrived}
-    others = {k.flavor for k in universe.kernels if k.package.installed and k.part in ("", "base")} - flavors
+    others = universe.standing_flavors - flavors
     for flavor in sorted(others):
         kernels = [k.package for k in universe.kernels if k.flavor == flavor and k.part in ("", "base")]
         builds = [build for build in universe.kmps if build.flavor == flavor]

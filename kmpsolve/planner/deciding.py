@@ -91,7 +91,7 @@ def flavor_systems(universe: Universe, request: Request) -> dict[str, FlavorSyst
     RequestError
         For a flavor that is not installed.
     """
-    installed = sorted({k.flavor for k in universe.kernels if k.package.installed and k.part in ("", "base")})
+    installed = sorted(universe.standing_flavors)
     if not installed:
         raise MetadataError(
             "no kernel is installed", reference="no-kernel", hint="give a system with --root or --installed"
@@ -121,7 +121,7 @@ def kernels_meant(universe: Universe, request: Request) -> list[KernelUnit]:
     if request.kernel not in (None, "latest", "newest-safe"):
         return kernels_named(universe, request.kernel, request.flavors)
     found = {unit.flavor: unit for unit in kernels_named(universe, None, request.flavors)}
-    standing = {k.flavor for k in universe.kernels if k.package.installed and k.part in ("", "base")}
+    standing = universe.standing_flavors
     if flavors := tuple(sorted(standing.intersection(request.flavors or standing))):
         systems = flavor_systems(universe, replace(request, flavors=flavors))
         for flavor, aim in aims(systems, request.kernel).items():

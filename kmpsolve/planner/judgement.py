@@ -84,7 +84,7 @@ def judge_transaction(
 def _touched(universe: Universe, transition: Transition) -> list[str]:
     """Flavors with an installed kernel, of which kernels or KMPs arrive or go."""
     moved = {package.handle for package in (*transition.arrived, *transition.gone)}
-    installed = {k.flavor for k in universe.kernels if k.package.installed and k.part in ("", "base")}
+    installed = universe.standing_flavors
     touched = {k.flavor for k in universe.kernels if k.package.handle in moved}
     for build in filter(None, map(universe.kmp, moved)):
         touched |= {build.flavor} if build.flavor else installed

@@ -151,9 +151,9 @@ def _flavor_plan(
 
 def _without_kernel(universe: Universe) -> Iterable[Warned]:
     """KMPs of a flavor that has no kernel here, so that they are no part of any flavor's plan."""
-    there = {k.flavor for k in universe.kernels if k.package.installed and k.part in ("", "base")}
+    standing = universe.standing_flavors
     for build in universe.installed_kmps:
-        if build.flavor and build.flavor not in there:
+        if build.flavor and build.flavor not in standing:
             message = (
                 f"{build.name} works on no kernel that is installed now: none is of flavor {build.flavor}"
             )

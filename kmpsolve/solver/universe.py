@@ -267,6 +267,11 @@ class Universe:
         return unit_of(self.pool, self.table, main, parts)
 
     @property
+    def standing_flavors(self) -> frozenset[str]:
+        """Flavors of which a kernel is installed."""
+        return frozenset(k.flavor for k in self.kernels if k.package.installed and k.part in ("", "base"))
+
+    @property
     def kmps(self) -> list[KmpBuild]:
         """Every KMP build there is, which takes its time to read."""
         return self._kmps.everything

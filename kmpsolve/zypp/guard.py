@@ -86,7 +86,7 @@ def survey(loaded: Loaded, *, doubtful: bool = False) -> Guarded:
         Whether the hook would also stop a kernel on which a KMP cannot be verified.
     """
     universe, request = loaded.universe, loaded.request
-    flavors = sorted({k.flavor for k in universe.kernels if k.package.installed and k.part in ("", "base")})
+    flavors = sorted(universe.standing_flavors)
     held: list[Held] = []
     keeps: list[OwnLock] = []
     units: list[KernelUnit] = []

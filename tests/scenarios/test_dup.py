@@ -78,37 +78,31 @@ _NEW = next(spec for spec in _OFFERED if spec.name == "kernel-default")
 _REBUILD = next(spec for spec in _OFFERED if spec.version.startswith("2.2"))
 
 
-def _longterm(spec: PackageSpec, **changes: Any) -> PackageSpec:
-    """The same package for kernel-longterm, which replaces kernel-default."""
+def _of_flavor(spec: PackageSpec, flavor: str, **changes: Any) -> PackageSpec:
+    """The same package for a kernel of another flavor."""
 
     def other(texts: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(text.replace("default", "longterm") for text in texts)
+        return tuple(text.replace("default", flavor) for text in texts)
 
     return dataclasses.replace(
         spec,
-        name=spec.name.replace("default", "longterm"),
-        provides=other(spec.provides),
-        requires=other(spec.requires),
-        files=other(spec.files),
-        obsoletes=(spec.name,),
-        **changes,
-    )
-
-
-def _rt(spec: PackageSpec) -> PackageSpec:
-    """The same package for kernel-rt, which stands beside."""
-
-    def other(texts: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(text.replace("default", "rt") for text in texts)
-
-    return dataclasses.replace(
-        spec,
-        name=spec.name.replace("default", "rt"),
+        name=spec.name.replace("default", flavor),
         provides=other(spec.provides),
         requires=other(spec.requires),
         conflicts=other(spec.conflicts),
         files=other(spec.files),
+        **changes,
     )
+
+
+def _longterm(spec: PackageSpec, **changes: Any) -> PackageSpec:
+    """The same package for kernel-longterm, which replaces kernel-default."""
+    return _of_flavor(spec, "longterm", obsoletes=(spec.name,), **changes)
+
+
+def _rt(spec: PackageSpec) -> PackageSpec:
+    """The same package for kernel-rt, which stands beside."""
+    return _of_flavor(spec, "rt")
 
 
 def _dup(offered: list[PackageSpec], installed: tuple[PackageSpec, ...] = (_OLD, _DRIVER)) -> dict[str, Any]:
