@@ -40,8 +40,10 @@ def plan_dist_upgrade(universe: Universe, request: Request, inputs: Inputs, comm
     RequestError
         For a flavor that is not installed.
     """
-    selected = flavor_systems(universe, request)
-    systems = flavor_systems(universe, replace(request, flavors=()))
+    systems = flavor_systems(universe, request)
+    selected = frozenset(systems)
+    if request.flavors:
+        systems = flavor_systems(universe, replace(request, flavors=()))
     warnings: set[Warned] = set()
     done = dist_upgrade(universe)
     refused = bool(done.reasons)
