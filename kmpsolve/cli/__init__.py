@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
-from kmpsolve.cli.entry import main
+from typing import NoReturn
 
-__all__ = ["main"]
+from kmpsolve.cli.entry import main
+from kmpsolve.ending import end
+
+__all__ = ["command", "main"]
+
+
+def command() -> NoReturn:
+    """`main` as a process of its own."""
+    end(main())
