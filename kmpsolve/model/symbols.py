@@ -19,8 +19,9 @@ _USUAL = re.compile(r"(?:ksym\((?:[\w.+-]+:)?[^():\s]+\) = (?!0[0-9a-f])[0-9a-f]
 class SymbolClasses(Protocol):
     """Capabilities that stand for many symbols each, as a cache keeps them."""
 
-    def __contains__(self, capability: object) -> bool:
-        """Whether a capability is one of these."""
+    @property
+    def capabilities(self) -> Set[int]:
+        """All of them."""
         ...
 
     def members(self, capability: int, start: str) -> Iterable[str]:
@@ -69,12 +70,12 @@ class SymbolTable:
 
     def is_class(self, capability: int) -> bool:
         """Whether a capability stands for many symbols, all provided by exactly the same kernels."""
-        return self.classes is not None and capability in self.classes
+        return self.classes is not None and capability in self.classes.capabilities
 
     def needs(self, handle: int, capabilities: Iterable[int]) -> Iterator[Need]:
         """What a package needs of these: the symbols of a class as far as it requires them."""
         for capability in capabilities:
-            if self.classes is not None and capability in self.classes:
+            if self.classes is not None and capability in self.classes.capabilities:
                 yield from filter(None, map(parse_need, self.classes.required(handle, capability)))
             elif (need := self.need(capability)) is not None:
                 yield need
@@ -89,7 +90,7 @@ class SymbolTable:
     def sizes(self, handle: int, needs: Iterable[int]) -> Iterator[tuple[int, int]]:
         """For each of these, none of which is an exact kernel, how many symbols a package needs of it."""
         for capability in needs:
-            if self.classes is not None and capability in self.classes:
+            if self.classes is not None and capability in self.classes.capabilities:
                 yield capability, self.classes.count(handle, (capability,))
             else:
                 yield capability, 1
@@ -97,7 +98,7 @@ class SymbolTable:
     def texts(self, capabilities: Iterable[int], start: str = "") -> Iterator[str]:
         """Those capabilities as text that start so, the ones in classes included."""
         for capability in capabilities:
-            if self.classes is not None and capability in self.classes:
+            if self.classes is not None and capability in self.classes.capabilities:
                 yield from self.classes.members(capability, start)
             elif (text := self.spell(capability)).startswith(start):
                 yield text
@@ -180,11 +181,7 @@ class SymbolTable:
 
     def classes_among(self, capabilities: Set[int]) -> Set[int]:
         """Those that stand for many symbols each (`is_class`)."""
-        return (
-            frozenset(filter(self.classes.__contains__, capabilities))
-            if self.classes is not None
-            else frozenset()
-        )
+        return capabilities & self.classes.capabilities if self.classes is not None else frozenset()
 
     def _parted(self, capabilities: Set[int]) -> tuple[Set[int], Set[int]]:
         """Those in no class, which are read now, and those in one."""

@@ -79,13 +79,15 @@ class _Classes(SymbolClasses):
         self._packed = packed
         self._number = number
         self._capability = list(number)
+        self._capabilities = frozenset(number)
         self._names = names
         self._first = first
         self._system = system
         self._counts: dict[int, dict[int, int]] = {}
 
-    def __contains__(self, capability: object) -> bool:
-        return capability in self._number
+    @property
+    def capabilities(self) -> frozenset[int]:
+        return self._capabilities
 
     def _build(self, handle: int) -> int:
         if handle in self._system:

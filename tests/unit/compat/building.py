@@ -45,8 +45,9 @@ class Classes:
         self._capability = capability
         self._required = required
 
-    def __contains__(self, capability: object) -> bool:
-        return capability == self._capability
+    @property
+    def capabilities(self) -> frozenset[int]:
+        return frozenset({self._capability})
 
     def members(self, capability: int, start: str) -> list[str]:
         return [f"ksym(default:{name}) = 1" for name in "xyz"]
