@@ -29,15 +29,22 @@ def symbol_causes(kmp: Kmp, best: KmpBuild, compared: Comparison) -> list[Cause]
         text = f"{unit.nevra} changed or dropped symbols that {best} uses: {changed} changed, {len(own) - changed} gone"
         causes.append(Cause("symbols", text, (str(unit.nevra),)))
     if by_kmp:
-        names = sorted({name for m in found for name in compared.lenders(m.symbol, best)})
-        text = f"{best} needs symbols of {', '.join(names)}, which has no build that fits"
-        causes.append(Cause("kmp", text, tuple(names)))
+        names = tuple(sorted({name for m in found for name in compared.lenders(m.symbol, best)}))
+        causes.append(Cause("kmp", f"{best} needs symbols of {_lenders(names, compared)}", names))
     if exact := compared.exact_kernel(best):
         causes.append(Cause("exact-kernel", f"{best} was built for kernel {exact} only", (exact,)))
     if absorbs(unit, kmp):
         text = f"without {kmp.name} the kernel's own modules would load, which it replaces"
         causes.append(Cause("falls-back-to-in-tree", text, tuple(sorted(kmp.modules.values()))))
     return causes
+
+
+def _lenders(names: Iterable[str], compared: Comparison) -> str:
+    """Other KMPs, by name, each with why it does not give its symbols as they are needed."""
+    return ", and of ".join(
+        f"{name}, of which {build} has other versions" if serves else f"{name}, which has no build that fits"
+        for name, (build, serves) in ((name, compared.providers[name]) for name in names)
+    )
 
 
 def works_nowhere(kmp: Kmp) -> Warned:

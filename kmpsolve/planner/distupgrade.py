@@ -12,6 +12,7 @@ from dataclasses import replace
 from kmpsolve.model.plan import FlavorPlan, Inputs, Plan, Warned, worst
 from kmpsolve.planner.deciding import flavor_systems
 from kmpsolve.planner.judgement import Transition, judge_transaction
+from kmpsolve.planner.planning import with_stranded
 from kmpsolve.request import Request
 from kmpsolve.solver.transaction import Transacted, dist_upgrade
 from kmpsolve.solver.universe import Universe
@@ -75,6 +76,7 @@ def plan_dist_upgrade(universe: Universe, request: Request, inputs: Inputs, comm
         for flavor in plan.flavors
         if flavor.flavor in selected or flavor.verdict in ("blocked", "unverified")
     )
+    entries = with_stranded(universe, entries)
     verdict = worst(flavor.verdict for flavor in entries)
     if not plan.complete and verdict in ("safe", "nothing-to-do"):
         verdict = "unverified"

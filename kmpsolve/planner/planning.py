@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import date
 from fnmatch import fnmatchcase
@@ -35,7 +35,7 @@ from kmpsolve.request import Request
 from kmpsolve.solver.transaction import Transacted, update_everything
 from kmpsolve.solver.universe import Universe
 
-__all__ = ["plan"]
+__all__ = ["plan", "with_stranded"]
 
 _ANNOUNCED_DAYS = 14
 """A waiver's end is announced this many days ahead."""
@@ -68,15 +68,17 @@ def plan(universe: Universe, request: Request, inputs: Inputs) -> Plan:
     transacted = known or carry_out(universe, [(flavor.system, flavor.evaluation) for flavor in moving])
     if transacted.reasons:
         flavors = refused(universe, flavors)
-    plans = [_flavor_plan(universe, request, flavor, transacted, would, complete) for flavor in flavors]
-    plans[0] = replace(plans[0], warnings=tuple(sorted({*plans[0].warnings, *_without_kernel(universe)})))
+    plans = with_stranded(
+        universe,
+        [_flavor_plan(universe, request, flavor, transacted, would, complete) for flavor in flavors],
+    )
     verdict = worst(p.verdict for p in plans)
     steps: tuple[Step, ...] = () if verdict == "blocked" else transacted.steps
     return Plan(
         verdict=verdict,
         complete=complete,
         inputs=inputs,
-        flavors=tuple(plans),
+        flavors=plans,
         transaction=steps,
         command=zypper_install(universe, transacted) if steps else None,
     )
@@ -149,8 +151,14 @@ def _flavor_plan(
     )
 
 
+def with_stranded(universe: Universe, flavors: Sequence[FlavorPlan]) -> tuple[FlavorPlan, ...]:
+    """The same, the first of which also tells of KMPs of flavors that have no kernel here: these have no plan."""
+    first, *others = flavors
+    return replace(first, warnings=tuple(sorted({*first.warnings, *_without_kernel(universe)}))), *others
+
+
 def _without_kernel(universe: Universe) -> Iterable[Warned]:
-    """KMPs of a flavor that has no kernel here, so that they are no part of any flavor's plan."""
+    """The warning for each KMP of such a flavor."""
     standing = universe.standing_flavors
     for build in universe.installed_kmps:
         if build.flavor and build.flavor not in standing:

@@ -132,6 +132,14 @@ def test_what_else_is_in_the_way_once_the_kmp_goes(tmp_path: Path) -> None:
     assert ["user-1.0-1.x86_64" in message for message in asks] == [False, True]
 
 
+def test_a_kmp_of_a_flavor_that_has_no_kernel_here(tmp_path: Path) -> None:
+    """Told of once, as in an ordinary plan."""
+    installed = [kernel(1), kernel(1, flavor="azure"), acme(), acme(flavor="rt")]
+    found = upgraded(tmp_path, installed, [kernel(2), kernel(2, flavor="azure"), acme("2.0")])
+    told = [w.message for f in found.flavors for w in f.warnings if w.reference == "already-broken"]
+    assert told == ["acme-kmp-rt works on no kernel that is installed now: none is of flavor rt"]
+
+
 def test_what_could_not_be_read(tmp_path: Path) -> None:
     found = upgraded(tmp_path / "safe", [kernel(1), acme()], [kernel(2)], skipped=True)
     assert (found.verdict, found.flavors[0].verdict) == ("unverified", "unverified")
