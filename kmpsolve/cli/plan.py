@@ -67,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
             where="--dup --kernel",
             hint="give one of the two",
         )
-    from kmpsolve.planner import plan, plan_dist_upgrade
+    from kmpsolve.planner import plan
     from kmpsolve.report.elsewhere import of_release
     from kmpsolve.session import load
 
@@ -78,6 +78,8 @@ def run(options: argparse.Namespace) -> int:
         loaded = load(where, asked, configuration(options, where), cached=not options.dup)
         progress.step("holding every KMP against the kernels")
         if options.dup:
+            from kmpsolve.planner.distupgrade import plan_dist_upgrade
+
             command = "zypper dist-upgrade"
             result = plan_dist_upgrade(loaded.universe, loaded.request, loaded.inputs, command)
         else:

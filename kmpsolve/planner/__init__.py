@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from kmpsolve.planner.deciding import flavor_systems
-from kmpsolve.planner.distupgrade import plan_dist_upgrade
 from kmpsolve.planner.planning import plan
 
-__all__ = ["flavor_systems", "plan", "plan_dist_upgrade"]
+__all__ = ["flavor_systems", "plan"]

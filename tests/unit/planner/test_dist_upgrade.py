@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from kmpsolve.model.plan import Inputs, Plan, SkippedInput
-from kmpsolve.planner import plan_dist_upgrade
+from kmpsolve.planner.distupgrade import plan_dist_upgrade
 from kmpsolve.request import Request
 from tests.property.cases import acme, kernel
 from tests.support.universes import sealed
