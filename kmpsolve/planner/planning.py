@@ -110,6 +110,7 @@ def _flavor_plan(
     if unread:
         warnings.add(_not_known(evaluation.unit))
     if flavor.target is not None:
+        warnings.update(_boots_another(system.newest, flavor.target, own))
         warnings.update(left_behind(universe, flavor.target, {str(p.nevra) for p in own.arrived}))
         warnings.update(rebuild_warnings(universe, request, flavor.target, evaluation.kmps, own.arrived))
     taken = {
@@ -166,6 +167,13 @@ def _without_kernel(universe: Universe) -> Iterable[Warned]:
                 f"{build.name} works on no kernel that is installed now: none is of flavor {build.flavor}"
             )
             yield Warned(reference="already-broken", message=message)
+
+
+def _boots_another(newest: KernelUnit, target: KernelUnit, transacted: Transacted) -> Iterable[Warned]:
+    """Who asks for an older kernel gets it judged; that a newer one stays is for the boot loader."""
+    if newest.nevra.evr > target.nevra.evr and newest.main not in transacted.gone:
+        message = f"{newest.nevra} stays the newest and boots next, unless {target.uname_r} is chosen at boot"
+        yield Warned(reference="boots-another", message=message)
 
 
 def _removed(flavor: Decision, transacted: Transacted) -> Iterable[Warned]:

@@ -384,3 +384,23 @@ def test_a_kmp_of_a_flavor_that_has_no_kernel_here(tmp_path: Path) -> None:
     assert warned(of_one, "already-broken") == [message]
     there = planned(tmp_path / "c", [*installed, kernel(1, flavor="rt")], offered, flavors=("default",))
     assert warned(there, "already-broken") == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "offered", "told"),
+    [
+        ("newest-safe", [], True),
+        ("6.4.0-10.1", [], True),
+        ("6.4.0-20.1", [REBUILD], False),
+        ("6.4.0-30.1", [kernel(3)], False),
+    ],
+)
+def test_an_older_kernel_than_the_one_that_boots_next(
+    tmp_path: Path, asked: str, offered: list[Noun], told: bool
+) -> None:
+    """It is judged as asked for; that it has to be chosen at boot is told."""
+    found = planned(tmp_path, [kernel(1), kernel(2, "a=2"), acme()], offered, kernel=asked)
+    assert found.verdict == "safe"
+    assert ["kernel-default-6.4.0-20.1" in message for message in warned(found, "boots-another")] == [
+        True
+    ] * told
