@@ -153,6 +153,7 @@ class Causes:
             "lock": "is locked",
             "retracted": "was retracted or is a PTF",
             "architecture": "is for another architecture",
+            "conflict": "cannot stand beside what stays installed",
         }
         causes = []
         for kind, text in words.items():

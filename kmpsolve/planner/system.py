@@ -11,7 +11,7 @@ from kmpsolve.model.evr import Evr
 from kmpsolve.model.nevra import same_architecture
 from kmpsolve.model.package import KernelUnit, KmpBuild
 from kmpsolve.model.plan import CauseKind, Waived
-from kmpsolve.model.relation import obsoleted_by
+from kmpsolve.model.relation import Relation, covers, obsoleted_by, parse_relation
 from kmpsolve.planner.kernels import Kernels
 from kmpsolve.request import Request
 from kmpsolve.solver.universe import Universe
@@ -134,6 +134,7 @@ class FlavorSystem:
                     if build.name not in names
                     and build.package.handle not in known - beside
                     and build.package.barred is None
+                    and not self._excluded(build)
                     and build.flavor == self.flavor
                     and same_architecture(build.nevra.arch, self.arch)
                     and universe.policy.vendor_class(build.package.vendor) in classes
@@ -195,6 +196,8 @@ class FlavorSystem:
                 barred = "lock"
             elif not policy.allows(build.package.vendor, instead_of=vendor):
                 barred = "vendor"
+            elif self._excluded(build):
+                barred = "conflict"
             if barred is None:
                 candidates.append(build)
             else:
@@ -225,6 +228,43 @@ class FlavorSystem:
             works_somewhere=works,
             counts=waiver is None and not (ignored or unused) and (works or broken_counts),
             waived=Waived(reason=waiver.reason, expires=waiver.expires) if waiver else None,
+        )
+
+    @cached_property
+    def _held(self) -> tuple[KmpBuild, ...]:
+        """Installed builds of any flavor that a lock keeps as they are."""
+        return tuple(b for b in self.universe.installed_kmps if self.universe.locked(b.package))
+
+    @cached_property
+    def _obsoleted(self) -> dict[str, list[tuple[Relation, KernelUnit]]]:
+        """What installed kernels obsolete, by name."""
+        found: dict[str, list[tuple[Relation, KernelUnit]]] = {}
+        for unit in self.units:
+            for relation in filter(None, map(parse_relation, unit.obsoletes)):
+                found.setdefault(relation[0], []).append((relation, unit))
+        return found
+
+    def _stays(self, unit: KernelUnit) -> bool:
+        """Whether an installed kernel stays whichever other one comes."""
+        return not any(
+            obsoleted_by(new.obsoletes, unit.nevra) or self.universe.replaces(new.main, unit.main)
+            for new in self.kernels.candidates(named=True)
+        )
+
+    def _excluded(self, build: KmpBuild) -> bool:
+        """Whether zypper could not install a build beside what stays on the system whatever is planned."""
+        universe = self.universe
+        obsoleting = self._obsoleted.get(build.name, ())
+        if any(covers(relation, build.nevra) and self._stays(unit) for relation, unit in obsoleting):
+            return True
+        return any(
+            held.name != build.name
+            and (
+                obsoleted_by(build.obsoletes, held.nevra)
+                or universe.replaces(build.package, held.package)
+                or universe.replaces(held.package, build.package)
+            )
+            for held in self._held
         )
 
     def _in_use(self, modules: dict[str, str]) -> bool:

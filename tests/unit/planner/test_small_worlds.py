@@ -116,6 +116,44 @@ def test_what_the_kernel_obsoletes_is_not_fetched() -> None:
     assert decided(answer) == ("fetch", "acme-kmp-default-2.0_k6.4.0_20-1.x86_64")
 
 
+def test_a_build_that_a_kernel_which_stays_obsoletes_is_no_candidate() -> None:
+    """zypper would refuse it, whatever the target says; what else there is gets its turn."""
+    absorbing = Kernel(release="15.1", ksyms="a=5", modules="acme.ko", obsoletes="acme-kmp-default < 2")
+    kept = Kmp(name="acme", krel="6.4.0-10", version="3.0", symbols="a=1", modules="acme.ko")
+    lower = Kmp(name="acme", krel="6.4.0-20", symbols="a=2", modules="acme.ko")
+    plain = Kernel(release="20.1", ksyms="a=2", modules="loop.ko")
+    answer = plan([OLD, absorbing, kept], [plain, lower], kernel="6.4.0-20.1")
+    (kmp,) = answer["flavors"][0]["kmps"]
+    assert [tried["cause"] for tried in kmp["tried"]] == ["conflict", "symbols"]
+    assert (kmp["decision"], {cause["kind"] for cause in kmp["causes"]}) == (
+        "blocked",
+        {"symbols", "conflict"},
+    )
+    answer = plan([OLD, absorbing, kept], [plain, lower, REBUILD], kernel="6.4.0-20.1")
+    assert (answer["verdict"], decided(answer)) == ("safe", FETCHED)
+    # Its rebuild takes its place, and says nothing against it.
+    renewed = Kernel(release="15.2", ksyms="a=2", obsoletes="kernel-default = 6.4.0-15.1")
+    answer = plan([OLD, absorbing, kept], [renewed, lower], kernel="6.4.0-15.2")
+    assert decided(answer) == ("fetch", "acme-kmp-default-1.0_k6.4.0_20-1.x86_64")
+
+
+@pytest.mark.parametrize("excluding", ["held", "coming"])
+def test_a_build_that_a_locked_kmp_excludes_is_no_candidate(excluding: str) -> None:
+    said = "acme-kmp = 2.0" if excluding == "held" else ""
+    held = Kmp(name="beta", krel="6.4.0-10", version="5.0", symbols="b=1", modules="beta.ko", conflicts=said)
+    coming = replace(REBUILD, conflicts="beta-kmp = 5.0" if excluding == "coming" else "")
+    lesser = replace(REBUILD, version="1.5")
+    older = Kmp(name="beta", krel="6.4.0-20", version="4.0", symbols="b=2", modules="beta.ko")
+    asked: dict[str, Any] = {"locks": [f"beta-kmp-default == {held.spec().evr}"]}
+    installed: list[Noun] = [Kernel(release="10.1", ksyms="a=1 b=1"), ACME, held]
+    offered: list[Noun] = [Kernel(release="20.1", ksyms="a=2 b=2"), older, coming]
+    answer = plan(installed, offered, **asked)
+    assert (answer["verdict"], decided(answer)) == ("blocked", ("blocked", None))
+    answer = plan(installed, [*offered, lesser], **asked)
+    assert answer["verdict"] == "safe"
+    assert decided(answer) == ("fetch", "acme-kmp-default-1.5_k6.4.0_20-1.x86_64")
+
+
 # -- which build ----------------------------------------------------------------------------------------------
 
 
