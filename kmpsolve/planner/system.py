@@ -174,7 +174,9 @@ class FlavorSystem:
         installed.sort(key=lambda build: (build.nevra.evr, str(build.nevra)), reverse=True)
         present = {str(build.nevra) for build in installed}
         locked = [build for build in installed if self.universe.locked(build.package)]
-        vendor, policy = installed[0].package.vendor, self.universe.policy
+        policy = self.universe.policy
+        # Whose builds stand side by side, of theirs zypper takes newer ones.
+        vendors = {build.package.vendor for build in installed}
         candidates: list[KmpBuild] = []
         refused: list[tuple[KmpBuild, CauseKind]] = []
         twins: list[KmpBuild] = []
@@ -194,7 +196,7 @@ class FlavorSystem:
                 for old in locked
             ):
                 barred = "lock"
-            elif not policy.allows(build.package.vendor, instead_of=vendor):
+            elif not any(policy.allows(build.package.vendor, instead_of=vendor) for vendor in vendors):
                 barred = "vendor"
             elif self._excluded(build):
                 barred = "conflict"
@@ -203,7 +205,9 @@ class FlavorSystem:
             else:
                 refused.append((build, barred))
         candidates.sort(
-            key=lambda b: preference(b, "" if self.universe.same_class(b.package.vendor, vendor) else "other")
+            key=lambda b: preference(
+                b, "" if any(self.universe.same_class(b.package.vendor, v) for v in vendors) else "other"
+            )
         )
         modules: dict[str, str] = {}
         for build in installed:

@@ -157,6 +157,14 @@ def test_a_build_that_a_locked_kmp_excludes_is_no_candidate(excluding: str) -> N
 # -- which build ----------------------------------------------------------------------------------------------
 
 
+def test_of_builds_from_several_vendors_each_may_be_followed() -> None:
+    other = Kmp(name="acme", krel="6.4.0-10", version="1.1", symbols="a=1", modules="acme.ko", vendor="Other")
+    mine = replace(ACME, krel="6.4.0-9")
+    assert decided(plan([OLD, mine, other], [NEW, REBUILD])) == FETCHED
+    assert decided(plan([OLD, mine, other], [NEW, replace(REBUILD, vendor="Other")])) == FETCHED
+    assert decided(plan([OLD, mine, other], [NEW, replace(REBUILD, vendor="Third")])) == ("blocked", None)
+
+
 def test_the_build_made_for_the_kernel_serves_it_whatever_its_version() -> None:
     newer = Kmp(name="acme", krel="6.4.0-10", version="3.0", symbols="a=1", modules="acme.ko")
     native = Kmp(name="acme", krel="6.4.0-20", version="2.0", symbols="a=1", modules="acme.ko")
