@@ -129,10 +129,16 @@ class Projection:
         self._moved = moved
         self._unobtainable = self._find_unobtainable()
         self._kept_out = self._find_kept_out()
+        self._excluded = self._find_excluded()
         # The shadow shares the system's lists of capabilities, which must not grow meanwhile.
         self._whole = {handle: relation(pool.id2solvable(handle), solv.SOLVABLE_REQUIRES) for handle in met}
         for handle, whole in self._whole.items():
-            self._let_require(handle, (c for c in whole if c not in met[handle]))
+            self._let(handle, solv.SOLVABLE_REQUIRES, (c for c in whole if c not in met[handle]))
+        self._at_odds = {
+            handle: relation(pool.id2solvable(handle), solv.SOLVABLE_CONFLICTS) for handle in universe.at_odds
+        }
+        for handle in self._at_odds:
+            self._let(handle, solv.SOLVABLE_CONFLICTS, self._excluded[handle])
         system = pool.installed
         self._system = system
         if system is not None:
@@ -236,6 +242,28 @@ class Projection:
             for handle in staying
         }
 
+    def _find_excluded(self) -> dict[int, list[int]]:
+        """What each installed package conflicts with, but for what is installed beside it all the same.
+
+        zypper repairs nothing between packages that stand already, and counts it as met.
+        """
+        pool = self._pool
+        installed = self._universe.installed_handles
+        concerned = set(self._universe.at_odds)
+        concerned |= {stand.handle for stand in self._stands if stand.handle in installed}
+        found: dict[int, list[int]] = {}
+        for handle in concerned:
+            found[handle] = []
+            for capability in relation(pool.id2solvable(handle), solv.SOLVABLE_CONFLICTS):
+                providers = [s for s in pool.whatprovides(capability) if s.id != handle]
+                suffered = {(s.nameid, s.evrid) for s in providers if s.id in installed}
+                if not suffered:
+                    found[handle].append(capability)
+                    continue
+                others = {(s.nameid, s.evrid) for s in providers} - suffered
+                found[handle] += [pool.rel2id(name, evr, solv.REL_EQ) for name, evr in sorted(others)]
+        return found
+
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
@@ -244,13 +272,16 @@ class Projection:
             self._system.moveshadow(self._moved)
             self._host.free(True)
         for handle, whole in self._whole.items():
-            self._let_require(handle, whole)
+            self._let(handle, solv.SOLVABLE_REQUIRES, whole)
+        for handle, whole in self._at_odds.items():
+            self._let(handle, solv.SOLVABLE_CONFLICTS, whole)
         self._universe.show_true_system()
 
-    def _let_require(self, handle: int, capabilities: Iterable[int]) -> None:
+    def _let(self, handle: int, key: int, capabilities: Iterable[int]) -> None:
+        """Let a package require these, or conflict with them, and nothing else."""
         solvable = self._pool.id2solvable(handle)
-        solvable.unset(solv.SOLVABLE_REQUIRES)
-        add_relation(solvable, solv.SOLVABLE_REQUIRES, capabilities)
+        solvable.unset(key)
+        add_relation(solvable, key, capabilities)
 
     def _copy(self, stand: Stand, wanted: Mapping[str, set[Need]]) -> int:
         pool = self._pool
@@ -279,9 +310,11 @@ class Projection:
             if build.package.installed and table.need(capability) is not None:
                 continue
             copy.add_deparray(solv.SOLVABLE_REQUIRES, capability)
-        for keyname in (solv.SOLVABLE_CONFLICTS, solv.SOLVABLE_OBSOLETES):
-            for capability in origin.lookup_idarray(keyname):
-                copy.add_deparray(keyname, capability)
+        excluded = self._excluded.get(stand.handle)
+        if excluded is None:
+            excluded = relation(origin, solv.SOLVABLE_CONFLICTS)
+        add_relation(copy, solv.SOLVABLE_CONFLICTS, excluded)
+        add_relation(copy, solv.SOLVABLE_OBSOLETES, relation(origin, solv.SOLVABLE_OBSOLETES))
         if stand.role == "compatible":
             # One that is not installed comes in for KMPs of its own vendor class only.
             mine = self._class(stand)

@@ -351,6 +351,11 @@ class Universe:
         """What a projection of `flavor` has to keep whole."""
         return self._user_space.bystanders(flavor)
 
+    @property
+    def at_odds(self) -> tuple[int, ...]:
+        """Installed packages that conflict with an installed KMP all the same; to be asked as `bystanders` is."""
+        return self._user_space.at_odds
+
     def met_by_kernels(self, flavor: str) -> dict[int, frozenset[int]]:
         """Requirements of installed packages that a projection of `flavor` may take for met."""
         return self._user_space.met_by_kernels(flavor)

@@ -187,6 +187,21 @@ class UserSpace:
             for handle in self._requirements[capability]
         )
 
+    @cached_property
+    def at_odds(self) -> tuple[int, ...]:
+        """Installed packages, neither kernels nor KMPs, that conflict with an installed KMP all the same."""
+        kmps = {build.package.handle for build in self._kmps}
+        excluded: dict[int, bool] = {}
+        found = []
+        for handle in sorted(self.installed - self.kernels_and_kmps):
+            for capability in relation(self._pool.id2solvable(handle), solv.SOLVABLE_CONFLICTS):
+                if capability not in excluded:
+                    excluded[capability] = any(s.id in kmps for s in self._pool.whatprovides(capability))
+                if excluded[capability]:
+                    found.append(handle)
+                    break
+        return tuple(found)
+
     # what was unmet before
 
     def read_met_before(self, builds: Iterable[KmpBuild]) -> None:

@@ -157,6 +157,33 @@ def test_a_build_that_a_locked_kmp_excludes_is_no_candidate(excluding: str) -> N
 # -- which build ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("excluding", ["kmp", "tool", "other"])
+def test_packages_that_stand_beside_each_other_though_they_conflict(excluding: str) -> None:
+    """It counts as met, as zypper lets it be; but nothing new may come that one of them excludes."""
+    conflicts = "acme-kmp" if excluding != "kmp" else ""
+    tool = Tool(name="tool", conflicts=conflicts if excluding == "tool" else "")
+    other = Kmp(
+        name="other",
+        krel="6.4.0-10",
+        symbols="b=1",
+        modules="other.ko",
+        conflicts=conflicts if excluding == "other" else "",
+    )
+    acme = replace(ACME, conflicts="tool" if excluding == "kmp" else "")
+    installed: list[Noun] = [Kernel(release="10.1", ksyms="a=1 b=1"), acme, other, tool]
+    fitting = Kernel(release="20.1", ksyms="a=1 b=1")
+    newer = replace(REBUILD, symbols="a=1", conflicts=acme.conflicts)
+    answer = plan(installed, [fitting, newer])
+    assert (answer["verdict"], decided(answer)) == (
+        "safe",
+        ("reuse", "acme-kmp-default-1.0_k6.4.0_10-1.x86_64"),
+    )
+    assert [step["action"] for step in answer["transaction"]] == ["install"]
+    breaking = Kernel(release="20.1", ksyms="a=2 b=1")
+    answer = plan(installed, [breaking, replace(REBUILD, conflicts=acme.conflicts)])
+    assert (answer["verdict"], decided(answer)) == ("blocked", ("blocked", None))
+
+
 def test_of_builds_from_several_vendors_each_may_be_followed() -> None:
     other = Kmp(name="acme", krel="6.4.0-10", version="1.1", symbols="a=1", modules="acme.ko", vendor="Other")
     mine = replace(ACME, krel="6.4.0-9")
