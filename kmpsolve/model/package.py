@@ -83,6 +83,22 @@ class KernelUnit:
         """Whether it is on the system."""
         return self.main.installed
 
+    def made_with(self, nevra: Nevra) -> bool:
+        """Whether a sibling of the kernel, such as its -devel, comes from the same build of the sources.
+
+        It has the kernel's version and release; the release of a -base alone is longer (5.14.14-1.1.22.7).
+        """
+        own, other = self.nevra.evr, nevra.evr
+        if not self.nevra.name.endswith("-base"):
+            return other == own
+        same = (other.epoch, other.version) == (own.epoch, own.version)
+        krel = self.uname_r.removesuffix(f"-{self.flavor}")
+        return (
+            same
+            and f"{own.release}.".startswith(f"{other.release}.")
+            and f"{other.version}-{other.release}.".startswith(f"{krel}.")
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KmpBuild:

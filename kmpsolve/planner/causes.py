@@ -57,7 +57,9 @@ def unverifiable(kmp: Kmp, builds: Iterable[KmpBuild], unit: KernelUnit) -> list
     text = f"{kmp.name} was built without symbol versions: nobody can tell whether it loads"
     warnings = [Warned(reference="no-symbol-versions", message=text)]
     if any(build.rebuilds_on_host for build in builds):
-        devel = f"kernel-{unit.flavor}-devel-{unit.nevra.evr}"
+        devel = f"kernel-{unit.flavor}-devel"
+        # A -base alone does not tell the release of its siblings.
+        devel += f" for {unit.uname_r}" if unit.nevra.name.endswith("-base") else f"-{unit.nevra.evr}"
         text = f"{kmp.name} rebuilds itself, but {devel} is neither installed nor planned"
         warnings.insert(0, Warned(reference="headers-missing", message=text))
     return warnings

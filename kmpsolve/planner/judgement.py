@@ -289,7 +289,6 @@ class _Judge:
 
     def _headers_there(self, unit: KernelUnit) -> bool:
         name = f"kernel-{unit.flavor}-devel"
-        evr = unit.nevra.evr
         # What is installed stays unless a step names it, or another version in its place.
         going = {
             step.nevra if step.action == "erase" else Nevra.parse(step.nevra).name
@@ -297,7 +296,7 @@ class _Judge:
             if step.action != "install"
         }
         return any(
-            package.nevra.evr == evr
+            unit.made_with(package.nevra)
             and (
                 str(package.nevra) in self.aftermath.transition.arriving
                 or (package.installed and going.isdisjoint((str(package.nevra), name)))

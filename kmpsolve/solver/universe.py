@@ -455,8 +455,8 @@ class Universe:
         return str(self._packages.of(handle))
 
     def siblings(self, name: str, unit: KernelUnit) -> list[Package]:
-        """Packages of a name that belong to exactly this kernel: same version and release."""
-        return [package for package in self.called(name) if package.nevra.evr == unit.nevra.evr]
+        """Packages of a name that belong to exactly this kernel."""
+        return [package for package in self.called(name) if unit.made_with(package.nevra)]
 
     def headers(self, unit: KernelUnit) -> tuple[Package, ...] | None:
         """kernel-FLAVOR-devel for a unit: installed already, or on offer where some version is installed.
@@ -468,7 +468,7 @@ class Universe:
         matching = [
             p
             for p in found
-            if p.nevra.evr == unit.nevra.evr
+            if unit.made_with(p.nevra)
             and p.barred is None
             and (p.installed or self.same_class(p.vendor, unit.main.vendor))
         ]

@@ -76,6 +76,29 @@ def test_headers_that_cannot_come_along_leave_it_unverified(tmp_path: Path, offe
     assert "headers-missing" in [w.reference for w in found.flavors[0].kmps[0].warnings]
 
 
+@pytest.mark.parametrize(
+    ("offered", "brought"),
+    [("20.1", True), ("20", True), ("20.2", False), ("20.1.2", True), ("2", False), ("30.1", False)],
+)
+def test_headers_of_a_base_have_the_kernels_shorter_release(
+    tmp_path: Path, offered: str, brought: bool
+) -> None:
+    """The -base of a kernel 6.4.0-20.1 is called 6.4.0-20.1.2; its -devel is the kernel's."""
+    old, new = (
+        replace(kernel(n), package="kernel-default-base", release=f"{n}0.1.2", uname=f"6.4.0-{n}0-default")
+        for n in (1, 2)
+    )
+    headers = replace(devel(2), release=offered)
+    found = planned(
+        tmp_path, [old, acme(symbols=""), devel(1)], [new, headers], rebuilding=["acme-kmp-default"]
+    )
+    assert found.verdict == ("safe" if brought else "unverified")
+    assert [nevra for _, nevra in steps(found)] == [new.spec().nevra, *[headers.nevra] * brought]
+    if not brought:
+        said = {w.reference: w.message for w in found.flavors[0].kmps[0].warnings}
+        assert "kernel-default-devel for 6.4.0-20-default" in said["headers-missing"]
+
+
 # -- what has to go -------------------------------------------------------------------------------------------
 
 
