@@ -112,8 +112,13 @@ def _latest(system: FlavorSystem) -> Aim:
     )
 
 
-def _spelled(kernel: str, evr: Evr) -> bool:
-    """Whether VERSION-RELEASE, with or without the rebuild counter, means this EVR."""
+def _spelled(kernel: str, evr: Evr, uname_r: str = "", flavor: str = "") -> bool:
+    """Whether VERSION-RELEASE, with or without the rebuild counter, means this EVR.
+
+    Of a -base, whose release is longer by more than the counter, only the uname -r tells what is without it.
+    """
+    if uname_r == f"{kernel}-{flavor}":
+        return True
     wanted = Evr.parse(kernel)
     if evr.version != wanted.version or (wanted.epoch and wanted.epoch != evr.epoch):
         return False
@@ -123,7 +128,7 @@ def _spelled(kernel: str, evr: Evr) -> bool:
 def _named(system: FlavorSystem, kernel: str) -> tuple[KernelUnit | None, bool]:
     units = [*system.kernels.candidates(named=True), *system.units]
     by_uname = [unit for unit in units if unit.uname_r == kernel]
-    matching = by_uname or [unit for unit in units if _spelled(kernel, unit.nevra.evr)]
+    matching = by_uname or [u for u in units if _spelled(kernel, u.nevra.evr, u.uname_r, u.flavor)]
     exact = [unit for unit in matching if Evr.parse(kernel).release == unit.nevra.evr.release]
     # Of several rebuilds that are meant, none is named: what zypp would not choose is not among them.
     free = [unit for unit in matching if unit.main.barred is None]
@@ -170,7 +175,7 @@ def kernels_named(universe: Universe, kernel: str | None, flavors: tuple[str, ..
         evr = main.package.nevra.evr
         if kernel is None or kernel == "latest":
             found[main.flavor, ""] = main
-        elif kernel == main.uname_r or _spelled(kernel, evr):
+        elif kernel == main.uname_r or _spelled(kernel, evr, main.uname_r, main.flavor):
             found[main.flavor, main.uname_r] = main
     if not found:
         raise RequestError(

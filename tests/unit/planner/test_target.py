@@ -162,6 +162,17 @@ def test_unknown_kernels(asked: str) -> None:
     assert caught.value.reference == "unknown-kernel"
 
 
+@pytest.mark.parametrize("asked", ["6.4.0-20", "6.4.0-20.1", "6.4.0-20.1.3", "6.4.0-20-default"])
+def test_a_base_may_be_named_by_what_its_kernel_is_called(asked: str) -> None:
+    """Its release is longer than that of the kernel which it is a part of (5.14.14-1.1.22.7)."""
+    old, new = (
+        kernel(f"{number}.1.3", package="kernel-default-base", uname=f"6.4.0-{number}-default")
+        for number in ("10", "20")
+    )
+    of = World(installed=[old], repositories=[offers(new)], kernel=asked)
+    assert target(of) == named("20.1.3", "kernel-default-base")
+
+
 def test_an_exact_release_goes_before_a_rebuild_of_it() -> None:
     of = World(
         installed=[kernel("5")], repositories=[offers(kernel("20"), kernel("20.1"))], kernel="6.4.0-20"
