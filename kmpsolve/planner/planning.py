@@ -113,6 +113,7 @@ def _flavor_plan(
         warnings.update(_boots_another(system.newest, flavor.target, own))
         warnings.update(left_behind(universe, flavor.target, {str(p.nevra) for p in own.arrived}))
         warnings.update(rebuild_warnings(universe, request, flavor.target, evaluation.kmps, own.arrived))
+    warnings.update(_pulled_in(request, flavor, would))
     taken = {
         "met": universe.taken_as_met(own.arrived),
         "absent": universe.taken_as_absent(own.arrived),
@@ -156,6 +157,23 @@ def with_stranded(universe: Universe, flavors: Sequence[FlavorPlan]) -> tuple[Fl
     """The same, the first of which also tells of KMPs of flavors that have no kernel here: these have no plan."""
     first, *others = flavors
     return replace(first, warnings=tuple(sorted({*first.warnings, *_without_kernel(universe)}))), *others
+
+
+def _pulled_in(request: Request, flavor: Decision, would: Transacted) -> Iterable[Warned]:
+    """A newer kernel than the one planned for, which ``zypper up`` brings although it would not pick it.
+
+    An update of a KMP requires symbols of that kernel alone; a priority keeps it out of the pick.
+    """
+    newest = flavor.system.newest
+    expected = max(unit.nevra.evr for unit in (newest, flavor.target) if unit is not None)
+    pulled = [p for p in would.arrived if p.name == newest.main.name and p.nevra.evr > expected]
+    if request.kernel is None and pulled:
+        kernel = max(pulled, key=lambda package: package.nevra.evr)
+        yield Warned(
+            reference="kernel-pulled-in",
+            message=f"zypper up would bring {kernel} as well, since what it updates requires it, and that "
+            f"kernel would boot next; see kmpsolve plan --kernel {kernel.nevra.evr}",
+        )
 
 
 def _without_kernel(universe: Universe) -> Iterable[Warned]:

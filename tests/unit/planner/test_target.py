@@ -97,6 +97,30 @@ def test_what_one_repository_retracts_another_one_may_offer() -> None:
     assert [step["repository"] for step in plan_of(of)["transaction"]] == ["other"]
 
 
+@pytest.mark.parametrize("near", [[], [kernel("2")]], ids=["nothing else", "a kernel of better priority"])
+def test_a_kernel_that_an_update_of_a_kmp_requires_is_told(near: list[Noun]) -> None:
+    """No pick of ``zypper up`` (a priority keeps it out), and yet what boots after it."""
+    acme = Kmp(name="acme", krel="6.4.0-1", symbols="a=1", modules="acme.ko")
+    update = Kmp(name="acme", krel="6.4.0-3", version="2.0", symbols="b=1", modules="acme.ko")
+    far = Kernel(release="3", ksyms="a=2 b=1")
+    of = World(
+        installed=[kernel("1"), acme],
+        repositories=[
+            offers(kernel("1"), update, *near, alias="near", priority=50),
+            offers(far, alias="far"),
+        ],
+    )
+    said = flavor(of)
+    assert said["zypper_would"]["target"] == named("3")
+    assert target(of) == (named("2") if near else None)
+    told = [w["message"] for w in said["warnings"] if w["reference"] == "kernel-pulled-in"]
+    assert len(told) == 1
+    assert named("3") in told[0]
+    assert told[0].endswith("kmpsolve plan --kernel 6.4.0-3")
+    assert "kernel-pulled-in" not in warned(replace(of, kernel="6.4.0-3"))
+    assert "kernel-pulled-in" not in warned(replace(of, repositories=[offers(update, far)]))
+
+
 def test_latest_looks_past_locks_and_priorities_and_says_so() -> None:
     locked = World(
         installed=[kernel("1")],
