@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 
 from kmpsolve.errors import ConfigError, MetadataError, RequestError
 from kmpsolve.machine.live import LiveMachine
-from kmpsolve.machine.reading import Disk, KernelDisk, modules_dep
+from kmpsolve.machine.modulesdep import TEXT, listed_modules
+from kmpsolve.machine.reading import Disk, KernelDisk
 from kmpsolve.machine.sysfs import text_of
 from kmpsolve.machine.verifyreport import VerifyReport
 from kmpsolve.metadata.rootpath import Root
@@ -121,9 +122,7 @@ def _about(finding: Finding, uname_r: str) -> bool:
 
 def _listed(disk: Disk, kernel: KernelDisk) -> Mapping[str, str]:
     """Module name -> path below the tree, as modprobe finds it."""
-    files = modules_dep(disk.trees, kernel.tree) or {}
-    below = f"/modules/{kernel.tree.uname_r}/"
-    return {name: file.partition(below)[2] or file for name, file in files.items()}
+    return listed_modules(disk.trees, kernel.tree, TEXT) or {}
 
 
 def _of_resolution(disk: Disk, kernel: KernelDisk) -> Iterator[Finding]:

@@ -8,7 +8,8 @@ from dataclasses import replace
 from kmpsolve.errors import MetadataError
 from kmpsolve.machine.initrd import Initrd, find_initrd, read_initrd
 from kmpsolve.machine.kernels import read_module_file
-from kmpsolve.machine.reading import Disk, KernelDisk, modules_dep
+from kmpsolve.machine.modulesdep import INDEX, TEXT, listed_modules
+from kmpsolve.machine.reading import Disk, KernelDisk
 from kmpsolve.modules.findings import Finding, named
 from kmpsolve.modules.loader import judge_together
 from kmpsolve.modules.module import read_module
@@ -20,41 +21,52 @@ _INITRD = "dracut(8): an initrd keeps the modules it was made with"
 
 
 def of_modules_dep(disk: Disk, kernel: KernelDisk) -> Iterator[Finding]:
-    """What modprobe will load is what modules.dep says, not what depmod would write now."""
+    """What modprobe will load is what depmod wrote down, not what it would write now."""
+    for name in (TEXT, INDEX):
+        found = _of_listing(disk, kernel, name)
+        if found is not None:
+            yield found
+            return  # one run of depmod mends both
+
+
+def _of_listing(disk: Disk, kernel: KernelDisk, name: str) -> Finding | None:
     tree = kernel.tree
-    path = f"{tree.path}/modules.dep"
-    listed = modules_dep(disk.trees, tree)
+    path = f"{tree.path}/{name}"
+    listed = listed_modules(disk.trees, tree, name)
     if listed is None:
-        yield Finding(
+        there = disk.trees.locate(path).exists()
+        return Finding(
             reference="modules-dep-missing",
             severity="error" if kernel.actual else "warning",
             subject=path,
-            message=f"is missing, so that modprobe finds no module: run depmod -a {tree.uname_r}",
-            rule=_MODPROBE,
-        )
-        return
-    wrong = []
-    for name, resolved in kernel.actual.items():
-        folders = {file.folder for file in (resolved.file, *resolved.shadowed)}
-        if folders == {"kernel"} or resolved.clashes:
-            continue
-        said = listed.get(name)
-        if said is None or not f"/{resolved.file.path}".endswith(f"/{said.lstrip('/')}"):
-            wrong.append(name)
-    gone = [
-        name
-        for name, said in listed.items()
-        if name not in kernel.actual and not said.startswith("kernel/") and "/kernel/" not in said
-    ]
-    if wrong or gone:
-        yield Finding(
-            reference="modules-dep-outdated",
-            severity="error",
-            subject=path,
-            message=f"does not know what stands on disk for {named([*wrong, *gone])}:"
+            message=f"{'is damaged' if there else 'is missing'}, so that modprobe finds no module:"
             f" run depmod -a {tree.uname_r}",
             rule=_MODPROBE,
         )
+    wrong = []
+    for module, resolved in kernel.actual.items():
+        folders = {file.folder for file in (resolved.file, *resolved.shadowed)}
+        if folders == {"kernel"}:
+            continue
+        # Which of two files of the same strength depmod took is not wrong either way.
+        files = (resolved.file, *resolved.clashes)
+        if listed.get(module) not in {file.below for file in files}:
+            wrong.append(module)
+    gone = [
+        module
+        for module, said in listed.items()
+        if module not in kernel.actual and not said.startswith("kernel/")
+    ]
+    if not wrong and not gone:
+        return None
+    return Finding(
+        reference="modules-dep-outdated",
+        severity="error",
+        subject=path,
+        message=f"does not know what stands on disk for {named([*wrong, *gone])}:"
+        f" run depmod -a {tree.uname_r}",
+        rule=_MODPROBE,
+    )
 
 
 def of_initrd(disk: Disk, kernel: KernelDisk) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ updates, extra, weak-updates, then everything else; it holds where a system does
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from kmpsolve.errors import ConfigError
@@ -113,7 +113,8 @@ class Resolved:
     shadowed
         Files of the same name that lose against it, strongest first.
     clashes
-        Those of them in a folder of the same strength: depmod takes whichever it reads last.
+        Those of them in a folder of the same strength: depmod takes whichever it reads last, and wrote down
+        which one that was.
     """
 
     file: ModuleFile
@@ -121,22 +122,35 @@ class Resolved:
     clashes: tuple[ModuleFile, ...]
 
 
-def resolve(files: Iterable[ModuleFile], precedence: Precedence) -> dict[str, Resolved]:
-    """For each module name the file that modprobe would load; dangling links do not count."""
+def resolve(
+    files: Iterable[ModuleFile], precedence: Precedence, listed: Mapping[str, str] = {}
+) -> dict[str, Resolved]:
+    """For each module name the file that modprobe would load; dangling links do not count.
+
+    Parameters
+    ----------
+    listed
+        Module name -> the path below the tree that depmod wrote down: of files of the same strength that one.
+    """
     by_name: dict[str, list[ModuleFile]] = {}
     for file in files:
         if file.target is not None:
             by_name.setdefault(file.name, []).append(file)
-    return {name: _strongest(candidates, precedence) for name, candidates in by_name.items()}
+    return {
+        name: _strongest(candidates, precedence, listed.get(name)) for name, candidates in by_name.items()
+    }
 
 
-def _strongest(candidates: Sequence[ModuleFile], precedence: Precedence) -> Resolved:
+def _strongest(candidates: Sequence[ModuleFile], precedence: Precedence, listed: str | None) -> Resolved:
     if len(candidates) == 1:
         return Resolved(candidates[0], (), ())
-    ranked = sorted((precedence.rank(file.below, file.uname_r), file.path, file) for file in candidates)
+    ranked = sorted(
+        (precedence.rank(file.below, file.uname_r), file.below != listed, file.path, file)
+        for file in candidates
+    )
     best = ranked[0]
     return Resolved(
-        best[2],
-        tuple(file for _, _, file in ranked[1:]),
-        tuple(file for rank, _, file in ranked[1:] if rank == best[0]),
+        best[-1],
+        tuple(file for *_, file in ranked[1:]),
+        tuple(file for rank, *_, file in ranked[1:] if rank == best[0]),
     )

@@ -10,15 +10,16 @@ from kmpsolve.errors import MetadataError
 from kmpsolve.machine.forecast import Forecast, Offer, OfferedModule, forecast
 from kmpsolve.machine.installed import InstalledKmp, Owners, Packaged
 from kmpsolve.machine.kernels import read_kernel, read_module_file
+from kmpsolve.machine.modulesdep import INDEX, listed_modules
 from kmpsolve.machine.precedence import Precedence, Resolved, read_precedence, resolve
-from kmpsolve.machine.tree import ModuleTree, Trees, module_name, read_trees
+from kmpsolve.machine.tree import ModuleTree, Trees, read_trees
 from kmpsolve.metadata.rootpath import Root
 from kmpsolve.model.evr import rpmvercmp
 from kmpsolve.model.needs import flavor_of_uname
 from kmpsolve.modules.kernel import Kernel
 from kmpsolve.modules.module import Module
 
-__all__ = ["Disk", "KernelDisk", "modules_dep", "read_disk"]
+__all__ = ["Disk", "KernelDisk", "read_disk"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,15 +144,5 @@ def _read_kernel_disk(
         tree=tree,
         kernel=kernel,
         expected=forecast(kernel, stays, offers, precedence, tree.path.rpartition("/")[0]),
-        actual=resolve(tree.files, precedence),
+        actual=resolve(tree.files, precedence, listed_modules(trees, tree, INDEX) or {}),
     )
-
-
-def modules_dep(trees: Trees, tree: ModuleTree) -> dict[str, str] | None:
-    """Module name -> file, as depmod wrote it down for modprobe; ``None`` if that cannot be read."""
-    try:
-        text = trees.locate(f"{tree.path}/modules.dep").read_text("utf-8", "surrogateescape")
-    except (OSError, MetadataError):
-        return None
-    files = [line.partition(":")[0] for line in text.splitlines() if ":" in line]
-    return {module_name(file): file for file in files}

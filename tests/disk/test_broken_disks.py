@@ -208,6 +208,32 @@ def no_modules_dep(disk: Building, near: Near) -> Found:
     return [("modules-dep-missing", "error", _path(near[0], "modules.dep"))]
 
 
+def no_index_of_modules_dep(disk: Building, near: Near) -> Found:
+    (disk.tree(near[0]) / "modules.dep.bin").unlink()
+    return [("modules-dep-missing", "error", _path(near[0], "modules.dep.bin"))]
+
+
+def index_of_modules_dep_is_cut_short(disk: Building, near: Near) -> Found:
+    index = disk.tree(near[0]) / "modules.dep.bin"
+    index.write_bytes(index.read_bytes()[:-1])
+    return [("modules-dep-missing", "error", _path(near[0], "modules.dep.bin"))]
+
+
+def index_of_another_kernels_modules_dep(disk: Building, near: Near) -> Found:
+    shutil.copy(disk.tree(near[0]) / "modules.dep.bin", disk.tree(near[1]))
+    return [("modules-dep-outdated", "error", _path(near[1], "modules.dep.bin"))]
+
+
+def modules_dep_names_a_native_build_that_is_gone(disk: Building, near: Near) -> Found:
+    """The link to the older build is right, and ends as the path of the one that is gone."""
+    native = disk.tree(near[1]) / "updates" / "acme.ko"
+    native.parent.mkdir(exist_ok=True)
+    shutil.copy(disk.tree(near[0]) / "updates" / "acme.ko", native)
+    depmod(disk.root, near[1].uname_r)
+    native.unlink()
+    return [("modules-dep-outdated", "error", _path(near[1], "modules.dep"))]
+
+
 def two_modules_of_one_name(disk: Building, near: Near) -> Found:
     name = names_that(*near, fit=False)[0]
     for place, kernel in enumerate(near):
@@ -267,6 +293,10 @@ FAULTS: tuple[Fault, ...] = (
     two_places_for_modules,
     depmod_did_not_run,
     no_modules_dep,
+    no_index_of_modules_dep,
+    index_of_modules_dep_is_cut_short,
+    index_of_another_kernels_modules_dep,
+    modules_dep_names_a_native_build_that_is_gone,
     two_modules_of_one_name,
     vendors_module,
     vendors_module_left_behind,

@@ -17,6 +17,8 @@ from kmpsolve.compat.severities import parse_severities
 from kmpsolve.config import read_config
 from kmpsolve.errors import KmpsolveError
 from kmpsolve.machine.initrd import read_initrd
+from kmpsolve.machine.modulesdep import INDEX, TEXT, listed_modules
+from kmpsolve.machine.tree import ModuleTree, Trees
 from kmpsolve.metadata.compression import CorruptError, decompressed
 from kmpsolve.metadata.inventories import read_stream
 from kmpsolve.metadata.locks import parse_locks
@@ -197,6 +199,15 @@ def initrd(data: bytes) -> None:
     read_initrd(Root.at(_root()), "/boot/initrd")
 
 
+def modulesdep(data: bytes) -> None:
+    """depmod's modules.dep and its index."""
+    tree = ModuleTree(uname_r="1-default", path="/boot", files=())
+    trees = Trees(root=Root.at(_root()), trees=(tree,), merged=True)
+    for name in (TEXT, INDEX):
+        (_root() / "boot" / name).write_bytes(data)
+        listed_modules(trees, tree, name)
+
+
 PARSERS: dict[str, Callable[[bytes], None]] = {
     one.__name__: one
     for one in (
@@ -213,6 +224,7 @@ PARSERS: dict[str, Callable[[bytes], None]] = {
         cached,
         signatures,
         initrd,
+        modulesdep,
     )
 }
 
