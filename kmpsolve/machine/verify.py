@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from cryptography import x509
 
@@ -10,6 +11,7 @@ from kmpsolve.errors import MetadataError
 from kmpsolve.machine.kernels import read_module_file
 from kmpsolve.machine.links import of_links
 from kmpsolve.machine.outdated import of_initrd, of_modules_dep
+from kmpsolve.machine.precedence import Resolved
 from kmpsolve.machine.reading import Disk, KernelDisk
 from kmpsolve.machine.tree import ModuleFile
 from kmpsolve.machine.unmanaged import find_unmanaged, judge_unmanaged
@@ -129,6 +131,30 @@ def _of_kmp_files(disk: Disk) -> Iterator[Finding]:
 # modules
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Loaded:
+    """A file that modprobe would load.
+
+    Parameters
+    ----------
+    owner
+        The NEVRA of its package; ``None`` if it has none.
+    behind
+        The module of a KMP in whose place it would be loaded, and that KMP's NEVRA.
+    """
+
+    file: ModuleFile
+    owner: str | None
+    behind: tuple[str, str] | None
+
+    @property
+    def who(self) -> str:
+        if self.behind is not None:
+            path, nevra = self.behind
+            return f"in the place of {path} of {nevra}"
+        return self.owner or ""
+
+
 def _of_modules(
     disk: Disk,
     kernel: KernelDisk,
@@ -138,14 +164,19 @@ def _of_modules(
 ) -> Iterator[tuple[Subject, Finding | None]]:
     """Every module of a KMP that this kernel would load, judged together with what no package owns.
 
-    Where nobody knows the owners, every module in the folders of KMPs counts as one's.
+    What no package owns and would be loaded in the place of a KMP's module counts as one of them. Where nobody
+    knows the owners, every module in the folders of KMPs does.
     """
-    readable: list[tuple[ModuleFile, str | None, Module]] = []
+    readable: list[tuple[_Loaded, bool, Module]] = []
     contents = {m.path: m.module for o in disk.offers for m in o.modules}
     for resolved in kernel.actual.values():
         file = resolved.file
         target = disk.trees.spelled(file.target or "")
         owner = disk.owners.of(target)
+        loaded = _Loaded(
+            file=file, owner=owner, behind=_behind(disk, resolved, contents) if owner is None else None
+        )
+        counts = owner is not None or loaded.behind is not None or not disk.owners.known
         if target in contents:
             module = contents[target]
         elif owner is None and (file.folder != "kernel" or kernel.tree.uname_r in disk.owners.kernels):
@@ -156,8 +187,8 @@ def _of_modules(
         else:
             continue
         if module is not None:
-            readable.append((file, owner, module))
-        elif owner is not None or not disk.owners.known:
+            readable.append((loaded, counts, module))
+        elif counts:
             yield (
                 Subject(
                     path=file.path,
@@ -169,15 +200,24 @@ def _of_modules(
                 _finding("unreadable-module", "error", target, "cannot be read as a module", _LOADER),
             )
     judged = judge_together([module for _, _, module in readable], kernel.kernel)
-    for (file, owner, module), judgement in zip(readable, judged, strict=True):
-        if owner is not None or not disk.owners.known:
-            yield _of_module(kernel, file, owner, module, judgement, certificates, policy, require_signed)
+    for (loaded, counts, module), judgement in zip(readable, judged, strict=True):
+        if counts:
+            yield _of_module(kernel, loaded, module, judgement, certificates, policy, require_signed)
+
+
+def _behind(disk: Disk, resolved: Resolved, modules: Container[str]) -> tuple[str, str] | None:
+    """The strongest of a KMP's modules that lose against a file, with its NEVRA."""
+    for file in resolved.shadowed:
+        target = disk.trees.spelled(file.target or "")
+        nevra = disk.owners.of(target)
+        if nevra is not None and target in modules:
+            return target, nevra
+    return None
 
 
 def _of_module(
     kernel: KernelDisk,
-    file: ModuleFile,
-    owner: str | None,
+    loaded: _Loaded,
     module: Module,
     judgement: Judgement,
     certificates: Sequence[x509.Certificate],
@@ -185,7 +225,7 @@ def _of_module(
     require_signed: bool,
 ) -> tuple[Subject, Finding | None]:
     uname_r = kernel.tree.uname_r
-    who = f"{owner} on {uname_r}" if owner else f"on {uname_r}"
+    who = f"{loaded.who} on {uname_r}".lstrip()
     verdict = judgement.verdict
     finding: Finding | None = None
     reasons = []
@@ -208,16 +248,22 @@ def _of_module(
         verdict = "blocked"
         reasons.append("it is not signed" if state == "unsigned" else "none of the certificates signed it")
     if verdict == "blocked":
-        finding = _finding("would-not-load", "error", file.path, f"{who}: {'; '.join(reasons)}", _LOADER)
+        finding = _finding(
+            "would-not-load", "error", loaded.file.path, f"{who}: {'; '.join(reasons)}", _LOADER
+        )
     elif verdict == "unverified":
         why = (
             "it was built without symbol versions"
             if not module.versions
             else kernel.kernel.symvers.gap or f"nothing tells the version of {named(judgement.unverified)}"
         )
-        finding = _finding("unverified-module", "warning", file.path, f"{who}: {why}", _LOADER)
+        finding = _finding("unverified-module", "warning", loaded.file.path, f"{who}: {why}", _LOADER)
     subject = Subject(
-        path=file.path, nevra=owner, kernel=uname_r, verdict=verdict, mismatches=judgement.mismatches
+        path=loaded.file.path,
+        nevra=loaded.owner,
+        kernel=uname_r,
+        verdict=verdict,
+        mismatches=judgement.mismatches,
     )
     return subject, finding
 

@@ -258,6 +258,31 @@ def vendors_module_left_behind(disk: Building, near: Near) -> Found:
     return [("unmanaged-module", "warning", _path(near[0], "kernel/drivers/vendor.ko"))]
 
 
+def file_of_nobody_in_the_place_of_a_kmps(disk: Building, near: Near) -> Found:
+    place = disk.tree(near[1]) / "updates" / "beta.ko"
+    place.parent.mkdir(exist_ok=True)
+    shutil.copy(disk.tree(near[0]) / "extra" / "beta.ko", place)
+    depmod(disk.root, near[1].uname_r)
+    return [
+        ("unmanaged-module", "warning", _path(near[1], "updates/beta.ko")),
+        ("would-not-load", "error", _path(near[1], "updates/beta.ko")),
+    ]
+
+
+def file_of_nobody_beside_a_kmps_that_depmod_took(disk: Building, near: Near) -> Found:
+    """As strong as the KMP's: only what depmod wrote down tells which of them is loaded."""
+    tree = disk.tree(near[0])
+    shutil.copy(disk.tree(near[1]) / "extra" / "beta.ko", tree / "updates" / "acme_io.ko")
+    for name in ("modules.dep", "modules.dep.bin"):
+        content = (tree / name).read_bytes()
+        (tree / name).write_bytes(content.replace(b"updates/acme-io.ko", b"updates/acme_io.ko"))
+    return [
+        ("name-clash", "warning", _path(near[0], "updates/acme_io.ko")),
+        ("unmanaged-module", "note", _path(near[0], "updates/acme_io.ko")),
+        ("would-not-load", "error", _path(near[0], "updates/acme_io.ko")),
+    ]
+
+
 def driver_that_falls_back(disk: Building, near: Near) -> Found:
     name = names_that(*near, fit=False)[11]
     file = stock(near[0])[name].name
@@ -300,6 +325,8 @@ FAULTS: tuple[Fault, ...] = (
     two_modules_of_one_name,
     vendors_module,
     vendors_module_left_behind,
+    file_of_nobody_in_the_place_of_a_kmps,
+    file_of_nobody_beside_a_kmps_that_depmod_took,
     driver_that_falls_back,
 )
 
