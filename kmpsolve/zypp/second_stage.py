@@ -26,6 +26,7 @@ from kmpsolve.zypp.action import action as action_on
 from kmpsolve.zypp.action import counted
 from kmpsolve.zypp.first_stage import ON_ERROR, last_on_error, remembered_on_error
 from kmpsolve.zypp.history import remember
+from kmpsolve.zypp.once import with_what_was_given
 from kmpsolve.zypp.reading import read_caches, root_of
 from kmpsolve.zypp.transition import read_steps, read_transition
 
@@ -75,6 +76,9 @@ def answer(question: Mapping[str, Any], arguments: list[str]) -> dict[str, Any]:
     if not (transition.arrived or transition.gone):  # some package with a new name that takes no KMP away
         return {"action": "pass", "message": [], "journal": {}}
     plan = judge_transaction(loaded.universe, loaded.request, loaded.inputs, transition)
+    plan = with_what_was_given(
+        plan, loaded.universe, transition.arrived, first=reading.first, arguments=arguments
+    )
     _publish(plan)
     losses = counted(plan, config)
     action = "warn" if question["disabled"] else action_on(losses, config)

@@ -308,6 +308,43 @@ def test_a_repository_for_one_command() -> None:
         assert stopped(host, ended, before) == [], str(ended)
 
 
+@pytest.mark.parametrize("way", ["file", "file by its own name beside another", "repository"])
+def test_the_way_out_gives_zypper_again_what_it_was_given(way: str) -> None:
+    """No repository has it afterwards."""
+    with Host(OLD, DRIVER) as host:
+        host.add("updates", specs(REBUILD))
+        if way == "repository":
+            command = ["--no-gpg-checks", "--plus-repo", f"dir:{repository.rpm_md(specs(NEW))}", "in"]
+            ended = host.zypper(*command, "kernel-default")
+        else:
+            kernel, tool = rpmbuild.build(specs(NEW, NEWER_TOOL))
+            names = [f"/root/{kernel.name}", f"/root/{tool.name}"]
+            if way == "file":
+                names = ["/root/a kernel.rpm"]
+            for path, name in zip((kernel, tool), names, strict=False):
+                host.run(["cp", str(path), name])
+            ended = host.zypper("--no-gpg-checks", "in", "--allow-unsigned-rpm", *names)
+        assert ended.code == 8, str(ended)
+        (flavor,) = host.last_verdict()["flavors"]
+        (right,) = [w["command"] for w in flavor["ways_out"] if w["kind"] == "fetch-with"]
+        assert f"Do it right:   {right}\n" in ended.stderr
+        done = host.zypper(*shlex.split(right)[1:])
+        assert done.code == 0, str(done)
+        assert {NEW, REBUILD} < set(host.installed())
+
+
+def test_files_that_nobody_can_tell_apart_are_in_no_command() -> None:
+    with Host(OLD, DRIVER) as host:
+        host.add("updates", specs(REBUILD))
+        for number, path in enumerate(rpmbuild.build(specs(NEW, NEWER_TOOL))):
+            host.run(["cp", str(path), f"/root/{number}.rpm"])
+        ended = host.zypper("--no-gpg-checks", "in", "--allow-unsigned-rpm", "/root/0.rpm", "/root/1.rpm")
+        assert ended.code == 8, str(ended)
+        assert "Do it right" not in ended.stderr
+        (flavor,) = host.last_verdict()["flavors"]
+        assert [w["command"] for w in flavor["ways_out"] if w["kind"] == "fetch-with"] == [None]
+
+
 def test_other_peoples_temporary_folders_do_not_count() -> None:
     """Anybody can write to /var/tmp; a fitting rebuild that lies there is nobody's word."""
     with Host(OLD, DRIVER) as host:
