@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kmpsolve.metadata.content import symbol_digest
+from kmpsolve.metadata.content import kmp_digest, symbol_digest
 from kmpsolve.metadata.database import find_database
 from kmpsolve.metadata.headers import header_text, headers
 from kmpsolve.metadata.inventory import ListedPackage, State
@@ -249,7 +249,7 @@ def _kmp(kmp: Seen, known: bool) -> ListedPackage:
         return ListedPackage(
             nevra=str(kmp.nevra),
             vendor=kmp.vendor or None,
-            digest=symbol_digest(kmp.requires),
+            digest=kmp_digest(kmp.provides, kmp.requires),
             files=folders,
             triggers=kmp.triggers,
         )

@@ -8,7 +8,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["UNKNOWN_ARCH", "Content", "HostSettings", "Patch", "Skipped", "ToldModule", "symbol_digest"]
+__all__ = [
+    "UNKNOWN_ARCH",
+    "Content",
+    "HostSettings",
+    "Patch",
+    "Skipped",
+    "ToldModule",
+    "kmp_digest",
+    "symbol_digest",
+]
+
+_SYMBOLS = ("ksym(", "kernel(", "kernel-uname-r ")
 
 UNKNOWN_ARCH = "unknown"
 """The architecture of a package in an inventory that tells none."""
@@ -16,8 +27,23 @@ UNKNOWN_ARCH = "unknown"
 
 def symbol_digest(capabilities: Iterable[str]) -> str:
     """16 hex digits that stand for the symbol versions, symsets and exact kernels among capabilities."""
-    symbols = sorted(c for c in capabilities if c.startswith(("ksym(", "kernel(", "kernel-uname-r ")))
-    return hashlib.sha256("\n".join(symbols).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    return _digest(c for c in capabilities if c.startswith(_SYMBOLS))
+
+
+def kmp_digest(provides: Iterable[str], requires: Iterable[str]) -> str:
+    """16 hex digits for what a KMP's build needs and gives: symbols of others, its own ones, its modules.
+
+    What a build requires and provides itself is left out of its needs: rpm lists it, createrepo_c does not.
+    """
+    given = frozenset(provides)
+    needs = {c for c in requires if c.startswith(_SYMBOLS)} - given
+    gives = {c for c in given if c.startswith((*_SYMBOLS, "kmod("))}
+    return _digest([*(f"requires {c}" for c in needs), *(f"provides {c}" for c in gives)])
+
+
+def _digest(capabilities: Iterable[str]) -> str:
+    text = "\n".join(sorted(capabilities))
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +162,7 @@ class Content:
         NEVRAs of packages of which only the name is known; they take the dependencies of the same NEVRA in
         a repository.
     digests
-        NEVRA -> `symbol_digest` of a listed package's symbols on its host.
+        NEVRA -> `symbol_digest` of a listed kernel, or `kmp_digest` of a KMP, on its host.
     settings
         The host's own settings, where an inventory tells them.
     remarks

@@ -51,7 +51,7 @@ class ListedPackage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     vendor
         ``None`` if the source does not tell.
     digest
-        `symbol_digest` of what a kernel provides, or a KMP requires: a package of the same NEVRA in a
+        `symbol_digest` of what a kernel provides, `kmp_digest` of a KMP: a package of the same NEVRA in a
         repository is the same one only if this agrees.
     provides, requires, conflicts, obsoletes
         As rpm prints them; all ``None`` if only the name is known. A kernel or package of user space lists

@@ -16,7 +16,7 @@ from itertools import chain
 
 import solv
 
-from kmpsolve.metadata.content import UNKNOWN_ARCH, symbol_digest
+from kmpsolve.metadata.content import UNKNOWN_ARCH, kmp_digest, symbol_digest
 from kmpsolve.model.evr import Evr
 from kmpsolve.model.nevra import Nevra
 from kmpsolve.solver.relations import add_relation, copy_package, relation, vendor_of, words
@@ -61,8 +61,9 @@ def join(
     Returns
     -------
     tuple
-        The kernels whose symbols nobody knows, and those of which only the host told some: `collect` tells
-        what the KMPs beside a kernel need, so that a symbol which is not among them may be there.
+        The kernels and KMPs whose symbols and modules nobody knows, and the kernels of which only the host told
+        some: `collect` tells what the KMPs beside a kernel need, so that a symbol which is not among them may be
+        there.
     """
     system = list(pool.installed.solvables)
     mine = [s for s in system if _nevra(s) in listed]
@@ -97,8 +98,8 @@ def join_hosts(
     Returns
     -------
     tuple
-        The packages of each host, and the kernels whose symbols nobody knows. What is only known by its host's
-        other packages is a package of its own, behind the others.
+        The packages of each host, and the kernels and KMPs of which nobody knows more than the name. What is
+        only known by its host's other packages is a package of its own, behind the others.
     """
     bare = {int(s.id): s for s in _complete(pool, map(pool.id2solvable, listed), listed.values())}
     vendors = _vendors_of(pool, bare.values())
@@ -326,8 +327,14 @@ def _twins_of(listed: solv.XSolvable, among: Iterable[solv.XSolvable]) -> list[s
 def _same_symbols(pool: solv.Pool, twin: solv.XSolvable, digest: str | None) -> bool:
     if digest is None:
         return True
-    key = solv.SOLVABLE_PROVIDES if _KERNEL.fullmatch(twin.name) else solv.SOLVABLE_REQUIRES
-    return digest == symbol_digest(map(pool.dep2str, relation(twin, key)))
+    provides, requires = (
+        list(map(pool.dep2str, relation(twin, key)))
+        for key in (solv.SOLVABLE_PROVIDES, solv.SOLVABLE_REQUIRES)
+    )
+    if _KERNEL.fullmatch(twin.name):
+        return digest == symbol_digest(provides)
+    # The second is how lines were written at first: of what a KMP requires alone.
+    return digest in (kmp_digest(provides, requires), symbol_digest(requires))
 
 
 def _usual_architecture(system: Iterable[solv.XSolvable]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import random
 from pathlib import Path
@@ -81,6 +82,40 @@ def test_a_host_without_a_driver_on_a_kernel_of_no_repository(tmp_path: Path) ->
     assert json.loads(ended.stdout)["newest_safe"] == [
         {"flavor": "default", "nevra": kernel.nevra, "hosts_total": 2, "hosts_safe": 2}
     ]
+
+
+DRIVER = Kmp(name="acme", krel="6.4.0-10", symbols="b=1", exports="s=1", modules="acme.ko acme_x.ko")
+
+
+def _there_and_here(
+    tmp_path: Path, installed: list[Kmp], offered: list[Kmp]
+) -> tuple[kmpsolve.Plan, kmpsolve.Plan]:
+    """The plan for a host and that for its line, where b changes with the next kernel and a stays."""
+    old, new = Kernel(release="10.1", ksyms="a=1 b=1").spec(), Kernel(release="20.1", ksyms="a=1 b=2").spec()
+    system = rpmmd.write(tmp_path / "host", [old, *(kmp.spec() for kmp in installed)])
+    repository = rpmmd.write(tmp_path / "r", [old, new, *(kmp.spec() for kmp in offered)])
+    line = tmp_path / "line.json"
+    where = Sources(installed=str(system), repositories=(("r", str(repository)),))
+    line.write_text(collect(where, host="h", labels={}))
+    kmps = json.loads(line.read_text())["state"]["kmps"]
+    assert all(list(told) == ["digest", "nevra", "vendor"] for told in kmps), "the repository tells the rest"
+    there, here = (kmpsolve.plan(installed=at, repositories={"r": repository}) for at in (system, line))
+    return there, here
+
+
+def test_what_a_kmp_requires_of_itself_is_in_no_repository(tmp_path: Path) -> None:
+    """rpm lists it among the requirements of what is installed, createrepo_c leaves it out."""
+    mine = dataclasses.replace(DRIVER, symbols="a=1 s=1")
+    there, here = _there_and_here(tmp_path, [mine], [dataclasses.replace(mine, symbols="a=1")])
+    assert (there.verdict, here.verdict) == ("safe", "safe")
+
+
+def test_a_kmp_that_a_repository_has_with_other_exports(tmp_path: Path) -> None:
+    """With those the KMP above it would count as broken already, and not be missed."""
+    mine = dataclasses.replace(DRIVER, symbols="a=1")
+    user = Kmp(name="user", krel="6.4.0-10", symbols="b=1 s=1", modules="user.ko")
+    there, here = _there_and_here(tmp_path, [mine, user], [dataclasses.replace(mine, exports="s=2"), user])
+    assert (there.verdict, here.verdict) == ("blocked", "unverified")
 
 
 def test_hosts_that_repositories_do_not_know_whole(tmp_path: Path) -> None:
