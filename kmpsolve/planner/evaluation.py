@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kmpsolve.compat.judgement import Fit, judge
 from kmpsolve.errors import SolverError
@@ -15,9 +15,10 @@ from kmpsolve.planner.details import Details
 from kmpsolve.planner.loading import loaded, loaded_before
 from kmpsolve.planner.options import Option, options
 from kmpsolve.planner.signing import look_at_signatures
-from kmpsolve.planner.system import FlavorSystem
+from kmpsolve.planner.system import FlavorSystem, Kmp
 from kmpsolve.solver.projection import Projection, Stand
 from kmpsolve.solver.transaction import transact
+from kmpsolve.solver.universe import Universe
 
 __all__ = ["Evaluation", "evaluate", "hopeless"]
 
@@ -148,9 +149,11 @@ def evaluate(
         [package.nevra for package in choice.companions],
         [details.kmp(kmp) for kmp in system.kmps],
     )
-    kmps = signing.kmps
+    kmps = tuple(_with_unread(universe, *pair) for pair in zip(system.kmps, signing.kmps, strict=True))
     verdicts: list[Verdict] = ["safe"]
     for kmp, kmp_plan in zip(system.kmps, kmps, strict=True):
+        if kmp.counts and _modules_unread(universe, kmp, kmp_plan):
+            verdicts.append("unverified")
         if kmp.counts and kmp_plan.decision in ("blocked", "unverified"):
             verdicts.append("blocked" if kmp_plan.decision == "blocked" else "unverified")
         if kmp.counts and kmp.name in signing.unchecked:
@@ -174,6 +177,23 @@ def evaluate(
         headers=(headers or ()) if rebuilding else (),
         warnings=tuple(warnings),
     )
+
+
+def _modules_unread(universe: Universe, kmp: Kmp, kmp_plan: KmpPlan) -> bool:
+    """Whether something takes a KMP's place of which nobody knows the modules: one of them may be lost with it."""
+    unread = all(build.package.handle in universe.unread for build in kmp.installed)
+    return unread and kmp_plan.decision in ("fetch", "builtin")
+
+
+def _with_unread(universe: Universe, kmp: Kmp, kmp_plan: KmpPlan) -> KmpPlan:
+    if not _modules_unread(universe, kmp, kmp_plan):
+        return kmp_plan
+    warning = Warned(
+        reference="kmp-not-known",
+        message=f"the modules of {kmp.installed[-1].nevra} are not known, as no repository has it as it is"
+        " installed: nobody can tell whether all of them stay",
+    )
+    return replace(kmp_plan, warnings=tuple(sorted({*kmp_plan.warnings, warning})))
 
 
 def _check_again(system: FlavorSystem, fit: Fit, choice: Choice) -> None:

@@ -76,7 +76,7 @@ def join(
     unread = set()
     for solvable, assumed in _assume(pool, bare, system, _vendors_of(pool, bare), vendor_class):
         assumed.tell(solvable)
-        if assumed.provides:
+        if assumed.provides or _KMP.fullmatch(solvable.name):
             unread.add(int(solvable.id))
     return frozenset(unread), frozenset(in_part - unread)
 
@@ -118,7 +118,7 @@ def join_hosts(
                     assumed.tell(copy)
                     made[key] = int(copy.id)
                 own[key[0]] = made[key]
-                if assumed.provides:
+                if assumed.provides or _KMP.fullmatch(solvable.name):
                     unread.add(made[key])
         found.append([own.get(handle, handle) for handle in handles])
     return found, frozenset(unread)

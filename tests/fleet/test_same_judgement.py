@@ -118,6 +118,34 @@ def test_a_kmp_that_a_repository_has_with_other_exports(tmp_path: Path) -> None:
     assert (there.verdict, here.verdict) == ("blocked", "unverified")
 
 
+def test_a_kmp_that_a_repository_has_with_other_modules(tmp_path: Path) -> None:
+    rebuilt = Kmp(name="acme", krel="6.4.0-20", version="2.0", symbols="b=2", modules="acme.ko")
+    other = dataclasses.replace(DRIVER, modules="acme.ko")
+    there, here = _there_and_here(tmp_path, [DRIVER], [other, rebuilt])
+    assert [cause.kind for cause in there.flavors[0].kmps[0].causes] == ["module-dropped"]
+    assert here.verdict == "unverified"
+    assert [warned.reference for warned in here.flavors[0].kmps[0].warnings] == [
+        "kmp-not-known",
+        "signature-not-checked",
+    ]
+
+
+def test_a_listed_kmp_of_which_nobody_knows_the_modules(tmp_path: Path) -> None:
+    """The rebuild may lack one of them."""
+    old, new = Kernel(release="10.1", ksyms="b=1").spec(), Kernel(release="20.1", ksyms="b=2").spec()
+    rebuilt = Kmp(name="acme", krel="6.4.0-20", version="2.0", symbols="b=2", modules="acme.ko").spec()
+    repository = rpmmd.write(tmp_path / "r", [old, new, rebuilt])
+    listing = tmp_path / "h.txt"
+    listing.write_text(f"{old.nevra}\n{DRIVER.spec().nevra}\n")
+    plan = kmpsolve.plan(installed=listing, repositories={"r": repository})
+    assert (plan.verdict, plan.flavors[0].kmps[0].decision) == ("unverified", "fetch")
+    assert plan.flavors[0].newest_safe is None
+    ended = run("audit", str(listing), "--repo", f"r={repository}", "--format", "json")
+    assert ended.returncode == 110
+    (state,) = json.loads(ended.stdout)["states"].values()
+    assert state == plan.to_dict()
+
+
 def test_hosts_that_repositories_do_not_know_whole(tmp_path: Path) -> None:
     """Packages of other makes under one name stand side by side in a fleet: no host gets another one's."""
     of = make(tmp_path, 5, 12)
