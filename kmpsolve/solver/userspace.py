@@ -191,15 +191,14 @@ class UserSpace:
     def at_odds(self) -> tuple[int, ...]:
         """Installed packages, neither kernels nor KMPs, that conflict with an installed KMP all the same."""
         kmps = {build.package.handle for build in self._kmps}
+        others = self.installed - self.kernels_and_kmps
         excluded: dict[int, bool] = {}
-        found = []
-        for handle in sorted(self.installed - self.kernels_and_kmps):
-            for capability in relation(self._pool.id2solvable(handle), solv.SOLVABLE_CONFLICTS):
-                if capability not in excluded:
-                    excluded[capability] = any(s.id in kmps for s in self._pool.whatprovides(capability))
-                if excluded[capability]:
-                    found.append(handle)
-                    break
+        found: dict[int, None] = {}
+        for place in self._pool.installed.Dataiterator(solv.SOLVABLE_CONFLICTS) if others else ():
+            if place.id not in excluded:
+                excluded[place.id] = any(s.id in kmps for s in self._pool.whatprovides(place.id))
+            if excluded[place.id] and place.solvid in others:
+                found[place.solvid] = None
         return tuple(found)
 
     # what was unmet before
