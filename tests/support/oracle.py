@@ -1039,8 +1039,11 @@ def _flavor_answers(system: System, flavor: str) -> list[Answer]:
         ] or [
             k
             for k in _nameable(system, flavor)
-            if (k.evr.release or "").rpartition(".")[0]
-            and asked == f"{k.evr.version}-{k.evr.release}".rpartition(".")[0]
+            if (
+                (k.evr.release or "").rpartition(".")[0]
+                and asked == f"{k.evr.version}-{k.evr.release}".rpartition(".")[0]
+            )
+            or f"{asked}-{flavor}" == k.uname_r
         ]
         if not named:
             return []
