@@ -74,7 +74,7 @@ class _WaysOut:
 
     def vendor_change(self, kmp: Kmp, plan: KmpPlan) -> Iterator[WayOut]:
         for cause in cause_of(plan.causes, "vendor"):
-            pick = _best(kmp, cause)
+            pick = _best(_kept_out(kmp, cause))
             wanted = [pick.package, *([] if self.unit.installed else [self.unit.main])]
             words = " ".join(quoted(word_for(self.system.universe, package)) for package in wanted)
             yield WayOut(
@@ -86,7 +86,11 @@ class _WaysOut:
 
     def lock(self, kmp: Kmp, plan: KmpPlan) -> Iterator[WayOut]:
         for cause in cause_of(plan.causes, "lock"):
-            pick = _best(kmp, cause)
+            # What comes from another vendor stays out without the lock too.
+            allowed = [build for build in _kept_out(kmp, cause) if self.allowed(kmp, build)]
+            if not allowed:
+                continue
+            pick = _best(allowed)
             same = [build.package for build, _ in kmp.refused if build.nevra == pick.nevra]
             command = self.unlocking([*same, *_packages(kmp)])
             how = "" if command else " (zypper removelock takes its number in zypper locks)"
@@ -96,6 +100,11 @@ class _WaysOut:
                 command=command,
                 kmps=(kmp.name,),
             )
+
+    def allowed(self, kmp: Kmp, build: KmpBuild) -> bool:
+        """Whether zypp's vendor rules let a build follow an installed one."""
+        policy, vendor = self.system.universe.policy, build.package.vendor
+        return any(policy.allows(vendor, instead_of=own.package.vendor) for own in kmp.installed)
 
     def unlocking(self, packages: Iterable[Package]) -> str | None:
         """What removes all locks on these packages; ``None`` if one has no name that zypper would know it by."""
@@ -159,10 +168,14 @@ def _packages(kmp: Kmp) -> list[Package]:
     return [build.package for build in kmp.installed]
 
 
-def _best(kmp: Kmp, cause: Cause) -> KmpBuild:
-    """Of the builds that a rule keeps out, the one that a plan would take."""
-    kept_out = (build for build, _ in kmp.refused if str(build.nevra) in cause.packages)
-    return min(kept_out, key=lambda build: preference(build, ""))
+def _kept_out(kmp: Kmp, cause: Cause) -> list[KmpBuild]:
+    """The builds that a rule keeps out."""
+    return [build for build, _ in kmp.refused if str(build.nevra) in cause.packages]
+
+
+def _best(builds: Iterable[KmpBuild]) -> KmpBuild:
+    """Of several builds the one that a plan would take."""
+    return min(builds, key=lambda build: preference(build, ""))
 
 
 def held_patches(

@@ -164,6 +164,19 @@ def test_a_lock_on_the_build_that_fits(tmp_path: Path) -> None:
     assert found["lock"] == "zypper removelock 'acme-kmp-default == 2.0_k6.4.0_20-1'"
 
 
+def test_a_lock_on_a_build_that_its_vendor_keeps_out_as_well() -> None:
+    """Without the lock nothing would be won."""
+    other = acme("2.0", "a=2", krel="6.4.0-20", vendor="Other")
+    of = World(
+        installed=[kernel(1), acme()],
+        repositories=[Repository(alias="r", packages=[NEW, other])],
+        locks=[f"acme-kmp-default == {other.spec().evr}"],
+    )
+    (flavor,) = plan_of(of)["flavors"]
+    assert flavor["verdict"] == "blocked"
+    assert "lock" not in {way["kind"] for way in flavor["ways_out"]}
+
+
 # -- the patches that wait ------------------------------------------------------------------------------------
 
 
