@@ -141,6 +141,10 @@ class Causes:
                 text = f"{unit.nevra} obsoletes {kmp.name} but lacks {', '.join(lost)}"
                 causes.append(Cause("module-dropped", text, lost))
         causes += self._refusals(kmp)
+        if not causes and not fitting:
+            # Where nothing is to change, a build on offer that fits explains nothing; what is installed does.
+            nearest = min(kmp.installed, key=lambda build: self.compared.count(kmp.name, build)[0])
+            causes += symbol_causes(kmp, nearest, self.compared)
         if not causes:  # no symbol speaks against what has no symbol versions: the system does
             causes += self._of_system(kmp)
         if not causes and (lost := self._carried_by_others(kmp)):

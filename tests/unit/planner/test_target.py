@@ -278,3 +278,9 @@ def test_nothing_is_done_about_a_flavor_that_has_no_such_kernel() -> None:
     )
     assert flavor(of)["verdict"] == "nothing-to-do"
     assert flavor(replace(of, kernel=None))["verdict"] == "blocked"
+    # A build that fits and is not to be fetched is no reason; what the installed one lacks is.
+    rebuild = Kmp(name="acme", krel="6.4.0-2", version="2.0", symbols="a=2")
+    offering = replace(of, repositories=[offers(kernel("3", flavor="rt"), rebuild)])
+    (kmp,) = flavor(offering)["kmps"]
+    assert (kmp["decision"], [cause["kind"] for cause in kmp["causes"]]) == ("blocked", ["symbols"])
+    assert driver.spec().nevra in kmp["causes"][0]["message"]
