@@ -66,10 +66,13 @@ class _WaysOut:
     def newest_safe(self, command: str | None) -> Iterator[WayOut]:
         if self.safe is None or self.safe.main.handle == self.unit.main.handle:
             return
-        if command:
-            text = f"update to the newest kernel that keeps every driver, {self.safe.nevra.evr}"
+        evr = self.safe.nevra.evr
+        if not self.safe.installed:
+            text = f"update to the newest kernel that keeps every driver, {evr}"
+        elif self.safe.main.handle == self.system.newest.main.handle:
+            text = f"stay on {evr}, the newest kernel that keeps every driver"
         else:
-            text = f"stay on {self.safe.nevra.evr}, the newest kernel that keeps every driver"
+            text = f"boot {evr}, which is installed and the newest kernel that keeps every driver"
         yield WayOut(kind="newest-safe", text=text, command=command, kmps=self.names, held_patches=self.held)
 
     def vendor_change(self, kmp: Kmp, plan: KmpPlan) -> Iterator[WayOut]:

@@ -61,6 +61,11 @@ def test_a_safe_kernel_between(tmp_path: Path) -> None:
     assert found[0].command == "zypper install --no-recommends kernel-default=6.4.0-20.1"
 
 
+def test_a_safe_kernel_that_is_installed_but_not_the_newest(tmp_path: Path) -> None:
+    found = ways(tmp_path, [kernel(1), kernel(2, "a=2"), acme()], [])
+    assert found[0].text == "boot 6.4.0-10.1, which is installed and the newest kernel that keeps every driver"
+
+
 def test_the_kernel_that_is_blocked_is_no_way_out(tmp_path: Path) -> None:
     """It is safe for its KMPs, and blocked for what it takes from a fallback kernel."""
     single, rebuild = acme(multiversion=False), acme("2.0", "a=2", multiversion=False)
@@ -224,7 +229,7 @@ def test_the_patches_that_wait(tmp_path: Path, between: list[Noun], waiting: lis
 def test_an_older_safe_kernel_holds_back_no_more_than_the_newest_one_has(tmp_path: Path) -> None:
     installed = [kernel(1), kernel(2, "a=2"), acme()]
     found = ways(tmp_path, installed, [kernel(3, "a=3")], patches=PATCHES)
-    assert found[0].text.startswith("stay on 6.4.0-10.1")
+    assert found[0].text.startswith("boot 6.4.0-10.1")
     assert [held["id"] for held in found[0].held_patches] == ["P-3", "P-8", "P-9"]
 
 
