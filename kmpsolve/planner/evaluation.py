@@ -152,7 +152,7 @@ def evaluate(
     kmps = tuple(_with_unread(universe, *pair) for pair in zip(system.kmps, signing.kmps, strict=True))
     verdicts: list[Verdict] = ["safe"]
     for kmp, kmp_plan in zip(system.kmps, kmps, strict=True):
-        if kmp.counts and _modules_unread(universe, kmp, kmp_plan):
+        if kmp.counts and kmp_plan.decision in ("fetch", "builtin") and _is_unread(universe, kmp):
             verdicts.append("unverified")
         if kmp.counts and kmp_plan.decision in ("blocked", "unverified"):
             verdicts.append("blocked" if kmp_plan.decision == "blocked" else "unverified")
@@ -179,19 +179,18 @@ def evaluate(
     )
 
 
-def _modules_unread(universe: Universe, kmp: Kmp, kmp_plan: KmpPlan) -> bool:
-    """Whether something takes a KMP's place of which nobody knows the modules: one of them may be lost with it."""
-    unread = all(build.package.handle in universe.unread for build in kmp.installed)
-    return unread and kmp_plan.decision in ("fetch", "builtin")
+def _is_unread(universe: Universe, kmp: Kmp) -> bool:
+    """Whether nobody knows of a KMP what it needs, and which modules may be lost with it: only its name is known."""
+    return all(build.package.handle in universe.unread for build in kmp.installed)
 
 
 def _with_unread(universe: Universe, kmp: Kmp, kmp_plan: KmpPlan) -> KmpPlan:
-    if not _modules_unread(universe, kmp, kmp_plan):
+    if not _is_unread(universe, kmp):
         return kmp_plan
     warning = Warned(
         reference="kmp-not-known",
-        message=f"the modules of {kmp.installed[-1].nevra} are not known, as no repository has it as it is"
-        " installed: nobody can tell whether all of them stay",
+        message=f"the symbols and modules of {kmp.installed[-1].nevra} are not known: no repository has it as it is"
+        " installed",
     )
     return replace(kmp_plan, warnings=tuple(sorted({*kmp_plan.warnings, warning})))
 

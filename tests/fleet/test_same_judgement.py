@@ -146,6 +146,17 @@ def test_a_listed_kmp_of_which_nobody_knows_the_modules(tmp_path: Path) -> None:
     assert state == plan.to_dict()
 
 
+def test_a_listed_kmp_that_nobody_knows_where_no_kernel_is_new(tmp_path: Path) -> None:
+    """As with one that was built without symbol versions: nothing is done, and the decision says the rest."""
+    kernel = Kernel(release="10.1", ksyms="b=1").spec()
+    listing = tmp_path / "h.txt"
+    listing.write_text(f"{kernel.nevra}\n{DRIVER.spec().nevra}\n")
+    plan = kmpsolve.plan(installed=listing, repositories={"r": rpmmd.write(tmp_path / "r", [kernel])})
+    (kmp,) = plan.flavors[0].kmps
+    assert (plan.verdict, kmp.decision) == ("nothing-to-do", "unverified")
+    assert "kmp-not-known" in {warned.reference for warned in kmp.warnings}
+
+
 def test_hosts_that_repositories_do_not_know_whole(tmp_path: Path) -> None:
     """Packages of other makes under one name stand side by side in a fleet: no host gets another one's."""
     of = make(tmp_path, 5, 12)
