@@ -142,11 +142,14 @@ def _seen(rpm: Any, header: Any) -> Seen:
                     if i in outside and _MODULE_FILE.fullmatch(header_text(one))
                 )
             )
+    provides = capabilities("PROVIDE")
+    own = frozenset(provides)
     return Seen(
         nevra=Nevra(name, evr, arch),
         vendor=vendor,
-        provides=capabilities("PROVIDE"),
-        requires=capabilities("REQUIRE"),
+        provides=provides,
+        # What a package provides itself is not in metadata either (createrepo_c leaves it out).
+        requires=tuple(c for c in capabilities("REQUIRE") if c not in own),
         conflicts=capabilities("CONFLICT"),
         obsoletes=capabilities("OBSOLETE"),
         module_files=module_files,

@@ -430,3 +430,18 @@ def test_packages_from_elsewhere_are_not_said_to_be_this_machines_product(
     assert Path("/etc/os-release").exists() or Path("/usr/lib/os-release").exists()
     assert main(["collect", "--installed", str(tmp_path / "rpms")]) == 0
     assert json.loads(capsys.readouterr().out)["labels"] == {}
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_what_a_kmp_requires_and_provides_itself(tmp_path: Path, known: bool) -> None:
+    """A line tells it as the system's own plan does, whether a repository has the KMP or not."""
+    old, new = (Kernel(release=release, ksyms="a=1").spec() for release in ("10.1", "20.1"))
+    kmp = Kmp(name="acme", krel="6.4.0-10", symbols="a=1 s=2", exports="s=2", modules="acme.ko").spec()
+    offered = {"r": str(repository.rpm_md([old, new, *([kmp] if known else [])]))}
+    root = build_root(tmp_path / "root", [old, kmp], offered)
+    line = tmp_path / "line.json"
+    line.write_text(collect(Sources(root=root, repositories=tuple(offered.items())), host="h", labels={}))
+    there = kmpsolve.plan(root=root, repositories=offered)
+    here = kmpsolve.plan(installed=line, repositories=offered)
+    assert there.flavors[0].kmps == here.flavors[0].kmps
+    assert (there.verdict, there.flavors[0].kmps[0].symbols_required) == ("safe", 1)
