@@ -191,12 +191,14 @@ def _reason(plan: Plan) -> str:
     sentences = []
     for flavor in plan.flavors:
         if flavor.verdict == "blocked":
-            lost = _lost(flavor)
+            lost = [(f"{kmp.name} ({_why(kmp, flavor, plan)})", kmp.installed) for kmp in _lost(flavor)]
             who = _kernel(flavor) if _arrives(flavor) else "it"
-            if lost:
-                what = ", ".join(f"{kmp.name} ({_why(kmp, flavor, plan)})" for kmp in lost)
-                sentences.append(f"{who} would leave this machine without {what}.")
-            else:
+            if gone := ", ".join(what for what, installed in lost if installed):
+                sentences.append(f"{who} would leave this machine without {gone}.")
+            if new := ", ".join(what for what, installed in lost if not installed):
+                it = "It" if sentences else "it"
+                sentences.append(f"{it} would install {new}, which does not work on {_kernel(flavor)}.")
+            if not lost:
                 sentences += [f"{w.message}." for w in flavor.warnings if w.reference == "fallback-loses"]
         if flavor.verdict == "unverified" or (flavor.verdict == "blocked" and _arrives(flavor)):
             doubtful = ", ".join(kmp.name for kmp in flavor.kmps if kmp.decision == "unverified")

@@ -169,6 +169,20 @@ def test_a_worse_build_replaces_the_good_one() -> None:
         assert "it would leave this machine without acme-kmp-default" in _said(ended.stderr)
 
 
+def test_a_new_driver_that_does_not_work() -> None:
+    """Nothing is lost; installed for nothing, it is stopped all the same, and said to be new."""
+    provider = PackageSpec(name="p", version="1", release="1", provides=("ksym(default:kmalloc) = 9f00aa11",))
+    with Host(OLD, more=[provider]) as host:
+        host.add("acme", [dataclasses.replace(specs(REBUILD)[0], requires=provider.provides)])
+        before = host.rpmdb()
+        ended = host.zypper("in", "acme-kmp-default")
+        assert stopped(host, ended, before) == [], str(ended)
+        said = _said(ended.stderr)
+        assert "it would install acme-kmp-default (" in said
+        assert "which does not work on kernel-default 6.4.0" in said
+        assert "leave this machine" not in said
+
+
 def test_a_build_beside_the_good_one_passes() -> None:
     with Host(OLD, DRIVER) as host:
         provider = PackageSpec(

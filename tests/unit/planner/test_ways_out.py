@@ -63,7 +63,9 @@ def test_a_safe_kernel_between(tmp_path: Path) -> None:
 
 def test_a_safe_kernel_that_is_installed_but_not_the_newest(tmp_path: Path) -> None:
     found = ways(tmp_path, [kernel(1), kernel(2, "a=2"), acme()], [])
-    assert found[0].text == "boot 6.4.0-10.1, which is installed and the newest kernel that keeps every driver"
+    assert (
+        found[0].text == "boot 6.4.0-10.1, which is installed and the newest kernel that keeps every driver"
+    )
 
 
 def test_the_kernel_that_is_blocked_is_no_way_out(tmp_path: Path) -> None:
