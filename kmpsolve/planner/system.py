@@ -262,12 +262,9 @@ class FlavorSystem:
         if any(covers(relation, build.nevra) and self._stays(unit) for relation, unit in obsoleting):
             return True
         return any(
-            held.name != build.name
-            and (
-                obsoleted_by(build.obsoletes, held.nevra)
-                or universe.replaces(build.package, held.package)
-                or universe.replaces(held.package, build.package)
-            )
+            obsoleted_by(build.obsoletes, held.nevra)
+            or universe.replaces(build.package, held.package)
+            or universe.replaces(held.package, build.package)
             for held in self._held
         )
 

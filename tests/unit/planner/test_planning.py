@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -28,12 +29,13 @@ def planned(
     unread: Sequence[str] = (),
     rebuilding: Sequence[str] = (),
     locks: Sequence[str] = (),
+    policy: Mapping[str, Any] = MappingProxyType({}),
     **asked: Any,
 ) -> Plan:
     def specs(nouns: Sequence[Noun | PackageSpec]) -> list[PackageSpec]:
         return [noun if isinstance(noun, PackageSpec) else noun.spec() for noun in nouns]
 
-    of = sealed(folder, {"r": specs(offered)}, specs(installed), rebuilding=rebuilding, locks=locks)
+    of = sealed(folder, {"r": specs(offered)}, specs(installed), rebuilding=rebuilding, locks=locks, **policy)
     of.unread = frozenset(k.package.handle for k in of.kernels if str(k.package) in unread)
     left = (SkippedInput(alias="gone", reason="not there"),) if skipped else ()
     inputs = Inputs(root=None, repositories=(), skipped=left)
@@ -404,3 +406,38 @@ def test_an_older_kernel_than_the_one_that_boots_next(
     assert ["kernel-default-6.4.0-20.1" in message for message in warned(found, "boots-another")] == [
         True
     ] * told
+
+
+def test_a_kernel_that_gives_way_keeps_no_build_out(tmp_path: Path) -> None:
+    """It obsoletes the build; where kernels replace each other it is gone by then."""
+    absorbing = kernel(1, "a=5", modules="acme.ko", obsoletes="acme-kmp-default < 2")
+    installed: list[Noun] = [absorbing, acme("3.0", "a=5")]
+    offered: list[Noun] = [kernel(2, "a=2"), acme("1.0", "a=2", krel="6.4.0-20")]
+    beside, instead = (
+        planned(tmp_path / kind[-1], installed, offered, policy={"multiversion": kind})
+        for kind in (("provides:multiversion(kernel)",), ("only-what-has-this-name",))
+    )
+    assert [(only(of).kmps[0].decision, of.verdict) for of in (beside, instead)] == [
+        ("blocked", "blocked"),
+        ("fetch", "safe"),
+    ]
+
+
+def test_a_kernel_that_gives_way_to_a_locked_one_that_is_named(tmp_path: Path) -> None:
+    absorbing = kernel(1, "a=5", modules="acme.ko", obsoletes="acme-kmp-default < 2")
+    renewed = kernel(2, "a=2", obsoletes="kernel-default = 6.4.0-10.1")
+    offered: list[Noun] = [renewed, acme("1.0", "a=2", krel="6.4.0-20")]
+    found = planned(
+        tmp_path, [absorbing, acme("3.0", "a=5")], offered, locks=["kernel-default"], kernel="6.4.0-20.1"
+    )
+    assert only(found).kmps[0].decision == "fetch"
+
+
+def test_builds_of_the_vendors_that_are_there_come_before_others(tmp_path: Path) -> None:
+    installed = [kernel(1), acme(krel="6.4.0-9"), acme("1.1", vendor="Other")]
+    offered = [
+        kernel(2, "a=2"),
+        *(acme(f"{v}.0", "a=2", krel="6.4.0-20", vendor=who) for v, who in ((2, "Other"), (3, "Third"))),
+    ]
+    found = planned(tmp_path, installed, offered, policy={"allow_vendor_change": True})
+    assert (only(found).kmps[0].chosen or "").startswith("acme-kmp-default-2.0")

@@ -133,15 +133,20 @@ def test_a_build_that_a_kernel_which_stays_obsoletes_is_no_candidate() -> None:
     assert (answer["verdict"], decided(answer)) == ("safe", FETCHED)
     # Its rebuild takes its place, and says nothing against it.
     renewed = Kernel(release="15.2", ksyms="a=2", obsoletes="kernel-default = 6.4.0-15.1")
-    answer = plan([OLD, absorbing, kept], [renewed, lower], kernel="6.4.0-15.2")
-    assert decided(answer) == ("fetch", "acme-kmp-default-1.0_k6.4.0_20-1.x86_64")
+    for beside in ([], [plain]):
+        answer = plan([OLD, absorbing, kept], [renewed, *beside, lower], kernel="6.4.0-15.2")
+        assert decided(answer) == ("fetch", "acme-kmp-default-1.0_k6.4.0_20-1.x86_64")
 
 
-@pytest.mark.parametrize("excluding", ["held", "coming"])
+@pytest.mark.parametrize("excluding", ["held", "coming", "replacing"])
 def test_a_build_that_a_locked_kmp_excludes_is_no_candidate(excluding: str) -> None:
     said = "acme-kmp = 2.0" if excluding == "held" else ""
     held = Kmp(name="beta", krel="6.4.0-10", version="5.0", symbols="b=1", modules="beta.ko", conflicts=said)
-    coming = replace(REBUILD, conflicts="beta-kmp = 5.0" if excluding == "coming" else "")
+    coming = replace(
+        REBUILD,
+        conflicts="beta-kmp = 5.0" if excluding == "coming" else "",
+        obsoletes="beta-kmp-default = 5.0_k6.4.0_10-1" if excluding == "replacing" else "",
+    )
     lesser = replace(REBUILD, version="1.5")
     older = Kmp(name="beta", krel="6.4.0-20", version="4.0", symbols="b=2", modules="beta.ko")
     asked: dict[str, Any] = {"locks": [f"beta-kmp-default == {held.spec().evr}"]}
@@ -152,6 +157,27 @@ def test_a_build_that_a_locked_kmp_excludes_is_no_candidate(excluding: str) -> N
     answer = plan(installed, [*offered, lesser], **asked)
     assert answer["verdict"] == "safe"
     assert decided(answer) == ("fetch", "acme-kmp-default-1.5_k6.4.0_20-1.x86_64")
+
+
+def test_what_a_locked_kmp_excludes_is_not_added_for_a_module() -> None:
+    held = Kmp(name="beta", krel="6.4.0-10", version="5.0", symbols="b=1", modules="beta.ko")
+    whole = replace(ACME, modules="acme.ko acme_x.ko")
+    better = Kmp(
+        name="ax",
+        krel="6.4.0-20",
+        version="9",
+        symbols="a=2",
+        modules="acme_x.ko",
+        conflicts="beta-kmp = 5.0",
+    )
+    older = Kmp(name="beta", krel="6.4.0-20", version="4.0", symbols="b=2", modules="beta.ko")
+    installed: list[Noun] = [Kernel(release="10.1", ksyms="a=1 b=1"), whole, held]
+    offered: list[Noun] = [Kernel(release="20.1", ksyms="a=2 b=2"), older, REBUILD, better]
+    locks = [f"beta-kmp-default == {held.spec().evr}"]
+    assert plan(installed, offered, locks=locks)["verdict"] == "blocked"
+    lesser = replace(better, name="ay", version="1", conflicts="")
+    answer = plan(installed, [*offered, lesser], locks=locks)
+    assert (answer["verdict"], decided(answer)) == ("safe", FETCHED)
 
 
 # -- which build ----------------------------------------------------------------------------------------------
