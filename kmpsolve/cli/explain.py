@@ -95,7 +95,8 @@ def run(options: argparse.Namespace) -> int:
     code = {"blocked": EXIT_CODES["blocked"], "unverified": EXIT_CODES["unverified"]}.get(
         story.entry.decision, 0
     )
-    if story.entry.waived is not None or any(c.kind == "already-broken" for c in story.entry.causes):
+    broken_before = any(cause.kind == "already-broken" for cause in story.entry.causes)
+    if story.entry.waived is not None or (broken_before and loaded.request.already_broken != "block"):
         code = 0
     if code == 0 and not result.complete:
         code = EXIT_CODES["unverified"]

@@ -301,7 +301,10 @@ def _flavor(
         kmp
         for kmp in flavor.kmps
         if kmp.waived is None
-        and not any(cause.kind == "already-broken" for cause in kmp.causes)
+        and (
+            request.already_broken == "block"
+            or not any(cause.kind == "already-broken" for cause in kmp.causes)
+        )
         and _counts(request, kmp.name)
     ]
     kernels = {

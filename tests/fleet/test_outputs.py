@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,25 @@ def test_blocking_kmps_and_kernels_are_those_of_the_plans(world: World, inventor
                     c["kind"] for c in kmp["causes"]
                 }:
                     hosts[kmp["name"], kernel] = hosts.get((kmp["name"], kernel), 0) + 1
+    assert {(one["kmp"], one["kernel"]): one["hosts"] for one in document["blocking"]} == hosts
+
+
+def test_a_kmp_that_was_broken_before_is_named_where_it_blocks(
+    world: World, inventory: Path, tmp_path: Path
+) -> None:
+    settings = tmp_path / "kmpsolve.toml"
+    settings.write_text('already_broken = "block"\n')
+    document = world.audit(inventory, "--config", settings)
+    hosts: Counter[tuple[str, str]] = Counter()
+    broken = 0
+    for one in document["results"]:
+        for flavor in document["states"][one["state"]]["flavors"]:
+            blocked = [kmp for kmp in flavor["kmps"] if kmp["decision"] == "blocked"]
+            hosts.update(
+                (kmp["name"], (flavor["target"] or flavor["current"][0])["nevra"]) for kmp in blocked
+            )
+            broken += sum(c["kind"] == "already-broken" for kmp in blocked for c in kmp["causes"])
+    assert broken
     assert {(one["kmp"], one["kernel"]): one["hosts"] for one in document["blocking"]} == hosts
 
 

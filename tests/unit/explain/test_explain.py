@@ -76,6 +76,14 @@ def test_json_is_the_entry_of_the_plan_with_its_history(name: str, tmp_path: Pat
             assert counts == {(a["nevra"], a["repository"]): a["mismatches"] for a in entry["tried"]}
 
 
+@pytest.mark.parametrize(("name", "code"), [("already-broken", 0), ("already-broken-blocks", 4)])
+def test_what_was_broken_before_blocks_where_it_counts(name: str, code: int, tmp_path: Path) -> None:
+    (tmp_path / "plan").mkdir()
+    answer = _ask(name, tmp_path, "acme")
+    assert "BLOCKED" in answer.stdout
+    assert answer.exit == runner.ask(fixture.load(name), "rpm-md", tmp_path / "plan").exit == code
+
+
 def test_every_symbol_says_since_when(tmp_path: Path) -> None:
     document = json.loads(_ask("demo-blocked", tmp_path, "acme-storage", "--format", "json").stdout)
     new = "kernel-default-6.4.0-150600.23.30.1.x86_64"
