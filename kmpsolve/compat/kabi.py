@@ -245,9 +245,9 @@ def difference(
     known["namespace"] = known["module"]
     idle = severities.unused(used)
     hits: tuple[Hit, ...] = ()
-    unique = unique_builds(builds)
+    builds = tuple(builds)
     if units is not None and table is not None:
-        hits = _hits(unique, units, table)
+        hits = _hits(builds, units, table)
     return KabiDiff(
         a=a,
         b=b,
@@ -256,7 +256,7 @@ def difference(
         changed=changed,
         tolerated=frozenset(tolerated),
         hits=hits,
-        judged=len(unique),
+        judged=len(unique_builds(builds)),
         unused=tuple(rule for rule in idle if known[rule.subject]),
         unjudged=tuple(rule for rule in idle if not known[rule.subject]),
     )
@@ -275,9 +275,9 @@ def _hits(
     before, after = (judge(mine, unit, table) for unit in units)
     offered = offered_by(build for build in mine if after.fits(build))
     hits = []
-    for build in mine:
-        if before.fits(build) and not after.fits(build):
-            missing = shortfall(build, after, offered)
-            symbols = sorted({need.name for need in missing if need.kind != "exact-kernel"})
-            hits.append(Hit(build, tuple(symbols), any(need.kind == "exact-kernel" for need in missing)))
+    # Judged first: of two builds with one NEVRA (bsc#1219345) another one may be hit than is installed.
+    for build in unique_builds(build for build in mine if before.fits(build) and not after.fits(build)):
+        missing = shortfall(build, after, offered)
+        symbols = sorted({need.name for need in missing if need.kind != "exact-kernel"})
+        hits.append(Hit(build, tuple(symbols), any(need.kind == "exact-kernel" for need in missing)))
     return tuple(hits)

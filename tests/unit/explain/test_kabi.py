@@ -80,6 +80,21 @@ def test_no_kernel_has_to_be_installed(tmp_path: Path) -> None:
     assert len(json.loads(answer.stdout)["kmps"]) == 2
 
 
+@pytest.mark.parametrize("installed", ["b=2", "b=9"])
+def test_of_two_contents_of_one_build_each_may_be_hit(
+    installed: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old, new = Kernel(release="10.1", ksyms="a=1 b=2"), Kernel(release="20.1", ksyms="a=1 b=3")
+    here = Kmp(name="acme", krel="6.4.0-10", symbols=installed, modules="acme.ko")
+    there = dataclasses.replace(here, symbols="b=9" if installed == "b=2" else "b=2")
+    system = rpmmd.write(tmp_path / "system", [old.spec(), here.spec()])
+    offered = rpmmd.write(tmp_path / "offered", [new.spec(), there.spec()])
+    sources = ["--installed", str(system), "--repo", str(offered)]
+    code, document = _json(capsys, "diff", "6.4.0-10.1", "6.4.0-20.1", *sources)
+    assert code == 4
+    assert [(hit["nevra"], hit["symbols"]) for hit in document["kmps"]] == [(here.spec().nevra, ["b"])]
+
+
 def test_an_exact_kernel_is_a_hit_without_symbols(tmp_path: Path) -> None:
     answer = _ask("exact-kernel", tmp_path, "diff", "6.3.4-1.1", "6.3.6-1.1", "--format", "json")
     assert answer.exit == 4
