@@ -128,10 +128,12 @@ def _newest_safe(
     for state, count in sorted(counts.items()):
         for flavor in decided[state].flavors:
             members[flavor.flavor, flavor.arch].append((state, flavor, count))
-    return tuple(_best(flavor, those, prober) for (flavor, _), those in sorted(members.items()))
+    return tuple(_best(flavor, arch, those, prober) for (flavor, arch), those in sorted(members.items()))
 
 
-def _best(flavor: str, members: Sequence[tuple[int, FlavorDecided, int]], prober: Prober) -> NewestSafe:
+def _best(
+    flavor: str, arch: str, members: Sequence[tuple[int, FlavorDecided, int]], prober: Prober
+) -> NewestSafe:
     """The kernel that is safe for most hosts.
 
     It is the oldest of those that are newest for somebody, if that one is safe for everybody; where KMPs fit
@@ -141,7 +143,7 @@ def _best(flavor: str, members: Sequence[tuple[int, FlavorDecided, int]], prober
     reachable = sum(count for _, one, count in members if one.newest_safe is not None)
     newest = sorted({one.newest_safe for _, one, _ in members if one.newest_safe}, key=_order)
     if not newest:
-        return NewestSafe(flavor=flavor, nevra=None, hosts_total=total, hosts_safe=0)
+        return NewestSafe(flavor=flavor, arch=arch, nevra=None, hosts_total=total, hosts_safe=0)
     asked = [(state, one) for state, one, _ in members]
 
     def hosts_safe(kernel: str) -> int:
@@ -149,7 +151,7 @@ def _best(flavor: str, members: Sequence[tuple[int, FlavorDecided, int]], prober
 
     prober.learn(asked, newest[:1])
     if hosts_safe(newest[0]) == reachable:
-        return NewestSafe(flavor=flavor, nevra=newest[0], hosts_total=total, hosts_safe=reachable)
+        return NewestSafe(flavor=flavor, arch=arch, nevra=newest[0], hosts_total=total, hosts_safe=reachable)
     prober.learn(asked, newest)
     tried = {kernel: hosts_safe(kernel) for kernel in newest}
     every = {kernel for _, one, _ in members for kernel in one.kernels}
@@ -160,7 +162,7 @@ def _best(flavor: str, members: Sequence[tuple[int, FlavorDecided, int]], prober
         prober.learn(asked, [kernel])
         tried[kernel] = hosts_safe(kernel)
     best = max(tried, key=lambda kernel: (tried[kernel], _order(kernel)))
-    return NewestSafe(flavor=flavor, nevra=best, hosts_total=total, hosts_safe=tried[best])
+    return NewestSafe(flavor=flavor, arch=arch, nevra=best, hosts_total=total, hosts_safe=tried[best])
 
 
 def _frees_most(decided: Sequence[Decided], counts: Mapping[int, int], prober: Prober) -> tuple[Freeing, ...]:

@@ -180,7 +180,10 @@ def as_prometheus(audit: Audit, now: int) -> str:
     metric(
         "fleet_newest_safe_hosts",
         "Hosts that are safe on the kernel that suits most of them.",
-        (({"flavor": s.flavor, "kernel": s.nevra or ""}, s.hosts_safe) for s in audit.newest_safe),
+        (
+            ({"flavor": s.flavor, "arch": s.arch, "kernel": s.nevra or ""}, s.hosts_safe)
+            for s in audit.newest_safe
+        ),
     )
     metric("fleet_audit_timestamp_seconds", "When the audit was made.", [({}, now)])
     return "\n".join(lines) + "\n"

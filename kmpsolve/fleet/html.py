@@ -37,13 +37,14 @@ def render_html(audit: Audit) -> str:
     told = ", ".join(f"{audit.verdicts[v]:,} {v.replace('-', ' ')}" for v in _ORDER if audit.verdicts[v])
     lead = [f"{plural(hosts, 'host')} in {plural(len(audit.counts), 'state')}: {told}."]
     for one in audit.newest_safe:
+        those = plural(one.hosts_total, f"{one.arch} host")
         if one.nevra is None:
-            lead.append(f"kernel-{one.flavor}: no kernel is safe for any host.")
+            lead.append(f"kernel-{one.flavor}: no kernel is safe for any of {those}.")
         else:
-            whom = (
-                "all" if one.hosts_safe == one.hosts_total else f"{one.hosts_safe:,} of {one.hosts_total:,}"
+            whom = "all" if one.hosts_safe == one.hosts_total else f"{one.hosts_safe:,} of"
+            lead.append(
+                f"kernel-{one.flavor}: {evr(one.nevra)} is the newest kernel safe for {whom} {those}."
             )
-            lead.append(f"kernel-{one.flavor}: {evr(one.nevra)} is the newest kernel safe for {whom} hosts.")
     for freeing in audit.frees_most:
         lead.append(
             f"kernel-{freeing.flavor}: {evr(freeing.nevra)} frees {freeing.hosts:,} of "

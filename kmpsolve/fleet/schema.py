@@ -28,7 +28,9 @@ def audit_schema() -> dict[str, Any]:
     maybe = {"type": ["string", "null"]}
     verdict = {"enum": list(VERDICTS)}
     tally = _object(dict.fromkeys(VERDICTS, number))
-    newest = _list(_object({"flavor": text, "nevra": maybe, "hosts_total": number, "hosts_safe": number}))
+    newest = _list(
+        _object({"flavor": text, "arch": text, "nevra": maybe, "hosts_total": number, "hosts_safe": number})
+    )
     plan = Plan.schema()
     definitions = plan.pop("$defs", {})
     plan.pop("$schema", None)

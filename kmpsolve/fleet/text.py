@@ -113,7 +113,7 @@ def _symbols(symbols: tuple[str, ...]) -> str:
 
 def _newest(one: NewestSafe) -> str:
     if one.nevra is None:
-        return f"none is safe for any of {plural(one.hosts_total, 'host')}"
+        return f"none is safe for any of {plural(one.hosts_total, f'{one.arch} host')}"
     whom = "all" if one.hosts_safe == one.hosts_total else f"{one.hosts_safe:,} of"
     return f"{one.nevra}: {whom} {plural(one.hosts_total, 'host')}"
 

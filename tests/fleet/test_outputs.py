@@ -13,9 +13,13 @@ from jsonschema import Draft202012Validator
 from junitparser import Error, Failure, JUnitXml
 from prometheus_client.parser import text_string_to_metric_families
 
+from kmpsolve.fleet.collecting import collect
 from kmpsolve.model.evr import Evr
 from kmpsolve.model.nevra import Nevra
+from kmpsolve.sources import Sources
 from tests.fleet.conftest import World, run
+from tests.support import rpmmd
+from tests.support.worlds import Kernel, Kmp
 
 
 @pytest.fixture(scope="module")
@@ -136,9 +140,37 @@ def test_prometheus_reads_it(world: World, inventory: Path, tmp_path: Path) -> N
     assert verdicts == document["verdicts"]
     assert families["kmpsolve_fleet_damaged_records"].samples[0].value == 1
     labels = {name for family in families.values() for s in family.samples for name in s.labels}
-    assert labels == {"verdict", "kmp", "flavor", "kernel"}
+    assert labels == {"verdict", "kmp", "flavor", "arch", "kernel"}
     assert not any("sym_" in text for text in target.read_text().split())
     assert (target.stat().st_mode & 0o777) == 0o644
+
+
+def test_two_architectures_are_told_apart(tmp_path: Path) -> None:
+    lines, offered = [], []
+    for arch, hosts in {"aarch64": 2, "ppc64le": 1, "x86_64": 3}.items():
+        kernel = Kernel(release="10.1", ksyms="a=1", arch=arch)
+        # One that needs no symbol versions is unverified on every kernel.
+        symbols = "a=1" if arch == "x86_64" else ""
+        kmp = Kmp(name="acme", krel="6.4.0-10", symbols=symbols, modules="acme.ko", arch=arch)
+        system = rpmmd.write(tmp_path / arch, [kernel.spec(), kmp.spec()])
+        where = Sources(installed=str(system))
+        lines += [collect(where, host=f"{arch}-{number}", labels={}) for number in range(hosts)]
+        offered.append(Kernel(release="20.1", ksyms="a=1", arch=arch).spec())
+    (tmp_path / "fleet.jsonl").write_text("\n".join(lines))
+    repository = rpmmd.write(tmp_path / "r", offered)
+    asked = ("audit", str(tmp_path / "fleet.jsonl"), "--repo", f"r={repository}")
+    document = json.loads(run(*asked, "--format", "json").stdout)
+    found = [(s["arch"], s["nevra"], s["hosts_safe"], s["hosts_total"]) for s in document["newest_safe"]]
+    newest = "kernel-default-6.4.0-20.1.x86_64"
+    assert found == [("aarch64", None, 0, 2), ("ppc64le", None, 0, 1), ("x86_64", newest, 3, 3)]
+    text = run(*asked, "--format", "text").stdout.decode()
+    assert "none is safe for any of 2 aarch64 hosts" in text
+    page = run(*asked, "--format", "html").stdout.decode()
+    assert "no kernel is safe for any of 2 aarch64 hosts." in page
+    assert "6.4.0-20.1 is the newest kernel safe for all 3 x86_64 hosts." in page
+    metrics = run(*asked, "--format", "prometheus").stdout.decode().splitlines()
+    series = [line.rpartition(" ")[0] for line in metrics if not line.startswith("#")]
+    assert len(series) == len(set(series))
 
 
 def test_junit_is_read_back(world: World, inventory: Path, tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def test_a_host_without_a_driver_on_a_kernel_of_no_repository(tmp_path: Path) ->
     (tmp_path / "fleet.jsonl").write_text("\n".join(lines))
     ended = run("audit", str(tmp_path / "fleet.jsonl"), "--repo", str(repository), "--format", "json")
     assert json.loads(ended.stdout)["newest_safe"] == [
-        {"flavor": "default", "nevra": kernel.nevra, "hosts_total": 2, "hosts_safe": 2}
+        {"flavor": "default", "arch": "x86_64", "nevra": kernel.nevra, "hosts_total": 2, "hosts_safe": 2}
     ]
 
 
