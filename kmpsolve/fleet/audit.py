@@ -45,7 +45,7 @@ class Blocking:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewestSafe:
-    """The kernel that most hosts of a flavor, of one architecture, could boot, the newest of several; all if there is one.
+    """The kernel that most hosts of a flavor and architecture could boot, the newest of several; all, if there is one.
 
     Parameters
     ----------

@@ -18,8 +18,8 @@ __all__ = ["STATE_KEYS", "Prober", "conclude"]
 
 STATE_KEYS = ("arch", "running", "kernel", "flavor")
 """What hosts can be grouped by besides labels."""
-_LOWER = 20
-"""Kernels below all that are newest for somebody which are tried until one is safe for everybody."""
+_OTHERS = 20
+"""Kernels that are newest for nobody which are tried at most."""
 
 
 @dataclass(slots=True)
@@ -137,11 +137,15 @@ def _best(
     """The kernel that is safe for most hosts.
 
     It is the oldest of those that are newest for somebody, if that one is safe for everybody; where KMPs fit
-    some older kernels and others not, the others have to be looked at too.
+    some older kernels and others not, those that are newest for nobody have to be looked at too.
     """
     total = sum(count for _, _, count in members)
     reachable = sum(count for _, one, count in members if one.newest_safe is not None)
-    newest = sorted({one.newest_safe for _, one, _ in members if one.newest_safe}, key=_order)
+    hosts: Counter[str] = Counter()
+    for _, one, count in members:
+        if one.newest_safe is not None:
+            hosts[one.newest_safe] += count
+    newest = sorted(hosts, key=_order)
     if not newest:
         return NewestSafe(flavor=flavor, arch=arch, nevra=None, hosts_total=total, hosts_safe=0)
     asked = [(state, one) for state, one, _ in members]
@@ -153,16 +157,17 @@ def _best(
     if hosts_safe(newest[0]) == reachable:
         return NewestSafe(flavor=flavor, arch=arch, nevra=newest[0], hosts_total=total, hosts_safe=reachable)
     prober.learn(asked, newest)
-    tried = {kernel: hosts_safe(kernel) for kernel in newest}
-    every = {kernel for _, one, _ in members for kernel in one.kernels}
-    lower = sorted((k for k in every if _order(k) < _order(newest[0])), key=_order, reverse=True)
-    for kernel in lower[:_LOWER]:
-        if max(tried.values()) == reachable:
-            break
-        prober.learn(asked, [kernel])
-        tried[kernel] = hosts_safe(kernel)
-    best = max(tried, key=lambda kernel: (tried[kernel], _order(kernel)))
-    return NewestSafe(flavor=flavor, arch=arch, nevra=best, hosts_total=total, hosts_safe=tried[best])
+    found = {kernel: (hosts_safe(kernel), _order(kernel)) for kernel in newest}
+    others = {
+        kernel: (sum(hosts[n] for n, (_, order) in found.items() if order > _order(kernel)), _order(kernel))
+        for kernel in {kernel for _, one, _ in members for kernel in one.kernels}.difference(found)
+    }
+    for kernel, at_most in sorted(others.items(), key=lambda other: other[1], reverse=True)[:_OTHERS]:
+        if at_most > max(found.values()):
+            prober.learn(asked, [kernel])
+            found[kernel] = (hosts_safe(kernel), _order(kernel))
+    best = max(found, key=lambda kernel: found[kernel])
+    return NewestSafe(flavor=flavor, arch=arch, nevra=best, hosts_total=total, hosts_safe=found[best][0])
 
 
 def _frees_most(decided: Sequence[Decided], counts: Mapping[int, int], prober: Prober) -> tuple[Freeing, ...]:

@@ -84,6 +84,28 @@ def test_a_host_without_a_driver_on_a_kernel_of_no_repository(tmp_path: Path) ->
     ]
 
 
+def test_a_kernel_that_is_newest_for_nobody_may_suit_most(tmp_path: Path) -> None:
+    repository = rpmmd.write(
+        tmp_path / "r",
+        [
+            Kernel(release="10.1", ksyms="a=2 b=2 c=1").spec(),
+            Kernel(release="25.1", ksyms="a=1 b=1 c=2").spec(),
+            Kernel(release="30.1", ksyms="a=2 b=1 c=2").spec(),
+            Kernel(release="40.1", ksyms="a=1 b=2 c=2").spec(),
+        ],
+    )
+    lines = []
+    for host, release in {"a": "5.1", "b": "6.1", "c": "7.1"}.items():
+        kernel = Kernel(release=release, ksyms="a=1 b=1 c=1").spec()
+        driver = Kmp(name="acme", krel="6.4.0-5", symbols=f"{host}=1", modules="acme.ko").spec()
+        system = rpmmd.write(tmp_path / host, [kernel, driver])
+        lines.append(collect(Sources(installed=str(system)), host=host, labels={}))
+    (tmp_path / "fleet.jsonl").write_text("\n".join(lines))
+    ended = run("audit", str(tmp_path / "fleet.jsonl"), "--repo", str(repository), "--format", "json")
+    (found,) = json.loads(ended.stdout)["newest_safe"]
+    assert (found["nevra"], found["hosts_safe"]) == ("kernel-default-6.4.0-25.1.x86_64", 2)
+
+
 DRIVER = Kmp(name="acme", krel="6.4.0-10", symbols="b=1", exports="s=1", modules="acme.ko acme_x.ko")
 
 
