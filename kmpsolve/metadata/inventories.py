@@ -111,7 +111,9 @@ def read_place(place: Place, wanted: Iterable[str] | None = None) -> Iterator[Re
         Package names that matter besides kernels and KMPs, for inventories of all packages.
     """
     try:
-        if place.kind == "root":
+        if place.kind == "nothing":
+            yield Damage(place.name, None, "holds no file")
+        elif place.kind == "root":
             yield _from_root(place)
         elif place.kind == "supportconfig":
             assert place.path is not None

@@ -24,7 +24,7 @@ _DATABASE_FILES = ("rpmdb.sqlite", "Packages.db", "Packages")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """One thing to read: a file, an unpacked supportconfig, the root of a system, a stream.
+    """One thing to read: a file, an unpacked supportconfig, the root of a system, a stream; or a folder without any.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class Place:
 
     name: str
     path: Path | None
-    kind: Literal["file", "root", "supportconfig", "stdin", "address"] = "file"
+    kind: Literal["file", "root", "supportconfig", "stdin", "address", "nothing"] = "file"
     host: str | None = None
     folder: str = ""
 
@@ -71,8 +71,13 @@ def places(argument: str) -> Iterator[Place]:
         path = Path(argument)
         if not path.is_dir():
             yield Place(name=argument, path=path, host=host_of_file(path.name))
-        else:
-            yield from _in_folder(path, argument, argument, frozenset())
+            return
+        nothing = True
+        for place in _in_folder(path, argument, argument, frozenset()):
+            nothing = False
+            yield place
+        if nothing:  # told, or the hosts that were to be in it would be missing without a word
+            yield Place(name=argument, path=path, kind="nothing")
 
 
 def _in_folder(folder: Path, name: str, argument: str, above: frozenset[tuple[int, int]]) -> Iterator[Place]:

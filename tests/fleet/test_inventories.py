@@ -297,6 +297,19 @@ def test_hosts_that_did_not_answer(world: World, tmp_path: Path) -> None:
         ] == expected[name], name
 
 
+def test_a_folder_without_a_file_is_told(world: World, tmp_path: Path) -> None:
+    """The hosts that were to be in it are missing."""
+    (tmp_path / "here.jsonl").write_bytes(world.line("h", known(world, "safe")))
+    (tmp_path / "there" / "below").mkdir(parents=True)
+    document = world.audit(tmp_path / "here.jsonl", tmp_path / "there")
+    damaged = [{"source": str(tmp_path / "there"), "line": None, "reason": "holds no file"}]
+    assert (results(document), document["damaged"]) == ({"h": "safe"}, damaged)
+    assert document["exit"] == 110
+    ended = run("audit", tmp_path / "there", *world.repo)
+    assert ended.returncode == 3
+    assert b"holds no file" in ended.stderr
+
+
 def test_a_file_that_is_named_twice(world: World, tmp_path: Path) -> None:
     """A shell's pattern and a name: the host is not lost, nor there twice."""
     (tmp_path / "db-1.txt").write_text("\n".join(nevras(world, known(world, "safe"))))
