@@ -169,6 +169,8 @@ class KabiDiff:
         Builds hit, by name and EVR.
     judged
         How many builds there were to be hit.
+    unverified
+        NEVRAs of those of which nobody knows, as they tell no symbol versions; sorted.
     unused
         Rules that decided nothing.
     unjudged
@@ -183,6 +185,7 @@ class KabiDiff:
     tolerated: frozenset[str]
     hits: tuple[Hit, ...]
     judged: int
+    unverified: tuple[str, ...]
     unused: tuple[Rule, ...]
     unjudged: tuple[Rule, ...]
 
@@ -245,9 +248,12 @@ def difference(
     known["namespace"] = known["module"]
     idle = severities.unused(used)
     hits: tuple[Hit, ...] = ()
+    unverified: tuple[str, ...] = ()
     builds = tuple(builds)
     if units is not None and table is not None:
-        hits = _hits(builds, units, table)
+        mine = _concerned(builds, units)
+        hits = _hits(mine, units, table)
+        unverified = tuple(sorted({str(build.nevra) for build in mine if not build.versioned}))
     return KabiDiff(
         a=a,
         b=b,
@@ -257,21 +263,24 @@ def difference(
         tolerated=frozenset(tolerated),
         hits=hits,
         judged=len(unique_builds(builds)),
+        unverified=unverified,
         unused=tuple(rule for rule in idle if known[rule.subject]),
         unjudged=tuple(rule for rule in idle if not known[rule.subject]),
     )
 
 
-def _hits(
-    builds: Iterable[KmpBuild], units: tuple[KernelUnit, KernelUnit], table: SymbolTable
-) -> tuple[Hit, ...]:
+def _concerned(builds: Iterable[KmpBuild], units: tuple[KernelUnit, KernelUnit]) -> list[KmpBuild]:
+    """Those for the flavors and the architecture of these kernels."""
     flavors = {unit.flavor for unit in units if unit.flavor}
-    mine = [
+    return [
         b
         for b in builds
         if (b.flavor in flavors or not b.flavor or not flavors)
         and all(same_architecture(b.nevra.arch, unit.nevra.arch) for unit in units)
     ]
+
+
+def _hits(mine: list[KmpBuild], units: tuple[KernelUnit, KernelUnit], table: SymbolTable) -> tuple[Hit, ...]:
     before, after = (judge(mine, unit, table) for unit in units)
     offered = offered_by(build for build in mine if after.fits(build))
     hits = []

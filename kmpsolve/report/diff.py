@@ -38,6 +38,7 @@ def document(diff: KabiDiff) -> dict[str, Any]:
             }
             for hit in diff.hits
         ],
+        "unverified": list(diff.unverified),
         "groups": [{"symbols": list(group.symbols), "kmps": list(group.hits)} for group in diff.groups],
         "tolerated": sorted(diff.tolerated),
         "unused_rules": [{"line": rule.line, "rule": str(rule)} for rule in diff.unused],
@@ -78,7 +79,9 @@ def headline(diff: KabiDiff) -> tuple[str, Literal["good", "bad", "plain"]]:
     if not diff.judged:
         return "no KMP was given to hold against it", "plain"
     kmps = len({hit.build.name for hit in diff.hits})
-    return (f"HITS {plural(kmps, 'KMP')}", "bad") if diff.hits else ("hits no KMP", "good")
+    if diff.hits:
+        return f"HITS {plural(kmps, 'KMP')}", "bad"
+    return ("hits no KMP that can be checked", "plain") if diff.unverified else ("hits no KMP", "good")
 
 
 def _lines(diff: KabiDiff, terminal: Terminal, whole: bool) -> Iterator[str]:
@@ -111,6 +114,11 @@ def _lines(diff: KabiDiff, terminal: Terminal, whole: bool) -> Iterator[str]:
         yield ""
         yield from terminal.wrapped(
             "", f"built for {diff.a.label} only: {few([str(h.build.nevra) for h in exact], 8)}"
+        )
+    if diff.unverified:
+        yield ""
+        yield from terminal.wrapped(
+            "", f"cannot be checked, as they tell no symbol versions: {few(list(diff.unverified), 8)}"
         )
     if diff.added:
         yield ""

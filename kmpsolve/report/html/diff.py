@@ -62,11 +62,14 @@ def render_html(diff: KabiDiff) -> str:
         sections.append(
             Section(id="rules", title="Rules", body=render_part("prose", title="", paragraphs=idle))
         )
+    lead = [f"{len(diff.changed):,} changed, {len(diff.removed):,} removed, {len(diff.added):,} added."]
+    if diff.unverified:
+        lead.append(f"Cannot be checked, as they tell no symbol versions: {', '.join(diff.unverified)}.")
     return render_page(
         title=f"kmpsolve diff: A is {diff.a.label}, B is {diff.b.label}",
         verdict=verdict,
         badge=badge,
-        lead=[f"{len(diff.changed):,} changed, {len(diff.removed):,} removed, {len(diff.added):,} added."],
+        lead=lead,
         sections=sections,
     )
 

@@ -95,6 +95,23 @@ def test_of_two_contents_of_one_build_each_may_be_hit(
     assert [(hit["nevra"], hit["symbols"]) for hit in document["kmps"]] == [(here.spec().nevra, ["b"])]
 
 
+def test_of_a_build_without_symbol_versions_nobody_knows(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old, new = Kernel(release="10.1", ksyms="a=1 b=2"), Kernel(release="20.1", ksyms="a=1 b=3")
+    kmp = Kmp(name="acme", krel="6.4.0-10", modules="acme.ko").spec()
+    offered = rpmmd.write(tmp_path, [old.spec(), new.spec(), kmp])
+    asked = ["diff", "6.4.0-10.1", "6.4.0-20.1", "--repo", str(offered)]
+    code, document = _json(capsys, *asked)
+    assert (code, document["kmps"], document["unverified"]) == (0, [], [kmp.nevra])
+    assert main(asked) == 0
+    text = capsys.readouterr().out
+    assert "hits no KMP that can be checked" in text
+    assert f"cannot be checked, as they tell no symbol versions: {kmp.nevra}" in text
+    assert main([*asked, "--format", "html"]) == 0
+    assert f"Cannot be checked, as they tell no symbol versions: {kmp.nevra}." in capsys.readouterr().out
+
+
 def test_an_exact_kernel_is_a_hit_without_symbols(tmp_path: Path) -> None:
     answer = _ask("exact-kernel", tmp_path, "diff", "6.3.4-1.1", "6.3.6-1.1", "--format", "json")
     assert answer.exit == 4
