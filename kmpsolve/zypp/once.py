@@ -14,6 +14,7 @@ from kmpsolve.model.package import Package
 from kmpsolve.model.plan import Plan, WayOut
 from kmpsolve.planner.command import quoted, word_for
 from kmpsolve.solver.universe import Universe
+from kmpsolve.zypp.commandline import global_options
 
 __all__ = ["with_what_was_given"]
 
@@ -76,12 +77,11 @@ def _files(
 
 def _options(arguments: Sequence[str]) -> Iterator[str]:
     """Of the options before the verb, those that give a repository for this command, or take it on trust."""
-    words = iter(arguments[1:])
-    for word in words:
-        if word in ("--plus-repo", "-p"):
-            yield from ("--plus-repo", next(words, ""))
-        elif word.startswith("--plus-repo=") or word == _TRUST:
-            yield word
+    for name, value in global_options(arguments):
+        if name in ("--plus-repo", "-p") and value:
+            yield from ("--plus-repo", value)
+        elif name == _TRUST:
+            yield name
 
 
 def _again(

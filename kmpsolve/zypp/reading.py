@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,29 +24,9 @@ from kmpsolve.solver.universe import Universe
 from kmpsolve.solver.view import View, open_view, solver_version
 from kmpsolve.zypp.lockfile import HOLD
 
-__all__ = ["Reading", "every_patch", "read_caches", "root_of"]
+__all__ = ["Reading", "every_patch", "read_caches"]
 
 _TEMPORARY = "/var/tmp"  # noqa: S108 (zypper's own choice; see _temporary for whose folders count)
-_ROOT_OPTIONS = ("--root", "-R", "--installroot")
-_VALUED_OPTIONS = frozenset(
-    (
-        "-c",
-        "--config",
-        "--userdata",
-        "-D",
-        "--reposd-dir",
-        "-C",
-        "--cache-dir",
-        "--raw-cache-dir",
-        "--solv-cache-dir",
-        "--pkg-cache-dir",
-        "-p",
-        "--plus-repo",
-        "--plus-content",
-        "--releasever",
-    )
-)
-"""zypper's global options whose value may be the next word."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,20 +35,6 @@ class Reading:
 
     loaded: Loaded
     first: frozenset[str]
-
-
-def root_of(arguments: Sequence[str]) -> Path:
-    """The root that zypper was told to work on."""
-    words = iter(arguments[1:])
-    for word in words:
-        if not word.startswith("-"):
-            break  # the verb; after it -R means something else
-        name, equals, value = word.partition("=") if word.startswith("--") else (word[:2], word[2:], word[2:])
-        if name in _ROOT_OPTIONS:
-            return Path(value if equals else next(words, "/"))
-        if name in _VALUED_OPTIONS and not equals:
-            next(words, None)
-    return Path("/")
 
 
 def read_caches(

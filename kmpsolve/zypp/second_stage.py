@@ -24,10 +24,11 @@ from kmpsolve.request import Request
 from kmpsolve.zypp import words
 from kmpsolve.zypp.action import action as action_on
 from kmpsolve.zypp.action import counted
+from kmpsolve.zypp.commandline import root_of
 from kmpsolve.zypp.first_stage import ON_ERROR, last_on_error, remembered_on_error
 from kmpsolve.zypp.history import remember
 from kmpsolve.zypp.once import with_what_was_given
-from kmpsolve.zypp.reading import read_caches, root_of
+from kmpsolve.zypp.reading import read_caches
 from kmpsolve.zypp.transition import read_steps, read_transition
 
 __all__ = ["LAST_VERDICT", "answer", "main"]

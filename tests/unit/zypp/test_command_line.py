@@ -6,7 +6,7 @@ import pytest
 
 from kmpsolve.errors import PluginProtocolError
 from kmpsolve.model.nevra import Nevra
-from kmpsolve.zypp.reading import root_of
+from kmpsolve.zypp.commandline import global_options, root_of
 from kmpsolve.zypp.transition import named_for_removal, read_steps
 
 DRIVER = Nevra.parse("acme-kmp-default-2.1_k6.4.0_1-1.x86_64")
@@ -31,6 +31,20 @@ DRIVER = Nevra.parse("acme-kmp-default-2.1_k6.4.0_1-1.x86_64")
 )
 def test_root(words: str, root: str) -> None:
     assert str(root_of(words.split())) == root
+
+
+@pytest.mark.parametrize(
+    ("words", "options"),
+    [
+        ("zypper -n --plus-repo dir:/a up", [("-n", None), ("--plus-repo", "dir:/a")]),
+        ("zypper --plus-repo=dir:/a -pdir:/b in x", [("--plus-repo", "dir:/a"), ("-p", "dir:/b")]),
+        ("zypper -c -p --no-gpg-checks in -p x", [("-c", "-p"), ("--no-gpg-checks", None)]),
+        ("zypper -p", [("-p", None)]),
+        ("", []),
+    ],
+)
+def test_options_before_the_verb(words: str, options: list[tuple[str, str | None]]) -> None:
+    assert list(global_options(words.split())) == options
 
 
 @pytest.mark.parametrize(
