@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from kmpsolve.errors import ConfigError, MetadataError, RequestError
 from kmpsolve.machine.live import LiveMachine
-from kmpsolve.machine.modulesdep import TEXT, listed_modules
+from kmpsolve.machine.modulesdep import TEXT
 from kmpsolve.machine.reading import Disk, KernelDisk
 from kmpsolve.machine.sysfs import text_of
 from kmpsolve.machine.verifyreport import VerifyReport
@@ -105,7 +105,7 @@ def verify_booted(
         )
     others = {k.tree.uname_r for k in disk.kernels} - {uname_r}
     findings = [f for f in report.findings if not any(_about(f, other) for other in others)]
-    findings += _of_resolution(disk, running)
+    findings += _of_resolution(running)
     findings += _of_loading(disk, running, machine, before)
     if any(finding.severity == "error" for finding in findings):
         findings.append(_way_back(report, disk, running, before))
@@ -120,13 +120,8 @@ def _about(finding: Finding, uname_r: str) -> bool:
     return f"/{uname_r}/" in f"{finding.subject}/" or finding.subject.endswith(f"-{uname_r}")
 
 
-def _listed(disk: Disk, kernel: KernelDisk) -> Mapping[str, str]:
-    """Module name -> path below the tree, as modprobe finds it."""
-    return listed_modules(disk.trees, kernel.tree, TEXT) or {}
-
-
-def _of_resolution(disk: Disk, kernel: KernelDisk) -> Iterator[Finding]:
-    listed = _listed(disk, kernel)
+def _of_resolution(kernel: KernelDisk) -> Iterator[Finding]:
+    listed = kernel.listed[TEXT] or {}
     for name, source in kernel.expected.sources.items():
         if source.build is None:
             continue

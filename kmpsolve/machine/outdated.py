@@ -8,7 +8,7 @@ from dataclasses import replace
 from kmpsolve.errors import MetadataError
 from kmpsolve.machine.initrd import Initrd, find_initrd, read_initrd
 from kmpsolve.machine.kernels import read_module_file
-from kmpsolve.machine.modulesdep import INDEX, TEXT, listed_modules
+from kmpsolve.machine.modulesdep import INDEX, TEXT
 from kmpsolve.machine.reading import Disk, KernelDisk
 from kmpsolve.modules.findings import Finding, named
 from kmpsolve.modules.loader import judge_together
@@ -32,7 +32,7 @@ def of_modules_dep(disk: Disk, kernel: KernelDisk) -> Iterator[Finding]:
 def _of_listing(disk: Disk, kernel: KernelDisk, name: str) -> Finding | None:
     tree = kernel.tree
     path = f"{tree.path}/{name}"
-    listed = listed_modules(disk.trees, tree, name)
+    listed = kernel.listed[name]
     if listed is None:
         there = disk.trees.locate(path).exists()
         return Finding(

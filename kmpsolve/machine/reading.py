@@ -10,7 +10,7 @@ from kmpsolve.errors import MetadataError
 from kmpsolve.machine.forecast import Forecast, Offer, OfferedModule, forecast
 from kmpsolve.machine.installed import InstalledKmp, Owners, Packaged
 from kmpsolve.machine.kernels import read_kernel, read_module_file
-from kmpsolve.machine.modulesdep import INDEX, listed_modules
+from kmpsolve.machine.modulesdep import INDEX, TEXT, listed_modules
 from kmpsolve.machine.precedence import Precedence, Resolved, read_precedence, resolve
 from kmpsolve.machine.tree import ModuleTree, Trees, read_trees
 from kmpsolve.metadata.rootpath import Root
@@ -32,12 +32,15 @@ class KernelDisk:
         What should be, given the packages.
     actual
         What is: by module name the file that wins.
+    listed
+        `TEXT` and `INDEX` -> what depmod wrote down there (`listed_modules`).
     """
 
     tree: ModuleTree
     kernel: Kernel
     expected: Forecast
     actual: dict[str, Resolved]
+    listed: Mapping[str, Mapping[str, str] | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,9 +143,11 @@ def _read_kernel_disk(
         and not (file.folder == "weak-updates" and file.link is not None)
     ]
     kernel = read_kernel(trees, tree, packaged)
+    listed = {name: listed_modules(trees, tree, name) for name in (TEXT, INDEX)}
     return KernelDisk(
         tree=tree,
         kernel=kernel,
         expected=forecast(kernel, stays, offers, precedence, tree.path.rpartition("/")[0]),
-        actual=resolve(tree.files, precedence, listed_modules(trees, tree, INDEX) or {}),
+        actual=resolve(tree.files, precedence, listed[INDEX] or {}),
+        listed=listed,
     )
