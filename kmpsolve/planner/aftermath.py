@@ -17,9 +17,10 @@ from kmpsolve.planner.kernels import join_units
 from kmpsolve.planner.system import FlavorSystem, Kmp
 from kmpsolve.planner.takeover import takeover
 from kmpsolve.request import Request
+from kmpsolve.solver.transaction import Transacted
 from kmpsolve.solver.universe import Universe
 
-__all__ = ["Aftermath", "Subject", "Transition"]
+__all__ = ["Aftermath", "Subject", "Transition", "transition_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +46,17 @@ class Transition:
     gone: tuple[Package, ...]
     arriving: frozenset[str] = frozenset()
     dismissed: frozenset[str] = frozenset()
+
+
+def transition_of(universe: Universe, done: Transacted) -> Transition:
+    """What the solver found zypper to do, as a transaction to judge."""
+    concerned = universe.kmp_handles | {kernel.package.handle for kernel in universe.kernels}
+    return Transition(
+        steps=done.steps,
+        arrived=tuple(package for package in done.arrived if package.handle in concerned),
+        gone=tuple(package for package in done.gone if package.handle in concerned),
+        arriving=frozenset(str(package) for package in done.arrived),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

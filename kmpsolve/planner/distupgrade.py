@@ -10,8 +10,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from kmpsolve.model.plan import FlavorPlan, Inputs, Plan, Warned, worst
+from kmpsolve.planner.aftermath import transition_of
 from kmpsolve.planner.deciding import flavor_systems
-from kmpsolve.planner.judgement import Transition, judge_transaction
+from kmpsolve.planner.judgement import judge_transaction
 from kmpsolve.planner.planning import with_stranded
 from kmpsolve.request import Request
 from kmpsolve.solver.transaction import Transacted, dist_upgrade
@@ -53,7 +54,7 @@ def plan_dist_upgrade(universe: Universe, request: Request, inputs: Inputs, comm
         warnings.add(_asks(universe, done))
         done = dist_upgrade(universe, losing=kmps)
     plan = judge_transaction(
-        universe, request, inputs, _transition(universe, done), tuple(systems), losses_only=False
+        universe, request, inputs, transition_of(universe, done), tuple(systems), losses_only=False
     )
     if done.reasons:
         warnings.add(_asks(universe, done))
@@ -92,16 +93,6 @@ def _unchanged(flavor: FlavorPlan) -> bool:
     """Whether there is nothing to do for a flavor: the kernel that boots next does so already, and keeps every KMP."""
     boots = flavor.target.nevra if flavor.target else None
     return flavor.verdict == "nothing-to-do" and boots == flavor.current[0].nevra
-
-
-def _transition(universe: Universe, done: Transacted) -> Transition:
-    concerned = universe.kmp_handles | {kernel.package.handle for kernel in universe.kernels}
-    return Transition(
-        steps=done.steps,
-        arrived=tuple(package for package in done.arrived if package.handle in concerned),
-        gone=tuple(package for package in done.gone if package.handle in concerned),
-        arriving=frozenset(str(package) for package in done.arrived),
-    )
 
 
 def _asks(universe: Universe, done: Transacted) -> Warned:

@@ -89,9 +89,15 @@ def _transact(
     return _steps(universe, solver.transaction())
 
 
-def update_everything(universe: Universe) -> Transacted:
-    """What plain ``zypper up`` does: every installed package to the best version that zypp's rules allow."""
-    return _for_all(universe, solv.Job.SOLVER_UPDATE)
+def update_everything(universe: Universe, *, barred: Iterable[int] = ()) -> Transacted:
+    """What plain ``zypper up`` does: every installed package to the best version that zypp's rules allow.
+
+    Parameters
+    ----------
+    barred
+        Handles of packages from repositories that are kept out, as by a lock.
+    """
+    return _for_all(universe, solv.Job.SOLVER_UPDATE, barred=barred)
 
 
 def dist_upgrade(universe: Universe, *, losing: Iterable[Package] = ()) -> Transacted:
@@ -105,11 +111,13 @@ def dist_upgrade(universe: Universe, *, losing: Iterable[Package] = ()) -> Trans
     return _for_all(universe, solv.Job.SOLVER_DISTUPGRADE, losing)
 
 
-def _for_all(universe: Universe, action: int, losing: Iterable[Package] = ()) -> Transacted:
+def _for_all(
+    universe: Universe, action: int, losing: Iterable[Package] = (), barred: Iterable[int] = ()
+) -> Transacted:
     pool = universe.pool
     jobs = _policy_jobs(universe)
     # On an installed package a lock keeps it, on any other it keeps it out.
-    for handle in (*universe.locked_kernels_and_kmps, *sorted(universe.hidden)):
+    for handle in (*universe.locked_kernels_and_kmps, *sorted(universe.hidden.union(barred))):
         jobs.append(pool.Job(solv.Job.SOLVER_LOCK | solv.Job.SOLVER_SOLVABLE, handle))
     for package in losing:
         jobs.append(pool.Job(solv.Job.SOLVER_ALLOWUNINSTALL | solv.Job.SOLVER_SOLVABLE, package.handle))

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from kmpsolve.errors import ConfigError, PrivilegeError
 from kmpsolve.metadata.content import Patch
@@ -18,12 +19,16 @@ from kmpsolve.metadata.rootpath import Root
 from kmpsolve.model.evr import Evr
 from kmpsolve.model.nevra import Nevra
 from kmpsolve.model.package import KernelUnit, Package
-from kmpsolve.model.plan import Plan
+from kmpsolve.model.plan import FlavorPlan, KmpPlan, Plan
+from kmpsolve.planner.aftermath import transition_of
 from kmpsolve.planner.carrying import carry_out
+from kmpsolve.planner.command import zypper_install
 from kmpsolve.planner.deciding import endangered
 from kmpsolve.planner.evaluation import Evaluation, evaluate
+from kmpsolve.planner.judgement import judge_transaction
 from kmpsolve.planner.system import FlavorSystem
 from kmpsolve.session import Loaded
+from kmpsolve.solver.transaction import update_everything
 from kmpsolve.zypp.lockfile import HOLD, KEEP, OwnLock, own_locks, rewrite
 
 __all__ = [
@@ -45,6 +50,11 @@ SERVICE = "/usr/lib/zypp/plugins/services/kmpsolve"
 """Where zypper looks for the service plugin."""
 _SHARED = ("devel", "source", "macros", "syms", "docs")
 """Packages of a kernel release that all its flavors share."""
+_UNVERSIONED = "built without symbol versions"
+_FALLBACK = "a fallback kernel would lose it"
+
+Lost: TypeAlias = tuple[tuple[str, str], ...]
+"""KMPs, each with the reason in a few words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,11 +69,14 @@ class Held:
         Each KMP that would not work on it, with the reason in a few words.
     instead
         The newest kernel that ``zypper up`` may take instead; ``None``: it stays with what is installed.
+    command
+        What installs it with builds that keep every KMP, where there is such a command; without the lock.
     """
 
     kernel: Package
-    kmps: tuple[tuple[str, str], ...]
+    kmps: Lost
     instead: Package | None
+    command: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,60 +99,159 @@ def survey(loaded: Loaded, *, doubtful: bool = False) -> Guarded:
         Whether the hook would also stop a kernel on which a KMP cannot be verified.
     """
     universe, request = loaded.universe, loaded.request
-    flavors = sorted(universe.standing_flavors)
-    held: list[Held] = []
-    keeps: list[OwnLock] = []
-    units: list[KernelUnit] = []
-    spared: list[KernelUnit] = []
-    for flavor in flavors:
-        system = FlavorSystem(universe, request, flavor)
-        broken: list[tuple[KernelUnit, tuple[tuple[str, str], ...]]] = []
-        safe: list[KernelUnit] = []
-        for unit in system.kernels.candidates():
-            if unit.nevra.evr > system.newest.nevra.evr:
-                evaluation = evaluate(system, unit)
-                lost = _lost(system, evaluation, doubtful) or _lost_elsewhere(system, evaluation)
-                if lost:
-                    broken.append((unit, lost))
-                else:
-                    safe.append(unit)
-        instead = safe[-1].main if safe else None
-        held += [Held(kernel=unit.main, kmps=lost, instead=instead) for unit, lost in broken]
-        units += [unit for unit, _ in broken]
-        spared += safe
-        spared += system.units
-        keeps += _keep(system)
+    looked_at = [
+        _look(FlavorSystem(universe, request, flavor), doubtful)
+        for flavor in sorted(universe.standing_flavors)
+    ]
+    _hold_what_up_leaves_behind(loaded, looked_at, doubtful)
     locks = {
         OwnLock(name=package.name, evr=str(package.nevra.evr), comment=HOLD)
-        for package in _siblings(loaded, units, spared)
+        for package in _barred(loaded, looked_at)
     }
-    return Guarded(held=tuple(held), locks=tuple(sorted(locks)), keeps=tuple(sorted(keeps)))
+    return Guarded(
+        held=tuple(held for one in looked_at for held in one.holds()),
+        locks=tuple(sorted(locks)),
+        keeps=tuple(sorted(lock for one in looked_at for lock in _keep(one.system))),
+    )
 
 
-def _lost(system: FlavorSystem, evaluation: Evaluation, doubtful: bool) -> tuple[tuple[str, str], ...]:
+@dataclass(slots=True, kw_only=True)
+class _Newer:
+    """The kernels of one flavor that are newer than what is installed: the safe ones, and the others with reasons."""
+
+    system: FlavorSystem
+    safe: list[tuple[KernelUnit, Evaluation]]
+    broken: list[tuple[KernelUnit, Lost]]
+    left_behind: list[tuple[KernelUnit, Evaluation, Lost]]
+    """Safe, were it not for what ``zypper up`` does not bring along."""
+
+    def holds(self) -> list[Held]:
+        """All that is not safe, older ones first."""
+        instead = self.safe[-1][0].main if self.safe else None
+        held = [Held(kernel=unit.main, kmps=lost, instead=instead) for unit, lost in self.broken]
+        for unit, evaluation, lost in self.left_behind:
+            done = carry_out(self.system.universe, [(self.system, evaluation)])
+            command = zypper_install(self.system.universe, done) if done.steps else None
+            held.append(Held(kernel=unit.main, kmps=lost, instead=instead, command=command))
+        return sorted(held, key=lambda one: one.kernel.nevra.evr)
+
+
+def _look(system: FlavorSystem, doubtful: bool) -> _Newer:
+    newer = _Newer(system=system, safe=[], broken=[], left_behind=[])
+    for unit in system.kernels.candidates():
+        if unit.nevra.evr > system.newest.nevra.evr:
+            evaluation = evaluate(system, unit)
+            lost = _lost(system, evaluation, doubtful) or _lost_elsewhere(system, evaluation)
+            if lost:
+                newer.broken.append((unit, lost))
+            else:
+                newer.safe.append((unit, evaluation))
+    return newer
+
+
+def _barred(loaded: Loaded, looked_at: Sequence[_Newer]) -> set[Package]:
+    """What is held, and what comes with it."""
+    units: list[KernelUnit] = []
+    spared: list[KernelUnit] = []
+    for one in looked_at:
+        units += [unit for unit, _ in one.broken] + [unit for unit, _, _ in one.left_behind]
+        spared += [unit for unit, _ in one.safe] + [*one.system.units]
+    return _siblings(loaded, units, spared)
+
+
+def _hold_what_up_leaves_behind(loaded: Loaded, looked_at: Sequence[_Newer], doubtful: bool) -> None:
+    """Hold also a kernel that keeps every KMP with builds which ``zypper up`` does not bring along with it.
+
+    An older build than the installed one is none to it, nor is one that another repository outranks: it takes the
+    kernel alone, and the hook stops that, again and again. Where it is stopped without any kernel too, a lock helps
+    nobody.
+    """
+    by_flavor = {one.system.flavor: one for one in looked_at}
+    helpless: set[str] = set()
+    while True:
+        barred = [package.handle for package in _barred(loaded, looked_at)]
+        done = update_everything(loaded.universe, barred=barred)
+        transition = transition_of(loaded.universe, done)
+        judged = judge_transaction(loaded.universe, loaded.request, loaded.inputs, transition)
+        again = False
+        for flavor in judged.flavors:
+            newer = by_flavor[flavor.flavor]
+            lost = _stopped(newer.system, flavor, doubtful)
+            if not lost or flavor.flavor in helpless:
+                continue
+            arriving = flavor.target.nevra if flavor.target is not None and flavor.target.repository else None
+            taken = next((one for one in newer.safe if str(one[0].nevra) == arriving), None)
+            again = True
+            if taken is not None:
+                newer.safe.remove(taken)
+                newer.left_behind.append((*taken, _not_brought(taken[1], lost)))
+            else:
+                helpless.add(flavor.flavor)
+                newer.safe += [(unit, evaluation) for unit, evaluation, _ in newer.left_behind]
+                newer.safe.sort(key=lambda one: one[0].nevra.evr)
+                newer.left_behind.clear()
+        if not again:
+            return
+
+
+def _stopped(system: FlavorSystem, flavor: FlavorPlan, doubtful: bool) -> Lost:
+    """KMPs for which the hook would stop a transaction, with reasons."""
+    counted = {kmp.name for kmp in system.kmps if kmp.counts and not _only_warned(system, kmp.name)}
+    found = []
+    for kmp in flavor.kmps if flavor.verdict in ("blocked", "unverified") else ():
+        if kmp.name not in counted:
+            continue
+        if kmp.decision == "blocked" and flavor.verdict == "blocked":
+            found.append((kmp.name, _reason(kmp)))
+        elif kmp.decision == "unverified" and doubtful:
+            found.append((kmp.name, _UNVERSIONED))
+    if system.request.protect_fallback and not found:
+        told = [w.message for w in flavor.warnings if w.reference == "fallback-loses"]
+        losing = {message.rpartition(" ")[2] for message in told}
+        found = [(name, _FALLBACK) for name in sorted(losing & counted)]
+    return tuple(found)
+
+
+def _not_brought(evaluation: Evaluation, lost: Lost) -> Lost:
+    """The same, with what would have to come along where that is known."""
+    fetched = {kmp.name: kmp for kmp in evaluation.kmps if kmp.decision == "fetch" and kmp.chosen}
+    return tuple(
+        (name, f"zypper up does not bring {Nevra.parse(kmp.chosen).evr} from {kmp.repository}")
+        if (kmp := fetched.get(name)) is not None and kmp.chosen is not None
+        else (name, reason)
+        for name, reason in lost
+    )
+
+
+def _lost(system: FlavorSystem, evaluation: Evaluation, doubtful: bool) -> Lost:
     """KMPs for which the hook would stop this kernel, with reasons: of those that count, as for every verdict."""
     found = []
     for subject, kmp in zip(system.kmps, evaluation.kmps, strict=True):
         if not subject.counts:
             continue
         if doubtful and kmp.decision == "unverified":
-            found.append((kmp.name, "built without symbol versions"))
-        rule = system.request.rule(kmp.name)
-        if kmp.decision != "blocked" or (rule is not None and rule.on_blocked == "warn"):
-            continue
-        count = len(kmp.mismatches)
-        reason = f"{count} of {kmp.symbols_required} symbols changed" if count else kmp.causes[0].kind
-        found.append((kmp.name, reason))
+            found.append((kmp.name, _UNVERSIONED))
+        if kmp.decision == "blocked" and not _only_warned(system, kmp.name):
+            found.append((kmp.name, _reason(kmp)))
     return tuple(found)
 
 
-def _lost_elsewhere(system: FlavorSystem, evaluation: Evaluation) -> tuple[tuple[str, str], ...]:
+def _only_warned(system: FlavorSystem, name: str) -> bool:
+    rule = system.request.rule(name)
+    return rule is not None and rule.on_blocked == "warn"
+
+
+def _reason(kmp: KmpPlan) -> str:
+    count = len(kmp.mismatches)
+    return f"{count} of {kmp.symbols_required} symbols changed" if count else kmp.causes[0].kind
+
+
+def _lost_elsewhere(system: FlavorSystem, evaluation: Evaluation) -> Lost:
     """KMPs that a kernel which stays would lose for this one, where that is a reason to stop it."""
     if not system.request.protect_fallback:
         return ()
     names = endangered(system, evaluation, carry_out(system.universe, [(system, evaluation)]))
-    warned = {name for name in names if (rule := system.request.rule(name)) and rule.on_blocked == "warn"}
-    return tuple((name, "a fallback kernel would lose it") for name in names if name not in warned)
+    return tuple((name, _FALLBACK) for name in names if not _only_warned(system, name))
 
 
 def _keep(system: FlavorSystem) -> list[OwnLock]:

@@ -46,9 +46,16 @@ def main() -> None:
         _refresh()
         guarded, patches = _look(root, config, patches=verb == "patch")
         guard.write(guarded, root, keep=config.keep_last_good)
-        told = words.held(guarded) + words.patch_command(patches)
-        for line in words.held(guarded):
-            journal({"MESSAGE": line.removeprefix("kmpsolve: "), "KMPSOLVE_VERDICT": "held", "PRIORITY": "5"})
+        held = words.held(guarded)
+        told = held + words.patch_command(patches)
+        for line in held:
+            journal(
+                {
+                    "MESSAGE": line.removeprefix("kmpsolve:").strip(),
+                    "KMPSOLVE_VERDICT": "held",
+                    "PRIORITY": "5",
+                }
+            )
     except (KmpsolveError, OSError) as error:
         told = words.said(f"the guard could not look for kernels that break a KMP: {error}")
         journal({"MESSAGE": told[0].removeprefix("kmpsolve: "), "KMPSOLVE_VERDICT": "error", "PRIORITY": "3"})

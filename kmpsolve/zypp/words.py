@@ -78,7 +78,7 @@ def stopped(
             f"held from now on: {', '.join(held)}. Only the guard lifts that when a rebuild appears:"
             " kmpsolve guard on. Everything else is updated by:"
         )
-        commands = [_everything_else(arguments), *commands]
+        commands = [_everything_else(arguments), *((label, _unlocked(way, held)) for label, way in commands)]
     elif not commands:
         commands = [("Everything else:", "kmpsolve guard on && zypper up")] if _arriving_kernel(plan) else []
     commands += [("Details:", "zypper kmp plan"), ("Once, anyway:", once)]
@@ -110,7 +110,10 @@ def warned(plan: Plan) -> list[str]:
 
 
 def held(guarded: Guarded) -> list[str]:
-    """A line for each flavor with held kernels: the newest, why, and what zypper takes instead."""
+    """A line for each flavor with held kernels: the newest, why, and what zypper takes instead.
+
+    Where one works with what ``zypper up`` does not bring along, there is the command for the newest such.
+    """
     newest: dict[str, Held] = {}
     for one in guarded.held:
         name = one.kernel.name
@@ -125,6 +128,12 @@ def held(guarded: Guarded) -> list[str]:
         lines.append(
             printable(f"kmpsolve: {name} {one.kernel.nevra.evr}{others} held back ({lost}); {instead}")
         )
+        ways = [other for other in guarded.held if other.kernel.name == name and other.command]
+        if ways:
+            way = max(ways, key=lambda other: other.kernel.nevra.evr)
+            label = f"With what {way.kernel.nevra.evr} needs:"
+            command = f"kmpsolve guard off && {way.command}; kmpsolve guard on"
+            lines.append(f"{_INDENT}{label}  {printable(command)}")
     return lines
 
 
@@ -267,6 +276,14 @@ def _commands(plan: Plan) -> Iterator[tuple[str, str]]:
             assert way.command is not None
             given.add(way.command)
             yield _LABELS[way.kind], way.command
+
+
+def _unlocked(command: str, held: Sequence[str]) -> str:
+    """The command, after the locks are gone if it installs what these hold: zypper refuses it with them."""
+    locked = [kernel.partition(" ") for kernel in held]
+    words = shlex.split(command)
+    refused = any(name in word and word.endswith(f"={evr}") for name, _, evr in locked for word in words)
+    return f"kmpsolve guard off && {command}" if refused else command
 
 
 def _again(arguments: Sequence[str]) -> str:

@@ -105,6 +105,80 @@ def test_a_rebuild_appears_and_the_lock_goes() -> None:
         assert host.installed() == sorted([DRIVER, REBUILD, OLD, NEW])
 
 
+def _older_rebuild() -> PackageSpec:
+    """A build for the new kernel that ``zypper up`` never takes, since it is older than the installed one."""
+    return replace(specs(REBUILD)[0], version="2.0_k6.4.0_150600.23.30")
+
+
+def test_a_kernel_whose_rebuild_zypper_up_does_not_bring() -> None:
+    """It is held like one without a rebuild; the command that is printed brings both, and guards again."""
+    with Host(OLD, DRIVER, TOOL) as host:
+        host.add("updates", [*specs(MIDDLE, NEW, NEWER_TOOL), _older_rebuild()])
+        host.zypper("ref")
+        on = host.kmpsolve("guard", "on")
+        assert host.locks() == HOLD
+        assert "zypper up does not bring 2.0_k6.4.0_150600.23.30-1 from updates" in on.stderr + on.stdout
+        ended = host.zypper("up")
+        assert ended.code == 0, str(ended)
+        assert host.installed() == sorted([DRIVER, OLD, MIDDLE, NEWER_TOOL])
+        (line,) = [line for line in ended.stderr.splitlines() if "needs:" in line]
+        command = line.partition("needs:")[2].replace("zypper install", "zypper -n install")
+        done = host.run(["sh", "-c", command])
+        assert done.code == 0, str(done)
+        assert {NEW, _older_rebuild().nevra} <= {*host.installed()}
+        assert host.locks() == ""
+        assert host.kmpsolve("guard", "status").stdout == "guard: on\n"
+
+
+def test_hold_where_zypper_up_does_not_bring_the_rebuild() -> None:
+    """The next run updates everything else, and the command that takes both gets the lock out of its way."""
+    with Host(OLD, DRIVER, TOOL, configuration='on_blocked = "hold"\n') as host:
+        host.add("updates", [*specs(NEW, NEWER_TOOL), _older_rebuild()])
+        before = host.rpmdb()
+        ended = host.zypper("up")
+        assert stopped(host, ended, before) == [], str(ended)
+        assert f"held from now on: kernel-default {NEW_EVR}." in " ".join(ended.stderr.split())
+        assert host.locks() == HOLD
+        assert host.zypper("up").code == 0
+        assert host.installed() == sorted([DRIVER, OLD, NEWER_TOOL])
+        (line,) = [line for line in ended.stderr.splitlines() if "Do it right:" in line]
+        command = line.partition("right:")[2].replace("zypper install", "zypper -n install")
+        done = host.run(["sh", "-c", command])
+        assert done.code == 0, str(done)
+        assert {NEW, _older_rebuild().nevra} <= {*host.installed()}
+
+
+def test_no_kernel_is_held_for_what_an_update_of_a_kmp_breaks() -> None:
+    """The hook stops that with or without the kernel: no lock on one helps."""
+    rival = replace(
+        specs(REBUILD)[0],
+        version="2.3_k6.4.0_150600.23.25",
+        provides=tuple(p for p in specs(REBUILD)[0].provides if p != "multiversion(kernel)"),
+        requires=("ksym(default:kfree) = 1111",),
+    )
+    older = replace(
+        specs(OLD)[0],
+        release="150600.23.21.1",
+        provides=tuple(
+            p.replace("23.25", "23.21").replace("37a0cba", "1111") for p in specs(OLD)[0].provides
+        ),
+        files=(),
+    )
+    driver = replace(
+        specs(DRIVER)[0],
+        provides=tuple(p for p in specs(DRIVER)[0].provides if p != "multiversion(kernel)"),
+    )
+    with Host(OLD, more=[older, driver]) as host:
+        host.add("updates", [*specs(MIDDLE), rival])
+        host.zypper("ref")
+        assert host.kmpsolve("guard", "on").code == 0
+        assert host.locks() == ""
+        before = host.rpmdb()
+        assert stopped(host, host.zypper("up"), before) == []
+        host.write("/etc/zypp/locks", HOLD.replace("30.1", "27.1"))
+        assert stopped(host, host.zypper("--no-refresh", "up"), before) == []
+
+
 @pytest.mark.parametrize(
     "text", [FOREIGN, FOREIGN.rstrip("\n"), "\n\n\n", "not a lock at all", "type: patch\n\n"]
 )
