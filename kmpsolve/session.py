@@ -236,18 +236,23 @@ def load_repositories(
         unread = [one for one in skipped if one.alias != SYSTEM]
         if len(failures) == 1 and len(unread) == 1:
             raise failures[0]
-        if failures or unread:
-            raise MetadataError(
-                f"none of {len(unread)} repositories can be read: {unread[0].alias}: {unread[0].reason}",
-                reference="no-repository-readable",
-                hint="refresh them: zypper refresh",
-            )
-        raise NoRepositoryError(
-            "no repository is defined or enabled",
-            reference="no-repository",
-            hint="give one with --repo, or enable one: zypper modifyrepo --enable ALIAS",
-        )
+        raise nothing_read(unread)
     return read, (*_stale_notes(stale), *notes)
+
+
+def nothing_read(unread: Sequence[SkippedInput]) -> KmpsolveError:
+    """The error for a system of which no repository was read: none can be, or there is none."""
+    if unread:
+        return MetadataError(
+            f"none of {len(unread)} repositories can be read: {unread[0].alias}: {unread[0].reason}",
+            reference="no-repository-readable",
+            hint="refresh them: zypper refresh",
+        )
+    return NoRepositoryError(
+        "no repository is defined or enabled",
+        reference="no-repository",
+        hint="give one with --repo, or enable one: zypper modifyrepo --enable ALIAS",
+    )
 
 
 def _is_stale(content: Content, config: Config) -> bool:

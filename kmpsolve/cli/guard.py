@@ -7,7 +7,7 @@ import json
 import os
 from pathlib import Path
 
-from kmpsolve.cli.options import add_output, write_result
+from kmpsolve.cli.options import add_output, tell_unread, write_result
 from kmpsolve.errors import PrivilegeError
 
 __all__ = ["add_arguments", "run"]
@@ -43,6 +43,7 @@ def run(options: argparse.Namespace) -> int:
 def _sync(options: argparse.Namespace, root: Path) -> int:
     from kmpsolve.config import read_config
     from kmpsolve.request import Request
+    from kmpsolve.session import nothing_read
     from kmpsolve.zypp import guard, words
     from kmpsolve.zypp.reading import every_patch, read_caches
 
@@ -50,12 +51,17 @@ def _sync(options: argparse.Namespace, root: Path) -> int:
     running = options.running or (os.uname().release if root == Path("/") else None)
     request = Request(running=running)
     loaded = read_caches(root, request, config, without_holds=True, patches=True).loaded
+    if not loaded.inputs.repositories:
+        raise nothing_read(loaded.inputs.skipped)
     guarded = guard.survey(loaded, doubtful=config.unverified == "abort")
-    guard.write(guarded, root, keep=config.keep_last_good)
+    guard.write(guarded, root, loaded, keep=config.keep_last_good)
     told = words.held(guarded)
     if guarded.held:
         told += words.patch_command(guard.free_patches(loaded, guarded, every_patch(root)))
+    tell_unread(loaded.inputs, options)
     _show(options, root, told)
+    if loaded.inputs.skipped:  # what breaks a KMP may be there, and is not held
+        return 4 if options.strict else 110
     return 0
 
 

@@ -297,15 +297,20 @@ def _offered(loaded: Loaded, names: Iterable[str]) -> list[Package]:
     return [p for name in sorted(names) for p in loaded.universe.called(name) if not p.installed]
 
 
-def write(guarded: Guarded, root: Path, *, keep: bool) -> bool:
+def write(guarded: Guarded, root: Path, loaded: Loaded, *, keep: bool) -> bool:
     """Bring the locks file in line; tells whether it changed.
+
+    Parameters
+    ----------
+    loaded
+        What the survey looked at.
 
     Raises
     ------
     PrivilegeError, ConfigError
         If it cannot be written.
     """
-    wanted = guarded.locks + (guarded.keeps if keep else ())
+    wanted = (*guarded.locks, *_unseen(loaded, root), *(guarded.keeps if keep else ()))
     return rewrite(locks_path(root), wanted, frozenset((HOLD, KEEP)))
 
 
@@ -319,9 +324,24 @@ def hold(loaded: Loaded, root: Path, *, doubtful: bool) -> list[str]:
     """
     guarded = survey(loaded, doubtful=doubtful)
     mine = own_locks(_text(root))
-    keeps = tuple(lock for lock in mine if lock.comment == KEEP)
-    rewrite(locks_path(root), guarded.locks + keeps, frozenset((HOLD, KEEP)))
+    keeps = [lock for lock in mine if lock.comment == KEEP]
+    rewrite(locks_path(root), (*guarded.locks, *_unseen(loaded, root), *keeps), frozenset((HOLD, KEEP)))
     return [f"{one.kernel.name} {one.kernel.nevra.evr}" for one in guarded.held]
+
+
+def _unseen(loaded: Loaded, root: Path) -> list[OwnLock]:
+    """Holds on what is nowhere to be seen while some repository could not be read: it may be in that one.
+
+    What was found to break a KMP is not safe because it could not be looked at again.
+    """
+    if not (loaded.inputs.skipped and loaded.universe.installed_kmps):
+        return []
+    return [
+        lock
+        for lock in standing(root)
+        if lock.comment == HOLD
+        and all(str(package.nevra.evr) != lock.evr for package in loaded.universe.called(lock.name))
+    ]
 
 
 def keep(plan: Plan, root: Path) -> None:
@@ -362,7 +382,9 @@ def locks_path(root: Path) -> Path:
     from kmpsolve.metadata.zyppconf import read_zypp_conf
 
     below = Root.at(root)
-    return below.path(read_zypp_conf(below).locks_file)
+    path = below.path(read_zypp_conf(below).locks_file)
+    # Where somebody keeps the file elsewhere, the link stays; below another root it is followed already.
+    return path.resolve() if below.is_machine and path.is_symlink() else path
 
 
 def _text(root: Path) -> str:

@@ -44,8 +44,7 @@ def main() -> None:
     try:
         config = read_config(root)
         _refresh()
-        guarded, patches = _look(root, config, patches=verb == "patch")
-        guard.write(guarded, root, keep=config.keep_last_good)
+        guarded, patches = _sync(root, config, patches=verb == "patch")
         held = words.held(guarded)
         told = held + words.patch_command(patches)
         for line in held:
@@ -65,10 +64,12 @@ def main() -> None:
         sys.stderr.write("".join(f"{line}\n" for line in told))
 
 
-def _look(root: Path, config: Config, *, patches: bool) -> tuple[guard.Guarded, list[str]]:
+def _sync(root: Path, config: Config, *, patches: bool) -> tuple[guard.Guarded, list[str]]:
+    """Write the locks; returns what is held and, if asked for, the patches that may come nevertheless."""
     request = Request(running=os.uname().release)
     loaded = read_caches(root, request, config, named=(), without_holds=True, patches=patches).loaded
     guarded = guard.survey(loaded, doubtful=config.unverified == "abort")
+    guard.write(guarded, root, loaded, keep=config.keep_last_good)
     if not (patches and guarded.held):
         return guarded, []
     return guarded, guard.free_patches(loaded, guarded, every_patch(root))

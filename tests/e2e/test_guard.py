@@ -214,6 +214,45 @@ def test_a_mirror_that_does_not_answer_is_not_waited_for() -> None:
         assert host.locks() == HOLD
 
 
+def test_what_was_held_stays_held_while_its_repository_cannot_be_read() -> None:
+    with Host(OLD, DRIVER) as host:
+        folder = _live(host)
+        _update_folder(folder, specs(NEW), folder)
+        host.add("others", specs(TOOL))
+        assert host.kmpsolve("guard", "on").code == 0
+        assert host.locks() == HOLD
+        host.run(["sh", "-c", "mv /srv/live /srv/away; rm -rf /var/cache/zypp"])
+        sync = host.kmpsolve("guard", "sync")
+        assert (sync.code, host.locks()) == (110, HOLD)
+        assert "not read: live" in sync.stderr
+        assert host.kmpsolve("guard", "sync", "--strict").code == 4
+        host.zypper("up", "--dry-run")
+        assert host.locks() == HOLD
+        host.path("/etc/zypp/repos.d/others.repo").unlink()
+        sync = host.kmpsolve("guard", "sync")
+        assert (sync.code, host.locks()) == (3, HOLD), str(sync)
+        host.path("/etc/zypp/repos.d/live.repo").unlink()
+        sync = host.kmpsolve("guard", "sync")
+        assert (sync.code, host.locks()) == (6, HOLD), str(sync)
+        host.add("others", specs(TOOL))
+        assert (host.kmpsolve("guard", "sync").code, host.locks()) == (0, "")
+
+
+def test_a_locks_file_that_is_kept_elsewhere() -> None:
+    """zypper writes through the link as well."""
+    with Host(OLD, DRIVER) as host:
+        host.add("updates", specs(NEW))
+        host.zypper("ref")
+        host.write("/srv/locks", FOREIGN)
+        host.run(["ln", "-s", "/srv/locks", "/etc/zypp/locks"])
+        host.kmpsolve("guard", "on")
+        assert host.run(["readlink", "/etc/zypp/locks"]).stdout == "/srv/locks\n"
+        assert host.path("/srv/locks").read_text().startswith(FOREIGN)
+        assert host.path("/srv/locks").read_text().endswith(HOLD)
+        host.kmpsolve("guard", "off")
+        assert host.path("/srv/locks").read_text().rstrip("\n") == FOREIGN.rstrip("\n")
+
+
 def test_off_removes_every_trace() -> None:
     with Host(OLD, DRIVER) as host:
         host.add("updates", specs(MIDDLE, NEW))
