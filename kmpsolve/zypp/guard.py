@@ -81,11 +81,18 @@ class Held:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guarded:
-    """What the guard has to do: which kernels it holds, and all its locks."""
+    """What the guard has to do: which kernels it holds, and all its locks.
+
+    Parameters
+    ----------
+    in_vain
+        Whether the hook would stop ``zypper up`` beside these locks too, for an update of a KMP.
+    """
 
     held: tuple[Held, ...]
     locks: tuple[OwnLock, ...]
     keeps: tuple[OwnLock, ...]
+    in_vain: bool
 
 
 def survey(loaded: Loaded, *, doubtful: bool = False) -> Guarded:
@@ -103,7 +110,7 @@ def survey(loaded: Loaded, *, doubtful: bool = False) -> Guarded:
         _look(FlavorSystem(universe, request, flavor), doubtful)
         for flavor in sorted(universe.standing_flavors)
     ]
-    _hold_what_up_leaves_behind(loaded, looked_at, doubtful)
+    in_vain = _hold_what_up_leaves_behind(loaded, looked_at, doubtful)
     locks = {
         OwnLock(name=package.name, evr=str(package.nevra.evr), comment=HOLD)
         for package in _barred(loaded, looked_at)
@@ -112,6 +119,7 @@ def survey(loaded: Loaded, *, doubtful: bool = False) -> Guarded:
         held=tuple(held for one in looked_at for held in one.holds()),
         locks=tuple(sorted(locks)),
         keeps=tuple(sorted(lock for one in looked_at for lock in _keep(one.system))),
+        in_vain=in_vain,
     )
 
 
@@ -159,8 +167,10 @@ def _barred(loaded: Loaded, looked_at: Sequence[_Newer]) -> set[Package]:
     return _siblings(loaded, units, spared)
 
 
-def _hold_what_up_leaves_behind(loaded: Loaded, looked_at: Sequence[_Newer], doubtful: bool) -> None:
+def _hold_what_up_leaves_behind(loaded: Loaded, looked_at: Sequence[_Newer], doubtful: bool) -> bool:
     """Hold also a kernel that keeps every KMP with builds which ``zypper up`` does not bring along with it.
+
+    Tells whether the hook would stop ``zypper up`` nevertheless.
 
     An older build than the installed one is none to it, nor is one that another repository outranks: it takes the
     kernel alone, and the hook stops that, again and again. Where it is stopped without any kernel too, a lock helps
@@ -191,7 +201,7 @@ def _hold_what_up_leaves_behind(loaded: Loaded, looked_at: Sequence[_Newer], dou
                 newer.safe.sort(key=lambda one: one[0].nevra.evr)
                 newer.left_behind.clear()
         if not again:
-            return
+            return bool(helpless)
 
 
 def _stopped(system: FlavorSystem, flavor: FlavorPlan, doubtful: bool) -> Lost:
@@ -314,8 +324,8 @@ def write(guarded: Guarded, root: Path, loaded: Loaded, *, keep: bool) -> bool:
     return rewrite(locks_path(root), wanted, frozenset((HOLD, KEEP)))
 
 
-def hold(loaded: Loaded, root: Path, *, doubtful: bool) -> list[str]:
-    """Write locks for a judgement that said ``hold``; returns the kernels, for people.
+def hold(loaded: Loaded, root: Path, *, doubtful: bool) -> Guarded:
+    """Write locks for a judgement that said ``hold``.
 
     Raises
     ------
@@ -326,7 +336,7 @@ def hold(loaded: Loaded, root: Path, *, doubtful: bool) -> list[str]:
     mine = own_locks(_text(root))
     keeps = [lock for lock in mine if lock.comment == KEEP]
     rewrite(locks_path(root), (*guarded.locks, *_unseen(loaded, root), *keeps), frozenset((HOLD, KEEP)))
-    return [f"{one.kernel.name} {one.kernel.nevra.evr}" for one in guarded.held]
+    return guarded
 
 
 def _unseen(loaded: Loaded, root: Path) -> list[OwnLock]:

@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kmpsolve.config import Config, read_config
 from kmpsolve.errors import KmpsolveError, MetadataError
@@ -30,6 +30,9 @@ from kmpsolve.zypp.history import remember
 from kmpsolve.zypp.once import with_what_was_given
 from kmpsolve.zypp.reading import read_caches
 from kmpsolve.zypp.transition import read_steps, read_transition
+
+if TYPE_CHECKING:
+    from kmpsolve.zypp.guard import Guarded
 
 __all__ = ["LAST_VERDICT", "answer", "main"]
 
@@ -83,11 +86,11 @@ def answer(question: Mapping[str, Any], arguments: list[str]) -> dict[str, Any]:
     _publish(plan)
     losses = counted(plan, config)
     action = "warn" if question["disabled"] else action_on(losses, config)
-    held: list[str] = []
+    guarded: Guarded | None = None
     unheld: str | None = None
     if action == "hold":
         try:
-            held = _hold(root, Request(running=running), config)
+            guarded = _hold(root, Request(running=running), config)
         except Exception as error:  # the verdict stands: without a lock this is what `abort` does
             action, unheld = "abort", str(_told(error))
     if action == "warn" and config.keep_last_good:
@@ -95,7 +98,9 @@ def answer(question: Mapping[str, Any], arguments: list[str]) -> dict[str, Any]:
 
         keep(plan, root)
     if action in ("abort", "hold"):
-        message = words.stopped(losses, arguments, held=held, unheld=unheld, snapper=_snapper_beside_us())
+        message = words.stopped(
+            losses, arguments, guarded=guarded, unheld=unheld, snapper=_snapper_beside_us()
+        )
     elif plan.verdict == "blocked":
         message = words.warned(losses)
     else:
@@ -112,7 +117,7 @@ def answer(question: Mapping[str, Any], arguments: list[str]) -> dict[str, Any]:
     }
 
 
-def _hold(root: Path, request: Request, config: Config) -> list[str]:
+def _hold(root: Path, request: Request, config: Config) -> Guarded:
     from kmpsolve.zypp.guard import hold
 
     fresh = read_caches(root, request, config, named=(), without_holds=True).loaded

@@ -20,6 +20,7 @@ __all__ = ["failure", "held", "journal_line", "passed", "patch_command", "said",
 _INDENT = " " * len("kmpsolve: ")
 _WIDTH = 100
 _VERBS = ("up", "update", "dup", "dist-upgrade", "patch", "in", "install", "rm", "remove")
+_IN_VAIN = "zypper up would still be stopped: an update of a KMP breaks one, and the guard holds kernels only"
 _LABELS = {
     "fetch-with": "Do it right:",
     "newest-safe": "Safe instead:",
@@ -45,7 +46,7 @@ def stopped(
     plan: Plan,
     arguments: Sequence[str],
     *,
-    held: Sequence[str] = (),
+    guarded: Guarded | None = None,
     unheld: str | None = None,
     snapper: bool = False,
 ) -> list[str]:
@@ -57,15 +58,16 @@ def stopped(
         The judgement.
     arguments
         zypper's command line.
-    held
-        The kernels that the guard holds from now on.
+    guarded
+        What the guard holds from now on, where that was asked for.
     unheld
-        Why they could not be held, where that was asked for.
+        Why nothing could be held then.
     snapper
         Whether snapper's plugin may have made a snapshot for this run.
     """
     lines = said(f"stopped this update before anything was changed: {_reason(plan)}")
     commands = list(_commands(plan))
+    held = [f"{one.kernel.name} {one.kernel.nevra.evr}" for one in guarded.held] if guarded else []
     again = _again(arguments)
     once = f"KMPSOLVE_DISABLE=1 {again}"
     if unheld:
@@ -74,11 +76,18 @@ def stopped(
         lines += _more(f"this holds back: {'; '.join(patches)}")
     if held:
         once = f"kmpsolve guard off && {once}"  # with the lock in place that run would leave the kernel out
+        rest = "" if guarded and guarded.in_vain else " Everything else is updated by:"
         lines += _more(
             f"held from now on: {', '.join(held)}. Only the guard lifts that when a rebuild appears:"
-            " kmpsolve guard on. Everything else is updated by:"
+            f" kmpsolve guard on.{rest}"
         )
-        commands = [_everything_else(arguments), *((label, _unlocked(way, held)) for label, way in commands)]
+        commands = [(label, _unlocked(way, held)) for label, way in commands]
+    if guarded and guarded.in_vain:
+        lines += _more(_IN_VAIN)
+    elif guarded:
+        if not held:
+            lines += _more("no kernel has to be held: plain zypper up keeps every KMP")
+        commands = [_everything_else(arguments), *commands]
     elif not commands:
         commands = [("Everything else:", "kmpsolve guard on && zypper up")] if _arriving_kernel(plan) else []
     commands += [("Details:", "zypper kmp plan"), ("Once, anyway:", once)]
@@ -134,7 +143,7 @@ def held(guarded: Guarded) -> list[str]:
             label = f"With what {way.kernel.nevra.evr} needs:"
             command = f"kmpsolve guard off && {way.command}; kmpsolve guard on"
             lines.append(f"{_INDENT}{label}  {printable(command)}")
-    return lines
+    return lines + (said(_IN_VAIN) if guarded.in_vain else [])
 
 
 def patch_command(patches: Sequence[str]) -> list[str]:

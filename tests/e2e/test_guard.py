@@ -171,10 +171,15 @@ def test_no_kernel_is_held_for_what_an_update_of_a_kmp_breaks() -> None:
     with Host(OLD, more=[older, driver]) as host:
         host.add("updates", [*specs(MIDDLE), rival])
         host.zypper("ref")
-        assert host.kmpsolve("guard", "on").code == 0
-        assert host.locks() == ""
+        on = host.kmpsolve("guard", "on")
+        assert (on.code, host.locks()) == (0, "")
+        assert "zypper up would still be stopped" in on.stdout
+        host.write("/etc/kmpsolve/kmpsolve.toml", 'on_blocked = "hold"\n')
         before = host.rpmdb()
-        assert stopped(host, host.zypper("up"), before) == []
+        ended = host.zypper("up")
+        assert stopped(host, ended, before) == []
+        assert "zypper up would still be stopped" in ended.stderr.partition("stopped this")[2]
+        assert "Everything else" not in ended.stderr
         host.write("/etc/zypp/locks", HOLD.replace("30.1", "27.1"))
         assert stopped(host, host.zypper("--no-refresh", "up"), before) == []
 
@@ -434,6 +439,18 @@ def test_everything_else_after_a_hold(command: str) -> None:
         again = host.run(shlex.split(line.partition("else:")[2]))
         assert again.code == 0, str(again)
         assert host.installed() == sorted([DRIVER, OLD, NEWER_TOOL])
+
+
+@pytest.mark.parametrize("command", ["patch", "in kernel-default"])
+def test_nothing_to_hold_where_zypper_up_brings_the_rebuild(command: str) -> None:
+    with Host(OLD, DRIVER, TOOL, configuration='on_blocked = "hold"\n') as host:
+        host.add("updates", specs(NEW, REBUILD, NEWER_TOOL), patches())
+        ended = host.zypper(*command.split())
+        assert (ended.code, host.locks()) == (8, "")
+        assert "no kernel has to be held: plain zypper up keeps every KMP" in ended.stderr
+        (line,) = [line for line in ended.stderr.splitlines() if "Everything else:" in line]
+        assert host.run(shlex.split(line.partition("else:")[2])).code == 0
+        assert host.installed() == sorted([DRIVER, REBUILD, OLD, NEW, NEWER_TOOL])
 
 
 def test_once_anyway_after_a_hold() -> None:
