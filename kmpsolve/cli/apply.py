@@ -107,6 +107,9 @@ def run(options: argparse.Namespace) -> int:
     wrong = list(_differences(planned.transaction, _installed(root)))
     for line in wrong:
         complain(f"kmpsolve: {line}")
+    if wrong:  # a new kernel may be there without its drivers, and boots next
+        below_root = "" if root == Path("/") else f" --root {shlex.quote(str(root))}"
+        complain(f"kmpsolve: before a reboot, see what is left to do: kmpsolve plan{below_root}")
     if not wrong and not options.quiet:
         complain(f"kmpsolve: done as planned: {plural(len(planned.transaction), 'step')}")
     return done or (_COMMIT_FAILED if wrong else code)

@@ -129,6 +129,13 @@ def test_it_says_what_is_not_as_planned() -> None:
         ended = host.kmpsolve("apply", "-n")
         assert ended.code not in (0, 4, 110), str(ended)
         assert f"not as planned: {REBUILD} is not installed" in ended.stderr
+        assert NEW in host.installed()  # and it boots next, without the driver
+        last = ended.stderr.splitlines()[-1]
+        assert last == "kmpsolve: before a reboot, see what is left to do: kmpsolve plan"
+        assert (
+            f"acme-kmp-default={REBUILD.removeprefix('acme-kmp-default-')[:-7]}"
+            in host.kmpsolve("plan").stdout
+        )
 
 
 def test_a_repository_that_is_gone_keeps_nobody_from_the_others() -> None:
