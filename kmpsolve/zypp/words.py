@@ -198,7 +198,8 @@ def _lost(flavor: FlavorPlan) -> list[KmpPlan]:
 
 
 def _arriving_kernel(plan: Plan) -> bool:
-    return any(_arrives(flavor) for flavor in plan.flavors)
+    """Whether a kernel is part of what is wrong: one that the guard would hold."""
+    return any(_arrives(flavor) for flavor in plan.flavors if flavor.verdict in ("blocked", "unverified"))
 
 
 def _arrives(flavor: FlavorPlan) -> bool:

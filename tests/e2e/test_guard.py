@@ -148,8 +148,8 @@ def test_hold_where_zypper_up_does_not_bring_the_rebuild() -> None:
         assert {NEW, _older_rebuild().nevra} <= {*host.installed()}
 
 
-def test_no_kernel_is_held_for_what_an_update_of_a_kmp_breaks() -> None:
-    """The hook stops that with or without the kernel: no lock on one helps."""
+def _breaking_update() -> tuple[list[PackageSpec], PackageSpec]:
+    """What is installed, and an update of the KMP that only the fallback kernel meets."""
     rival = replace(
         specs(REBUILD)[0],
         version="2.3_k6.4.0_150600.23.25",
@@ -168,7 +168,13 @@ def test_no_kernel_is_held_for_what_an_update_of_a_kmp_breaks() -> None:
         specs(DRIVER)[0],
         provides=tuple(p for p in specs(DRIVER)[0].provides if p != "multiversion(kernel)"),
     )
-    with Host(OLD, more=[older, driver]) as host:
+    return [older, driver], rival
+
+
+def test_no_kernel_is_held_for_what_an_update_of_a_kmp_breaks() -> None:
+    """The hook stops that with or without the kernel: no lock on one helps."""
+    installed, rival = _breaking_update()
+    with Host(OLD, more=installed) as host:
         host.add("updates", [*specs(MIDDLE), rival])
         host.zypper("ref")
         on = host.kmpsolve("guard", "on")
@@ -182,6 +188,23 @@ def test_no_kernel_is_held_for_what_an_update_of_a_kmp_breaks() -> None:
         assert "Everything else" not in ended.stderr
         host.write("/etc/zypp/locks", HOLD.replace("30.1", "27.1"))
         assert stopped(host, host.zypper("--no-refresh", "up"), before) == []
+
+
+def test_the_guard_is_no_way_out_where_another_flavors_kernel_arrives() -> None:
+    def rt(evr: str) -> PackageSpec:
+        version, _, release = evr.partition("-")
+        uname_r = f"{evr.rpartition('.')[0]}-rt"
+        provides = (f"kernel-uname-r = {uname_r}", "multiversion(kernel)")
+        return PackageSpec(name="kernel-rt", version=version, release=release, provides=provides)
+
+    installed, rival = _breaking_update()
+    with Host(OLD, more=[*installed, rt("6.4.0-150600.23.25.1")]) as host:
+        host.add("updates", [rival, rt(NEW_EVR)])
+        before = host.rpmdb()
+        ended = host.zypper("up")
+        assert stopped(host, ended, before) == [], str(ended)
+        assert f"kernel-rt-{NEW_EVR}" in ended.stdout
+        assert "guard on" not in ended.stderr
 
 
 @pytest.mark.parametrize(
