@@ -281,7 +281,11 @@ def _commands(plan: Plan) -> Iterator[tuple[str, str]]:
     for flavor in plan.flavors:
         if flavor.verdict != "blocked":
             continue
-        way: WayOut | None = next((w for w in flavor.ways_out if w.command and w.kind in _LABELS), None)
+        # What suits an older installed kernel alone is for who boots that one: the hook would stop it as well.
+        older = flavor.newest_safe in [kernel.nevra for kernel in flavor.current[1:]]
+        unfit = {"newest-safe"} if older else set()
+        ways = (w for w in flavor.ways_out if w.command and w.kind in _LABELS and w.kind not in unfit)
+        way: WayOut | None = next(ways, None)
         if way is not None and way.command not in given:
             assert way.command is not None
             given.add(way.command)

@@ -500,6 +500,35 @@ def test_the_safe_kernel_that_is_proposed() -> None:
         assert host.installed() == sorted([DRIVER, OLD, MIDDLE])
 
 
+def test_nothing_is_proposed_that_suits_an_older_kernel_alone() -> None:
+    """Every driver works on the old kernel, with another build than the newest installed one needs."""
+
+    def beta(version: str, kmalloc: str) -> PackageSpec:
+        return PackageSpec(
+            name="beta-kmp-default",
+            version=version,
+            release="1",
+            provides=("kmod(beta.ko)",),
+            requires=(f"ksym(default:kmalloc) = {kmalloc}",),
+        )
+
+    newest = dataclasses.replace(
+        specs(NEW)[0],
+        release="150600.23.40.1",
+        provides=tuple(
+            p.replace("23.30", "23.40").replace("9f00aa11", "7777") for p in specs(NEW)[0].provides
+        ),
+        files=(),
+    )
+    with Host(OLD, NEW, DRIVER, more=[beta("1.0", "9f00aa11")]) as host:
+        host.add("updates", [newest, beta("2.0", "1b2c3d4e")])
+        before = host.rpmdb()
+        ended = host.zypper("up", "kernel-default")
+        assert stopped(host, ended, before) == [], str(ended)
+        assert "zypper install --no-recommends beta-kmp-default=2.0-1" in _said(host.kmpsolve("plan").stdout)
+        assert "Safe instead" not in ended.stderr
+
+
 def test_a_driver_without_kmp_in_its_name() -> None:
     odd = dataclasses.replace(specs(DRIVER)[0], name="acme-driver", conflicts=())
     trap = PackageSpec(
