@@ -67,7 +67,9 @@ class _WaysOut:
         if self.safe is None or self.safe.main.handle == self.unit.main.handle:
             return
         evr = self.safe.nevra.evr
-        if not self.safe.installed:
+        if not self.safe.installed and evr < self.system.newest.nevra.evr:
+            text = f"install {evr}, the newest kernel that keeps every driver, and choose it at boot"
+        elif not self.safe.installed:
             text = f"update to the newest kernel that keeps every driver, {evr}"
         elif self.safe.main.handle == self.system.newest.main.handle:
             text = f"stay on {evr}, the newest kernel that keeps every driver"

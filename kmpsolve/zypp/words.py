@@ -281,9 +281,8 @@ def _commands(plan: Plan) -> Iterator[tuple[str, str]]:
     for flavor in plan.flavors:
         if flavor.verdict != "blocked":
             continue
-        # What suits an older installed kernel alone is for who boots that one: the hook would stop it as well.
-        older = flavor.newest_safe in [kernel.nevra for kernel in flavor.current[1:]]
-        unfit = {"newest-safe"} if older else set()
+        # What suits an older kernel than boots next is for who chooses that one: the hook would stop it as well.
+        unfit = {"newest-safe"} if _older_is_safe(flavor) else set()
         ways = (w for w in flavor.ways_out if w.command and w.kind in _LABELS and w.kind not in unfit)
         way: WayOut | None = next(ways, None)
         if way is not None and way.command not in given:
@@ -298,6 +297,13 @@ def _unlocked(command: str, held: Sequence[str]) -> str:
     words = shlex.split(command)
     refused = any(name in word and word.endswith(f"={evr}") for name, _, evr in locked for word in words)
     return f"kmpsolve guard off && {command}" if refused else command
+
+
+def _older_is_safe(flavor: FlavorPlan) -> bool:
+    """Whether the newest safe kernel is older than the newest installed one, which boots next without a choice."""
+    if flavor.newest_safe is None or not flavor.current:
+        return False
+    return Nevra.parse(flavor.newest_safe).evr < Nevra.parse(flavor.current[0].nevra).evr
 
 
 def _again(arguments: Sequence[str]) -> str:

@@ -68,6 +68,17 @@ def test_a_safe_kernel_that_is_installed_but_not_the_newest(tmp_path: Path) -> N
     )
 
 
+def test_a_safe_kernel_on_offer_that_is_older_than_what_boots_next(tmp_path: Path) -> None:
+    """Nothing boots it unless somebody says so."""
+    found = ways(tmp_path, [kernel(1), kernel(3, "a=3"), acme()], [kernel(2), kernel(4, "a=3")])
+    assert (
+        found[0].text
+        == "install 6.4.0-20.1, the newest kernel that keeps every driver, and choose it at boot"
+    )
+    assert found[0].command is not None
+    assert "kernel-default=6.4.0-20.1" in found[0].command
+
+
 def test_the_kernel_that_is_blocked_is_no_way_out(tmp_path: Path) -> None:
     """It is safe for its KMPs, and blocked for what it takes from a fallback kernel."""
     single, rebuild = acme(multiversion=False), acme("2.0", "a=2", multiversion=False)
