@@ -46,6 +46,7 @@ def _sync(options: argparse.Namespace, root: Path) -> int:
     from kmpsolve.session import nothing_read
     from kmpsolve.zypp import guard, words
     from kmpsolve.zypp.reading import every_patch, read_caches
+    from kmpsolve.zypp.survey import free_patches, survey
 
     config = read_config(root, Path(options.config) if options.config else None)
     running = options.running or (os.uname().release if root == Path("/") else None)
@@ -53,11 +54,11 @@ def _sync(options: argparse.Namespace, root: Path) -> int:
     loaded = read_caches(root, request, config, without_holds=True, patches=True).loaded
     if not loaded.inputs.repositories:
         raise nothing_read(loaded.inputs.skipped)
-    guarded = guard.survey(loaded, doubtful=config.unverified == "abort")
+    guarded = survey(loaded, doubtful=config.unverified == "abort")
     guard.write(guarded, root, loaded, keep=config.keep_last_good)
     told = words.held(guarded)
     if guarded.held:
-        told += words.patch_command(guard.free_patches(loaded, guarded, every_patch(root)))
+        told += words.patch_command(free_patches(loaded, guarded, every_patch(root)))
     tell_unread(loaded.inputs, options)
     _show(options, root, told)
     if loaded.inputs.skipped:  # what breaks a KMP may be there, and is not held

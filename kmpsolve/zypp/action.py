@@ -9,7 +9,7 @@ from kmpsolve.config import Config
 from kmpsolve.model.plan import FlavorPlan, KmpPlan, Plan
 from kmpsolve.request import Request
 
-__all__ = ["action", "counted"]
+__all__ = ["action", "counted", "falling"]
 
 
 def action(plan: Plan, config: Config) -> str:
@@ -28,7 +28,7 @@ def _asked(flavor: FlavorPlan, config: Config) -> Iterator[str]:
     if flavor.verdict == "blocked":
         lost = {kmp.name for kmp in flavor.kmps if kmp.decision == "blocked"}
         if config.protect_fallback:
-            lost |= {kmp.name for kmp in flavor.kmps if _falls(kmp, flavor)}
+            lost |= falling(flavor)
         rules = [Request(kmp_rules=config.kmp_rules).rule(name) for name in lost]
         yield from ((rule.on_blocked if rule else None) or config.on_blocked for rule in rules)
         if not lost:
@@ -37,10 +37,10 @@ def _asked(flavor: FlavorPlan, config: Config) -> Iterator[str]:
         yield config.unverified
 
 
-def _falls(kmp: KmpPlan, flavor: FlavorPlan) -> bool:
-    """Whether a kernel that stays would lose it."""
-    told = [w.message for w in flavor.warnings if w.reference == "fallback-loses"]
-    return any(message.endswith(f" {kmp.name}") for message in told)
+def falling(flavor: FlavorPlan) -> set[str]:
+    """The KMPs that a kernel which stays would lose."""
+    told = {w.message.rpartition(" ")[2] for w in flavor.warnings if w.reference == "fallback-loses"}
+    return {kmp.name for kmp in flavor.kmps} & told
 
 
 def _doubtful(flavor: FlavorPlan) -> bool:

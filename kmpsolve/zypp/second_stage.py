@@ -32,7 +32,7 @@ from kmpsolve.zypp.reading import read_caches
 from kmpsolve.zypp.transition import read_steps, read_transition
 
 if TYPE_CHECKING:
-    from kmpsolve.zypp.guard import Guarded
+    from kmpsolve.zypp.survey import Guarded
 
 __all__ = ["LAST_VERDICT", "answer", "main"]
 

@@ -21,6 +21,7 @@ from kmpsolve.request import Request
 from kmpsolve.zypp import guard, words
 from kmpsolve.zypp.first_stage import Caller, journal
 from kmpsolve.zypp.reading import every_patch, read_caches
+from kmpsolve.zypp.survey import Guarded, free_patches, survey
 
 __all__ = ["main"]
 
@@ -64,15 +65,15 @@ def main() -> None:
         sys.stderr.write("".join(f"{line}\n" for line in told))
 
 
-def _sync(root: Path, config: Config, *, patches: bool) -> tuple[guard.Guarded, list[str]]:
+def _sync(root: Path, config: Config, *, patches: bool) -> tuple[Guarded, list[str]]:
     """Write the locks; returns what is held and, if asked for, the patches that may come nevertheless."""
     request = Request(running=os.uname().release)
     loaded = read_caches(root, request, config, named=(), without_holds=True, patches=patches).loaded
-    guarded = guard.survey(loaded, doubtful=config.unverified == "abort")
+    guarded = survey(loaded, doubtful=config.unverified == "abort")
     guard.write(guarded, root, loaded, keep=config.keep_last_good)
     if not (patches and guarded.held):
         return guarded, []
-    return guarded, guard.free_patches(loaded, guarded, every_patch(root))
+    return guarded, free_patches(loaded, guarded, every_patch(root))
 
 
 def _zypper() -> Caller | None:

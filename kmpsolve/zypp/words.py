@@ -13,7 +13,7 @@ from kmpsolve.model.plan import FlavorPlan, KmpPlan, Plan, WayOut
 from kmpsolve.report.terminal import printable
 
 if TYPE_CHECKING:
-    from kmpsolve.zypp.guard import Guarded, Held
+    from kmpsolve.zypp.survey import Guarded, Held
 
 __all__ = ["failure", "held", "journal_line", "passed", "patch_command", "said", "stopped", "warned"]
 

@@ -22,7 +22,7 @@ from kmpsolve.request import Policy, Request
 from kmpsolve.solver.universe import SYSTEM, Universe
 from kmpsolve.solver.view import open_view, save_view
 from kmpsolve.sources import Sources
-from kmpsolve.zypp import guard
+from kmpsolve.zypp.survey import Guarded, survey
 from tests.executed.universes import universe
 from tests.property.strategies import FEATURES, worlds
 from tests.property.test_oracle import FAMILIES
@@ -148,13 +148,13 @@ def answer(of: World, folder: Path) -> str:
         repositories=None if repositories is None else tuple((a, str(at)) for a, at in repositories.items()),
     )
     loaded = session.load(where, Request(running=asked["running"]), read_config(root))
-    return plan + told(guard.survey(loaded, doubtful=True))
+    return plan + told(survey(loaded, doubtful=True))
 
 
-def told(guarded: guard.Guarded) -> str:
+def told(guarded: Guarded) -> str:
     """Without handles, which mean nothing in another universe."""
-    held = [(str(one.kernel), one.kmps, str(one.instead)) for one in guarded.held]
-    return f"{held}\n{guarded.locks}\n{guarded.keeps}\n"
+    held = [(str(one.kernel), one.kmps, str(one.instead), one.command) for one in guarded.held]
+    return f"{held}\n{guarded.locks}\n{guarded.keeps}\n{guarded.in_vain}\n"
 
 
 @pytest.mark.parametrize(("family", "number"), [("kernels", 500_147), ("everything", 500_156)])
