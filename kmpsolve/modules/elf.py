@@ -106,6 +106,14 @@ class Elf:
             )
             for index, section in enumerate(elf.iter_sections())
         )
+        for section in self.sections:
+            self._check_length(section)
+
+    def _check_length(self, section: Section) -> None:
+        """Refuse what the kernel refuses: a section that the file does not hold whole, read here or not."""
+        empty = section.type in ("SHT_NULL", "SHT_NOBITS")
+        if not empty and section.offset + section.size > self._size:
+            raise damaged(self.where, f"is cut short: section {section.name} ends after the file")
 
     def section(self, name: str) -> Section | None:
         """The first section of that name."""
@@ -119,8 +127,6 @@ class Elf:
             raise damaged(self.where, f"section {section.name} is compressed, which no kernel loads")
         if section.size > _MAX_SECTION:
             raise damaged(self.where, f"section {section.name} has more than {_MAX_SECTION >> 20} MiB")
-        if section.offset + section.size > self._size:
-            raise damaged(self.where, f"is cut short: section {section.name} ends after the file")
         self._stream.seek(section.offset)
         return self._stream.read(section.size)
 

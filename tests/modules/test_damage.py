@@ -185,16 +185,17 @@ def test_compressed_sections(base: Path, tmp_path: Path) -> None:
         read_module(bytes(content), "made.ko")
 
 
-def test_a_section_behind_the_end(base: Path) -> None:
-    """What is missing from a table must not count as not needed."""
+@pytest.mark.parametrize("name", ["__versions", ".init.text"])
+def test_a_section_behind_the_end(name: str, base: Path) -> None:
+    """What is missing from a table must not count as not needed, and no module loads with code missing."""
     content = bytearray(base.read_bytes())
-    versions = content.index(kbuild.section(base, "__versions"))
+    start = content.index(kbuild.section(base, name))
     (table,) = struct.unpack_from("<Q", content, 0x28)
     (count,) = struct.unpack_from("<H", content, 0x3C)
     offsets = [table + 64 * number + 0x18 for number in range(count)]
-    (place,) = [place for place in offsets if struct.unpack_from("<Q", content, place)[0] == versions]
-    struct.pack_into("<Q", content, place, len(content) - 64)
-    with pytest.raises(MetadataError, match="is cut short: section __versions ends after the file"):
+    (place,) = [place for place in offsets if struct.unpack_from("<Q", content, place)[0] == start]
+    struct.pack_into("<Q", content, place, len(content) - 4)
+    with pytest.raises(MetadataError, match=f"is cut short: section {name} ends after the file"):
         read_module(bytes(content), "made.ko")
 
 
