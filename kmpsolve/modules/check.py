@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from kmpsolve.errors import MetadataError, RequestError
+from kmpsolve.model.evr import Evr
 from kmpsolve.model.nevra import Nevra, same_architecture
 from kmpsolve.modules.checkreport import CheckReport, Subject
 from kmpsolve.modules.declarations import of_declarations
 from kmpsolve.modules.findings import Finding, named, number_of
 from kmpsolve.modules.folder import files_below
 from kmpsolve.modules.kernel import Kernel
-from kmpsolve.modules.kmp import Candidate, UefiCert, read_candidate, read_ueficert, spoken_for
+from kmpsolve.modules.kmp import Candidate, UefiCert, folders_of, read_candidate, read_ueficert, spoken_for
 from kmpsolve.modules.loader import Judgement, Verdict, judge_together
-from kmpsolve.modules.module import MODULE_FILE, Module
+from kmpsolve.modules.module import MODULE_FILE
 from kmpsolve.modules.packaging import of_packaging, of_support
 from kmpsolve.modules.requirements import elsewhere_only, of_requirements, symset_mismatches, untold_by
 from kmpsolve.modules.rpmfile import Rpm, check_rpm_signature
@@ -132,9 +134,58 @@ def _judge(
     return subject, findings
 
 
-def _spoken(candidate: Candidate, kernel: Kernel) -> tuple[Module, ...]:
-    fits = not elsewhere_only(candidate, kernel) and not any(symset_mismatches(candidate, kernel))
-    return spoken_for(candidate, kernel, offers=fits)
+def _fits(candidate: Candidate, kernel: Kernel) -> bool:
+    """Whether this is the kernel that the package requires, as far as it is not a matter of single symbols."""
+    return not elsewhere_only(candidate, kernel) and not any(symset_mismatches(candidate, kernel))
+
+
+_Judgements = tuple[list[Judgement], list[Judgement]]
+"""Of a candidate's modules, and of what it says besides."""
+
+
+def _judge_all(candidates: Sequence[Candidate], kernel: Kernel) -> list[_Judgements]:
+    sets = [(one.modules, spoken_for(one, kernel, offers=_fits(one, kernel))) for one in candidates]
+    judged = iter(judge_together([module for both in sets for part in both for module in part], kernel))
+    return [([next(judged) for _ in modules], [next(judged) for _ in said]) for modules, said in sets]
+
+
+def _judge_in_use(candidates: Sequence[Candidate], kernel: Kernel) -> list[_Judgements]:
+    """Judge all together, and those that the kernel would use once more, without the symbols of the others."""
+    judged = _judge_all(candidates, kernel)
+    passed_over = _passed_over(
+        kernel,
+        {
+            number: candidate
+            for number, candidate in enumerate(candidates)
+            if _fits(candidate, kernel)
+            and not any(judgement.verdict == "blocked" for part in judged[number] for judgement in part)
+        },
+    )
+    if passed_over:
+        used = [number for number in range(len(candidates)) if number not in passed_over]
+        again = _judge_all([candidates[number] for number in used], kernel)
+        for number, judgements in zip(used, again, strict=True):
+            judged[number] = judgements
+    return judged
+
+
+def _passed_over(kernel: Kernel, loading: Mapping[int, Candidate]) -> frozenset[int]:
+    """The numbers of the builds that the kernel does not use, because it uses another one of that package.
+
+    Its own folder's modules come before linked ones, and of those the highest version's (weak-modules2).
+    """
+
+    def rank(rpm: Rpm) -> tuple[bool, Evr]:
+        return any(uname_r == kernel.uname_r for uname_r, _ in folders_of(rpm.files)), rpm.nevra.evr
+
+    builds: dict[tuple[str, str], dict[int, tuple[bool, Evr]]] = defaultdict(dict)
+    for number, candidate in loading.items():
+        if candidate.rpm:
+            nevra = candidate.rpm.nevra
+            builds[nevra.name, nevra.arch][number] = rank(candidate.rpm)
+    return frozenset(
+        number for ranks in builds.values() for number, mine in ranks.items() if mine < max(ranks.values())
+    )
 
 
 def _explain(candidate: Candidate, kernel: Kernel, judgements: Iterable[Judgement]) -> Iterator[Finding]:
@@ -279,10 +330,7 @@ def check(
     subjects: list[Subject] = []
     for kernel in kernels:
         matching = [candidate for candidate in candidates if _meets(candidate, kernel)]
-        sets = [(candidate.modules, _spoken(candidate, kernel)) for candidate in matching]
-        judged = iter(judge_together([module for both in sets for part in both for module in part], kernel))
-        for candidate, (modules, said) in zip(matching, sets, strict=True):
-            own, spoken = [next(judged) for _ in modules], [next(judged) for _ in said]
+        for candidate, (own, spoken) in zip(matching, _judge_in_use(matching, kernel), strict=True):
             subject, reasons = _judge(candidate, kernel, own, spoken, modules_refused(candidate, enrolled))
             subjects.append(subject)
             findings += reasons

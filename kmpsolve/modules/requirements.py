@@ -48,6 +48,16 @@ def elsewhere_only(candidate: Candidate, kernel: Kernel) -> frozenset[str]:
     return frozenset(found)
 
 
+def _kernels_refused(candidate: Candidate, kernel: Kernel) -> Iterator[str]:
+    """The conflicts of a package that name the kernel, by its package or by its uname -r."""
+    nevra = Nevra.parse(kernel.nevra) if kernel.nevra else None
+    for text in candidate.rpm.conflicts if candidate.rpm else ():
+        relation = parse_relation(text)
+        by_package = nevra is not None and relation is not None and covers(relation, nevra)
+        if by_package or (kernel.uname_r and text == f"kernel-uname-r = {kernel.uname_r}"):
+            yield text
+
+
 def untold_by(candidate: Candidate, kernel: Kernel) -> frozenset[str]:
     """What it requires and the kernel's source says nothing of.
 
@@ -61,7 +71,15 @@ def untold_by(candidate: Candidate, kernel: Kernel) -> frozenset[str]:
 
 
 def of_requirements(candidate: Candidate, kernel: Kernel) -> Iterator[Finding]:
-    """Tell what is required of another kernel, or of nobody knows which."""
+    """Tell what is required of another kernel, or of nobody knows which, and that it excludes this one."""
+    if refused := list(_kernels_refused(candidate, kernel)):
+        yield Finding(
+            reference="kernel-conflict",
+            severity="error",
+            subject=candidate.path,
+            message=f"conflicts with {named(refused)}, so that rpm and zypper do not install it beside {kernel.label}",
+            rule=_RULE,
+        )
     if elsewhere := elsewhere_only(candidate, kernel):
         yield Finding(
             reference="exact-kernel",

@@ -150,6 +150,68 @@ def test_a_package_that_needs_another(shop: Shop, kernels: tuple[DebianKernel, .
     }
 
 
+def test_two_builds_of_one_package(shop: Shop) -> None:
+    """Of builds that fit the kernel uses one: its own folder's, else the highest version's."""
+
+    def base(version: str, export: str, *, need: str = "1", others: tuple[str, ...] = ()) -> PackageSpec:
+        return PackageSpec(
+            name=f"acme-base-kmp-{_FLAVOR}",
+            version=version,
+            release="1",
+            provides=("kmod(base.ko)", f"ksym({_FLAVOR}:base) = {export}"),
+            requires=(f"ksym({_FLAVOR}:a) = {need}", *others),
+        )
+
+    def user(version: str, wanted: str) -> PackageSpec:
+        return PackageSpec(
+            name=f"acme-user-kmp-{_FLAVOR}",
+            version=version,
+            release="1",
+            provides=("kmod(user.ko)",),
+            requires=(f"ksym({_FLAVOR}:base) = {wanted}",),
+        )
+
+    kernel = replace(shop.target, symvers=Symvers(crcs={"a": "1"}))
+
+    def verdicts(*specs: PackageSpec) -> list[str]:
+        found = {subject.nevra: subject.verdict for subject in shop.check(*specs, against=kernel).subjects}
+        return [found[spec.nevra] for spec in specs]
+
+    old, new = base("1", "5"), base("2", "6")
+    assert verdicts(old, new, user("1", "5")) == ["safe", "safe", "blocked"]
+    assert verdicts(old, new, user("1", "6")) == ["safe", "safe", "safe"]
+    # What the kernel does not use itself may go with what it does not use.
+    assert verdicts(old, new, user("1", "5"), user("2", "6")) == ["safe"] * 4
+    assert verdicts(old, base("2", "6", need="2"), user("1", "5")) == ["safe", "blocked", "safe"]
+    elsewhere = base("2", "6", others=("kernel-uname-r = 6.0-1-amd64",))
+    assert verdicts(old, elsewhere, user("1", "5")) == ["safe", "blocked", "safe"]
+    report = shop.check(old, new, user("1", "5"), against=kernel)
+    (mismatch,) = next(subject for subject in report.subjects if subject.verdict == "blocked").mismatches
+    assert mismatch == Mismatch(symbol="base", kind="disagrees", wanted="5", found="6")
+
+
+def test_two_builds_of_one_package_one_at_home(shop: Shop) -> None:
+    """A kernel's own folder comes before what is linked, whatever the version."""
+    spec = shop.spec("kmpsolve_base")
+    ((path, content),) = spec.contents
+    newer = replace(
+        spec, version=f"2{spec.version[1:]}", contents=((path.replace("cloud", "other"), content),)
+    )
+    export = read_module(shop.folder / "kmpsolve_base.ko").exports["kmpsolve_sum"].crc
+    assert export
+    changed = content.replace(bytes.fromhex(export.zfill(8))[::-1], bytes(4))
+    elder = replace(spec, contents=((path, changed),))
+    user = replace(shop.spec("kmpsolve_user"), name=f"acme-user-kmp-{_FLAVOR}")
+
+    def user_on(*specs: PackageSpec) -> str:
+        subjects = shop.check(*specs, user).subjects
+        return next(one.verdict for one in subjects if one.nevra and one.nevra.startswith("acme-user"))
+
+    assert user_on(newer, elder) == "blocked"
+    assert user_on(newer, replace(elder, contents=newer.contents)) == "safe"
+    assert user_on(elder) == "blocked"
+
+
 def test_one_too_many(shop: Shop) -> None:
     """What the package requires counts as it does to rpm and to a plan, also where no module needs it."""
     spec = shop.spec("kmpsolve_base")
@@ -362,6 +424,21 @@ def test_exactly_another_kernel(shop: Shop) -> None:
     assert _found(report) == {**_ALWAYS, "exact-kernel": "error"}
     (subject,) = report.subjects
     assert (subject.verdict, subject.mismatches) == ("blocked", ())
+
+
+def test_a_kernel_that_the_package_excludes(shop: Shop) -> None:
+    """It would load, but neither rpm nor zypper installs it beside that kernel."""
+    target = replace(shop.target, nevra="kernel-default-6.1.0-53.1.x86_64")
+    for conflict, blocked in (
+        ("kernel-default = 6.1.0-53.1", True),
+        ("kernel-default < 6.1", False),
+        ("kernel-rt", False),
+        (f"kernel-uname-r = {shop.kernel.uname_r}", True),
+    ):
+        report = shop.check(replace(shop.spec("kmpsolve_base"), conflicts=(conflict,)), against=target)
+        assert (report.verdict, "kernel-conflict" in _found(report)) == (
+            ("blocked", True) if blocked else ("safe", False)
+        )
 
 
 def test_symsets(shop: Shop) -> None:
