@@ -21,19 +21,25 @@ __all__ = ["find_unmanaged", "judge_unmanaged", "planned_mismatches"]
 
 
 def find_unmanaged(trees: Trees, owners: Owners, tree: ModuleTree) -> tuple[ModuleFile, ...]:
-    """The files in one tree that no package owns, links left out; none if ownership is not known.
+    """The files in one tree that no package owns; none if ownership is not known.
 
-    A kernel that no package owns was made by hand: its own modules are not what is looked for.
+    A link into a tree is another file's second place; one to a file elsewhere is the only place where that
+    file is a module. A kernel that no package owns was made by hand: its own modules are not what is looked for.
     """
     if not owners.known:
         return ()
     return tuple(
         file
         for file in tree.files
-        if file.link is None
-        and owners.of(file.path) is None
+        if owners.of(file.path) is None
+        and (file.link is None or _leads_elsewhere(file, owners))
         and (file.folder != "kernel" or tree.uname_r in owners.kernels)
     )
+
+
+def _leads_elsewhere(file: ModuleFile, owners: Owners) -> bool:
+    """Whether a link leads to a file that stands in no tree and that no package owns."""
+    return file.target is not None and "/lib/modules/" not in file.target and owners.of(file.target) is None
 
 
 def planned_mismatches(judgement: Judgement) -> tuple[Mismatch, ...]:

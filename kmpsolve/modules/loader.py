@@ -193,7 +193,7 @@ class _Bench:
         best = next((offer for offer in offers if offer.crc == wanted), offers[0])
         return Mismatch(
             symbol=symbol,
-            kind="unknown" if best.crc == wanted else "disagrees",
+            kind="unknown" if wanted in (None, best.crc) else "disagrees",
             wanted=wanted,
             found=best.crc,
             provider=self.modules[best.owner].name if best.owner is not None else "",

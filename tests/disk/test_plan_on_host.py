@@ -237,6 +237,11 @@ def test_unmanaged_modules_are_held_against_the_new_kernels_metadata(bare: Build
     (bare.tree(old) / "updates" / "broken.ko").write_text("no module")
     (bare.tree(old) / "weak-updates").mkdir()
     (bare.tree(old) / "weak-updates" / "link.ko").symlink_to("../updates/dkms/good.ko")
+    vendors = bare.root / "opt" / "vendor"
+    vendors.mkdir(parents=True)
+    shutil.copy(bad, vendors / "far.ko")
+    (bare.tree(old) / "updates" / "far.ko").symlink_to("/opt/vendor/far.ko")
+    (bare.tree(old) / "updates" / "gone.ko").symlink_to("/opt/vendor/gone.ko")
     modules = (good, bad, own / "kmpsolve_base.ko", own / "kmpsolve_user.ko")
     loaded = _load([_debian_kernel(old, "53.1", *modules)], [_debian_kernel(new, "54.1", *modules)])
     files = {nevra: tuple(paths) for nevra, paths in bare.owned.items()}
@@ -249,6 +254,7 @@ def test_unmanaged_modules_are_held_against_the_new_kernels_metadata(bare: Build
         "kernel/drivers/video/bad.ko": "blocked",
         "updates/broken.ko": "unverified",
         "updates/dkms/good.ko": "loads",
+        "updates/far.ko": "blocked",
         "updates/kmpsolve_base.ko": "blocked",
         "updates/kmpsolve_user.ko": "blocked",
     }

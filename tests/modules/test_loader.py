@@ -241,3 +241,11 @@ def test_what_the_image_exports_already() -> None:
     judgement = judge(_module("a", {}, {"kfree": "2"}), _KERNEL)
     assert _obstacles(judgement) == ["duplicate-export"]
     assert judge(_module("the_driver", {}, {"of_driver": "5"}), _KERNEL).verdict == "safe"
+
+
+def test_a_symbol_without_a_version_disagrees_with_nothing() -> None:
+    """The one module that exports it does not load: it is missing, whatever its version."""
+    broken = _module("broken", {"kfree": "9"}, {"of_broken": "7"})
+    user = _module("user", {"of_broken": None})
+    _, judgement = judge_together([broken, user], _KERNEL)
+    assert _short(judgement) == [("of_broken", "unknown", None, "7", "broken")]
