@@ -187,8 +187,9 @@ def _unpack(folder: Path, record: Record, origin: Origin) -> BinaryIO:
     """Decompress a file into an unnamed temporary one, positioned at 0, and verify both forms."""
     name = record.href.name
     path = folder / record.href
-    # The folder itself may be a link; what is below it may not lead out of it.
-    if not path.resolve().is_relative_to(folder.resolve()):
+    # The folder itself may be a link; what is below it may not lead out of it. Path.resolve would raise on a
+    # link that leads to itself, before Python 3.13.
+    if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder)):
         raise origin.damaged(f"{name} is a link to a place outside the repository", "location-outside")
     with spooled(name, origin) as target, open_regular(path, name, origin) as file:
         _copy_verified(file, record, target, origin)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -493,7 +494,7 @@ class Universe:
             return None
         path = place / location
         # The location is the repository's word: it may not lead out of its folder.
-        inside = path.resolve().is_relative_to(place.resolve())
+        inside = Path(os.path.realpath(path)).is_relative_to(os.path.realpath(place))
         return path if inside and path.is_file() else None
 
     def spelled(self, exports: Exports) -> list[str]:

@@ -280,7 +280,7 @@ def test_a_huge_repomd_is_not_read(tmp_path: Path) -> None:
     assert refused(tmp_path).reference == "too-large"
 
 
-@pytest.mark.parametrize("kind", ["link", "fifo", "dangling"])
+@pytest.mark.parametrize("kind", ["link", "fifo", "dangling", "loop"])
 def test_only_regular_files_inside_are_read(kind: str, tmp_path: Path) -> None:
     folder = write(tmp_path / "repo", Entry())
     primary = folder / "repodata/primary.xml.gz"
@@ -293,6 +293,9 @@ def test_only_regular_files_inside_are_read(kind: str, tmp_path: Path) -> None:
     primary.unlink()
     if kind == "fifo":
         os.mkfifo(primary)
+        assert refused(folder).reference == "file-unreadable"
+    elif kind == "loop":
+        primary.symlink_to(primary.name)
         assert refused(folder).reference == "file-unreadable"
     else:
         primary.symlink_to("gone.gz")
