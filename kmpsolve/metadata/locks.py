@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import translate
+from itertools import chain
 
 from kmpsolve.model.evr import Evr
 
@@ -33,6 +34,8 @@ _TRUE = frozenset({"1", "yes", "true", "always", "on", "+"})
 _GLOB = re.compile(r"[*?[]")
 _BLANKS = " \t\n"
 """What zypp trims: a carriage return is not among it, so that a file with Windows line ends locks nothing."""
+_MAX_PATTERN = 4096
+"""A package has a name of 250 characters at most; a pattern of 100,000 takes minutes to compile."""
 _NAME = "solvable:name"
 _ARCH = "solvable:arch"
 
@@ -294,6 +297,9 @@ class _Block:
             return None
         if self._kinds and "package" not in self._kinds and not self._predicates:
             return None
+        if self._longest() > _MAX_PATTERN:
+            self._complain(f"a pattern has more than {_MAX_PATTERN} characters, as no name has; left out")
+            return None
         try:
             patterns = tuple(self._patterns())
         except re.error as error:
@@ -314,6 +320,11 @@ class _Block:
             argument=self._argument(),
             _patterns=patterns,
         )
+
+    def _longest(self) -> int:
+        attributes = chain.from_iterable(self._attributes.values())
+        predicates = (predicate[1] for predicate in self._predicates)
+        return max(map(len, chain(self._strings, attributes, predicates)), default=0)
 
     def _argument(self) -> tuple[str, ...] | None:
         usual = self._case_sensitive and self._kinds == {"package"} and not (self._strings or self._comment)
