@@ -10,6 +10,9 @@ from typing import TextIO
 
 __all__ = ["complain", "deliver", "silence"]
 
+_LONGEST = 4000
+_SHOWN = 500
+
 
 def silence(stream: TextIO) -> None:
     """What is left to be written there cannot be; a second attempt at the end must not complain as well."""
@@ -34,6 +37,8 @@ def complain(line: str) -> None:
     """Say something on stderr, as far as it can be said: a full log changes no exit code."""
     from kmpsolve.report.terminal import printable  # names and addresses come from metadata
 
+    if len(line) > _LONGEST:  # a damaged file makes names of megabytes; what is wrong stands at the end
+        line = f"{line[:_SHOWN]} ... {line[-_SHOWN:]}"
     try:
         print(printable(line), file=sys.stderr, flush=True)
     except OSError:

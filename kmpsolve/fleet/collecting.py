@@ -16,7 +16,7 @@ import msgspec
 from kmpsolve.errors import KmpsolveError, MetadataError, UsageError
 from kmpsolve.machine.sysfs import modaliases_in
 from kmpsolve.metadata.collecting import Seen, installed_packages, state_of
-from kmpsolve.metadata.inventory import SCHEMA_VERSION, LooseModule, check_host, encode_state
+from kmpsolve.metadata.inventory import SCHEMA_VERSION, LooseModule, check_host, encode_state, in_unicode
 from kmpsolve.metadata.root import System, read_root
 from kmpsolve.metadata.rootpath import Root
 from kmpsolve.metadata.vendors import VendorClasses
@@ -92,7 +92,7 @@ def collect(
     if hardware and root is not None:
         told["modaliases"] = sorted(set(modaliases_in(Root(root.folder / "sys"))))
     told["state"] = msgspec.Raw(encode_state(state))
-    return msgspec.json.encode(told).decode()
+    return msgspec.json.encode(in_unicode(told)).decode()
 
 
 def _host(host: str | None, root: Root | None, where: Sources) -> str:

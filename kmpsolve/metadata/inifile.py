@@ -73,4 +73,4 @@ def is_true(value: str, default: bool) -> bool:
     if lower in _FALSE:
         return False
     digits = lower.lstrip("+-")
-    return int(digits) != 0 if digits.isascii() and digits.isdigit() else default
+    return digits.strip("0") != "" if digits.isascii() and digits.isdigit() else default

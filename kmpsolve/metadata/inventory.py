@@ -29,6 +29,7 @@ __all__ = [
     "decode_state",
     "encode_state",
     "fingerprint",
+    "in_unicode",
     "is_package",
     "schema",
     "seconds",
@@ -159,6 +160,8 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
 _LINES = msgspec.json.Decoder(Line)
 _STATES = msgspec.json.Decoder(State)
 _SORTED = msgspec.json.Encoder(order="sorted")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+"""A byte that is no UTF-8, as `Root.read` gives it."""
 
 
 def decode_line(text: bytes) -> Line:
@@ -236,15 +239,28 @@ def is_package(nevra: str) -> bool:
 def encode_state(state: State) -> bytes:
     """The one spelling of a state: sorted, without what is not known."""
     key = _sorting_key
-    return _SORTED.encode(
-        msgspec.structs.replace(
-            state,
-            kernels=tuple(sorted(state.kernels, key=key)),
-            kmps=tuple(sorted(state.kmps, key=key)),
-            user_space=tuple(sorted(state.user_space, key=key)),
-            packages=tuple(sorted(set(state.packages))),
-        )
+    ordered = msgspec.structs.replace(
+        state,
+        kernels=tuple(sorted(state.kernels, key=key)),
+        kmps=tuple(sorted(state.kmps, key=key)),
+        user_space=tuple(sorted(state.user_space, key=key)),
+        packages=tuple(sorted(set(state.packages))),
     )
+    try:
+        return _SORTED.encode(ordered)
+    except UnicodeEncodeError:  # seldom, so that the many states of a fleet are not copied for it
+        return _SORTED.encode(in_unicode(msgspec.to_builtins(ordered)))
+
+
+def in_unicode(value: Any) -> Any:
+    """A copy in which bytes that are no UTF-8, which no JSON can hold, are replaced in all texts."""
+    if isinstance(value, str):
+        return _SURROGATE.sub("\ufffd", value)
+    if isinstance(value, dict):
+        return {in_unicode(key): in_unicode(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [in_unicode(item) for item in value]
+    return value
 
 
 def _sorting_key(package: str | ListedPackage) -> str:

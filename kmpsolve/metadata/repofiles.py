@@ -19,6 +19,12 @@ DEFAULT_PRIORITY = 99
 _FILE = re.compile(r".+\.repo(_[0-9]+)?")
 _SEVERAL = frozenset({"baseurl", "gpgkey", "mirrorlist", "metalink"})
 """Keys whose value may go on in the lines below."""
+_NUMBER = re.compile(
+    r"\s*(?P<sign>[+-]?)(?:0[xX](?P<base16>[0-9a-fA-F]+)|(?P<base8>0[0-7]*)|(?P<base10>[1-9][0-9]*))"
+)
+_MOST_DIGITS = 23
+"""More than a number of 64 bits has in any base."""
+_LARGEST = (1 << 32) - 1
 _URL_SEPARATOR = re.compile(r"[,\s]*\s[,\s]*")
 
 
@@ -170,6 +176,19 @@ def _urls(text: str) -> list[str]:
     return [word for word in _URL_SEPARATOR.split(text) if word]
 
 
+def _unsigned(text: str) -> int:
+    """A number as zypp reads it: strtoul's, with C's prefixes for other bases, cut to 32 bits; 0 for nonsense."""
+    match = _NUMBER.match(text)
+    if match is None:
+        return 0
+    base, digits = next((base, match[f"base{base}"]) for base in (16, 8, 10) if match[f"base{base}"])
+    digits = digits.lstrip("0")[:_MOST_DIGITS]
+    number = int(digits or "0", base)
+    if number >= 1 << 64:  # strtoul gives its largest number then
+        return _LARGEST
+    return (-number if match["sign"] == "-" else number) & _LARGEST
+
+
 def _definition(
     alias: str, section: _Section, file: str, variables: Mapping[str, str]
 ) -> RepositoryDefinition:
@@ -182,13 +201,11 @@ def _definition(
         urls = section.lists.get(key)
         return expand_url(urls[0], variables) if urls else None
 
-    # strtoul's reading: as many digits as there are, 0 and nonsense mean the default.
-    digits = re.match(r"[0-9]+", values.get("priority", ""))
     return RepositoryDefinition(
         alias=alias,
         name=expand(values.get("name", ""), variables) or alias,
         enabled=is_true(values["enabled"], False) if "enabled" in values else True,
-        priority=(int(digits[0]) if digits else 0) or DEFAULT_PRIORITY,
+        priority=_unsigned(values.get("priority", "")) or DEFAULT_PRIORITY,
         urls=tuple(dict.fromkeys(expand_url(url, variables) for url in section.lists.get("baseurl", ()))),
         path=values.get("path") or "/",
         mirrorlist=first("mirrorlist"),

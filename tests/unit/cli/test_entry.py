@@ -170,3 +170,15 @@ def test_repositories_without_an_alias_may_end_alike(
     main([*world[:3], "--repo", places[0], "--repo", places[1] + "/", "--format", "json"])
     read = json.loads(capsys.readouterr().out)["inputs"]["repositories"]
     assert [one["alias"] for one in read] == [places[0], places[1] + "/"]
+
+
+def test_a_name_of_megabytes_does_not_fill_the_log(
+    world: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A damaged file has keys of any length; where and what is wrong is told all the same."""
+    config = tmp_path / "kmpsolve.toml"
+    config.write_text(f"{'a' * 3_000_000} = 1\n")
+    assert main([*world, "--config", str(config)]) == 3
+    error = capsys.readouterr().err
+    assert len(error) < 3000
+    assert str(config) in error and "known keys" in error

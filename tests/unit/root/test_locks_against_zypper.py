@@ -205,7 +205,7 @@ def test_operator_that_zypper_refuses(sandbox: Sandbox) -> None:
         ("complex: AttrMatchData\n", "complex"),
         ("install_status: maybe\nsolvable_name: x\n", "maybe"),
         ("match_type: glob\nsolvable_name: " + "[a" * 50_000 + "\n", "more than 4096 characters"),
-        ("complex: AttrMatchData solvable:name " + "[a" * 50_000 + " G\n", "more than 4096 characters"),
+        ("complex: AttrMatchData solvable:name " + "[a" * 50_000 + ' G ""\n', "more than 4096 characters"),
     ],
 )
 def test_what_misleads_is_reported(text: str, problem: str) -> None:

@@ -57,11 +57,24 @@ priority=nonsense
 [bracket $mine]
 baseurl=dir:/tmp
 
+[long]
+baseurl=dir:/tmp
+autorefresh={ones}
+
 [colon]
 name = spaced = out
 baseurl = dir:///srv/x
 path = /sub/folder
-"""
+""".replace("{ones}", "1" * 5000)
+REPOS += "".join(
+    f"\n[number {place}]\nbaseurl=dir:/tmp\npriority={number}\n"
+    for place, number in enumerate(
+        (
+            *("0" * 30 + "50", "4294967295", "4294967296", "4294967301", "9" * 5000, "-9" + "9" * 30),
+            *("020", "0x20", "0X1fg", "08", "-1", "+7", "-0", "0x", "- 1", "7 8", "18446744073709551615"),
+        )
+    )
+)
 
 
 @pytest.fixture(scope="module")
