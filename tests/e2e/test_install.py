@@ -95,6 +95,15 @@ def test_make_install_and_uninstall(tmp_path: Path) -> None:
     assert _tree(tmp_path) == before
 
 
+@pytest.mark.parametrize("prefix", ["/opt/a&b", "/opt/a b", "/opt/a|b", "opt"])
+def test_a_prefix_that_no_script_could_name(prefix: str, tmp_path: Path) -> None:
+    for target in ("install", "uninstall"):
+        done = _make(target, tmp_path, PREFIX=prefix)
+        assert done.returncode != 0
+        assert prefix in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_place_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     done = _make("install", tmp_path / "file" / "root")
