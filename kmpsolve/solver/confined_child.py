@@ -13,6 +13,10 @@ import resource
 import sys
 from typing import Any
 
+_COUNT = 20
+"""Where the number of packages stands in the header of a ``.solv`` file."""
+_EMPTY = 1
+"""libsolv's number for the empty text; 0 is for none."""
 _LISTS = (
     "PROVIDES",
     "REQUIRES",
@@ -53,10 +57,24 @@ def main(folder: str, memory: int, seconds: int, task: str, words: list[str]) ->
 
 def _trial(solv: Any, pool: Any, repo: Any, words: list[str]) -> str:
     """Load the .solv file of that path, and follow every reference in it."""
-    if not repo.add_solv(solv.xfopen_fd("trial.solv", os.open(words[0], os.O_RDONLY))):
+    file = os.open(words[0], os.O_RDONLY)
+    told = int.from_bytes(os.pread(file, 4, _COUNT), "big")
+    if not repo.add_solv(solv.xfopen_fd("trial.solv", file)):
         return str(pool.errstr)
+    # libsolv ends at what it does not understand, and is content.
+    if repo.nsolvables != told:
+        return "not all of its packages can be read"
+    if not all(map(_is_whole, repo.solvables)):
+        return "a package has no name, version or architecture"
     _look_at_everything(solv, pool, repo)
     return ""
+
+
+def _is_whole(solvable: Any) -> bool:
+    """Whether a package has what names it; other kinds (``patch:``, ``product:``) may lack a part."""
+    if solvable.nameid <= _EMPTY or ":" in solvable.name:
+        return solvable.nameid > _EMPTY  # type: ignore[no-any-return]
+    return min(solvable.evrid, solvable.archid) > _EMPTY  # type: ignore[no-any-return]
 
 
 def _convert(solv: Any, pool: Any, repo: Any, words: list[str]) -> str:
