@@ -10,7 +10,7 @@ from kmpsolve.metadata.content import Content
 from kmpsolve.metadata.files import open_regular
 from kmpsolve.metadata.origin import Origin
 
-__all__ = ["MAGIC", "open_solv"]
+__all__ = ["MAGIC", "open_solv", "package_count"]
 
 MAGIC = b"SOLV"
 
@@ -57,3 +57,13 @@ def open_solv(path: Path, *, alias: str, priority: int = 99, source: str | None 
             f"{path.name} is a .solv file of format {version}, which is not known", "unknown-solv-format"
         )
     return Content(alias=alias, source=source or str(path), priority=priority, solv=path)
+
+
+def package_count(path: Path) -> int | None:
+    """How many packages the header of a ``.solv`` file speaks of; ``None`` if it has no header any more."""
+    try:
+        with path.open("rb") as file:
+            header = file.read(_HEADER.size)
+    except OSError:
+        return None
+    return int(_HEADER.unpack(header)[5]) if len(header) == _HEADER.size else None

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import BinaryIO
 
 import solv
 
 from kmpsolve.errors import MetadataError
 from kmpsolve.metadata.content import Content
+from kmpsolve.metadata.solvfile import package_count
 from kmpsolve.solver.confinement import CannotReadError, confined
 from kmpsolve.solver.kernels import KERNEL_NAME
 from kmpsolve.solver.trial import trial_load
@@ -41,7 +43,7 @@ def load_into(pool: solv.Pool, content: Content) -> solv.Repo:
         if not content.trusted:
             trial_load(content.solv)
         stream = solv.xfopen(str(content.solv))
-        reason = _added(pool, stream, repo.add_solv)
+        reason = _added(pool, stream, repo.add_solv) or _passed_over(repo, content.solv)
     else:
         assert content.primary is not None
         with content.primary as primary:
@@ -80,6 +82,16 @@ def _added(pool: solv.Pool, stream: solv.SolvFp | None, add: Callable[[solv.Solv
     if stream is not None:
         stream.close()
     return None if good else " ".join(str(pool.errstr).split())
+
+
+def _passed_over(repo: solv.Repo, path: Path) -> str | None:
+    """Why a file that libsolv took is damaged all the same: at zeros it ends without a complaint.
+
+    The trial tells it of a stranger's file; what is root's was not tried, but a disk that lost its power has
+    written such files too.
+    """
+    told = package_count(path)
+    return None if repo.nsolvables == told else f"of its {told} packages {repo.nsolvables} can be read"
 
 
 def kernel_architecture(pool: solv.Pool, repositories: Iterable[solv.Repo]) -> str:

@@ -53,6 +53,18 @@ def test_a_strangers_solv_file_is_tried_first(tmp_path: Path) -> None:
     assert caught.value.reference == "damaged-solv"
 
 
+def test_packages_that_libsolv_passes_over_in_a_trusted_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ends at zeros without a complaint (see the tests of the trial), or crashes, which no test can use."""
+    content = Content(alias="r", source="where", solv=written(tmp_path), trusted=True)
+    assert names(content) == ["acme"]
+    monkeypatch.setattr(sources, "package_count", lambda path: 7 if path == content.solv else None)
+    with pytest.raises(MetadataError, match="of its 7 packages 1 can be read") as caught:
+        names(content)
+    assert caught.value.reference == "malformed-metadata"
+
+
 def test_larger_metadata_has_more_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "_SMALL", 0)
     monkeypatch.setattr(sources, "_BYTES_A_SECOND", 10)
