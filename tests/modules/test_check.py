@@ -480,6 +480,35 @@ def test_what_a_bare_list_of_symbols_does_not_tell(shop: Shop) -> None:
     assert report.subjects[0].mismatches == (Mismatch(symbol="mm", kind="unknown", wanted="11", found=None),)
 
 
+def test_a_package_that_names_the_kernels_package(shop: Shop) -> None:
+    """A folder of modules tells its uname -r: all of the package's version but the rebuild counter."""
+    tree = replace(shop.target, uname_r=f"6.1.0-53-{_FLAVOR}", nevra=None)
+    package = replace(tree, nevra=f"kernel-{_FLAVOR}-6.1.0-53.2.x86_64")
+    listed = replace(shop.target, uname_r="", nevra=None)
+    for comparison, by_package, by_tree, by_list in (
+        ("", "safe", "safe", "safe"),
+        (" = 6.1.0-53.2", "safe", "unverified", "unverified"),
+        (" = 6.1.0-53.1", "blocked", "unverified", "unverified"),
+        (" = 6.1.0-54.1", "blocked", "blocked", "unverified"),
+        (" >= 6.1.0-53.2", "safe", "unverified", "unverified"),
+        (" >= 6.1.0-53", "safe", "safe", "unverified"),
+        (" >= 6.1.0-54", "blocked", "blocked", "unverified"),
+        (" < 6.2", "safe", "safe", "unverified"),
+        (" > 6.2", "blocked", "blocked", "unverified"),
+        (" = 6.1.0", "safe", "safe", "unverified"),
+    ):
+        spec = replace(
+            shop.spec("kmpsolve_base"),
+            requires=(f"ksym({_FLAVOR}:init_net) = 1", f"kernel-{_FLAVOR}{comparison}"),
+        )
+        symvers = replace(shop.target.symvers, crcs={**shop.target.symvers.crcs, "init_net": "1"})
+        told = [
+            shop.check(replace(spec, contents=()), against=replace(kernel, symvers=symvers)).verdict
+            for kernel in (package, tree, listed)
+        ]
+        assert told == [by_package, by_tree, by_list], comparison
+
+
 def test_a_kernel_of_which_a_part_is_known(shop: Shop) -> None:
     """What is not on an incomplete list is not missing; what is on it with another version disagrees."""
     crcs = dict(shop.target.symvers.crcs)
