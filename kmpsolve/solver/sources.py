@@ -87,8 +87,7 @@ def _added(pool: solv.Pool, stream: solv.SolvFp | None, add: Callable[[solv.Solv
 def _passed_over(repo: solv.Repo, path: Path) -> str | None:
     """Why a file that libsolv took is damaged all the same: at zeros it ends without a complaint.
 
-    The trial tells it of a stranger's file; what is root's was not tried, but a disk that lost its power has
-    written such files too.
+    A disk that lost its power leaves such files, root's too, which are not tried before.
     """
     told = package_count(path)
     return None if repo.nsolvables == told else f"of its {told} packages {repo.nsolvables} can be read"

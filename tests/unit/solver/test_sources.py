@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,10 +20,10 @@ from tests.support.packages import PackageSpec
 ACME = PackageSpec(name="acme", version="1", release="1")
 
 
-def written(folder: Path) -> Path:
+def written(folder: Path, specs: Sequence[PackageSpec] = (ACME,)) -> Path:
     """A .solv file of ours."""
     pool = solv.Pool()
-    repo = load_into(pool, replace(open_source(str(rpmmd.write(folder, [ACME])), alias="r"), trusted=True))
+    repo = load_into(pool, replace(open_source(str(rpmmd.write(folder, specs)), alias="r"), trusted=True))
     place = folder / "r.solv"
     stream = solv.xfopen(str(place), "w")
     repo.write(stream)
@@ -53,10 +54,29 @@ def test_a_strangers_solv_file_is_tried_first(tmp_path: Path) -> None:
     assert caught.value.reference == "damaged-solv"
 
 
+def test_packages_that_libsolv_passes_over(tmp_path: Path) -> None:
+    """It ends at zeros without a complaint, or makes packages without names of them: none may be missing."""
+    specs = [ACME, *(replace(ACME, name=f"acme-{part}", provides=(f"part({part})",)) for part in "abcdefgh")]
+    place = written(tmp_path, specs)
+    data = place.read_bytes()
+    sound = damaged = 0
+    for start in range(24, len(data) - 20, 19):  # behind the number of packages
+        place.write_bytes(data[:start] + bytes(20) + data[start + 20 :])
+        try:
+            found = names(Content(alias="r", source="where", solv=place))
+        except MetadataError:
+            damaged += 1
+        else:
+            assert len(found) == len(specs)
+            assert "<NULL>" not in found
+            sound += 1
+    assert damaged > sound
+
+
 def test_packages_that_libsolv_passes_over_in_a_trusted_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It ends at zeros without a complaint (see the tests of the trial), or crashes, which no test can use."""
+    """It ends at zeros without a complaint, as above, or crashes, which no test can use."""
     content = Content(alias="r", source="where", solv=written(tmp_path), trusted=True)
     assert names(content) == ["acme"]
     monkeypatch.setattr(sources, "package_count", lambda path: 7 if path == content.solv else None)
