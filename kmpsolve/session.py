@@ -124,6 +124,8 @@ def load(sources: Sources, request: Request, config: Config, *, cached: bool = F
     repositories = openers(sources, system, skipped)
     given = open_installed(sources.installed) if sources.installed is not None else None
     settings = given.settings if given is not None else None
+    # What is skipped from here on, the name of a cache does not tell.
+    foreseen = len(skipped)
     universe, request = prepare(
         system, on_machine(request, sources.root, here=sources.here), config, settings
     )
@@ -148,7 +150,6 @@ def load(sources: Sources, request: Request, config: Config, *, cached: bool = F
         if installed.stale is not None:
             skipped.append(SkippedInput(alias=SYSTEM, reason=installed.stale))
     contents: list[Content] = []
-    foreseen = len(skipped)
     read: list[RepositoryInput] = []
     if repositories or sources.repositories != ():
         read, notes = load_repositories(universe, repositories, config, skipped, contents)

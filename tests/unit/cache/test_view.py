@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +27,7 @@ from kmpsolve.zypp.survey import Guarded, survey
 from tests.executed.universes import universe
 from tests.property.strategies import FEATURES, worlds
 from tests.property.test_oracle import FAMILIES
+from tests.sandbox import Sandbox
 from tests.scenarios import runner
 from tests.support import fixture, repository, rpmbuild, rpmmd
 from tests.support.packages import PackageSpec
@@ -131,6 +133,27 @@ def test_an_rpmdb_that_lists_no_user_space(tmp_path: Path, cached: pytest.Monkey
     cached.undo()
     assert with_cache == plan()
     assert '"verdict": "blocked"' in with_cache
+
+
+def test_zyppers_copy_of_the_rpmdb_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read back it would be the rpmdb itself, and the plan complete."""
+    monkeypatch.setattr(session, "_WORTH_A_CACHE", 0)
+    monkeypatch.setenv("KMPSOLVE_CACHE", str(tmp_path / "cache"))
+    with Sandbox() as system:
+        system.install_rpms(rpmbuild.build([Kernel(release="10.1", ksyms="a=1").spec()]))
+        newer = repository.rpm_md((Kernel(release="20.1", ksyms="a=1").spec(),))
+        system.add_repository("r", f"dir:{newer}", refresh=False)
+        assert system.zypper("refresh").code == 0
+        assert system.zypper("search", "--installed-only").code == 0
+        for file in system.path("/var/lib/rpm").iterdir():
+            file.unlink()
+        system.path("/var/lib/rpm/Packages").write_bytes(b"of a backend that nobody here knows")
+        time.sleep(1.1)  # what changed just now is not cached
+        for _ in range(2):
+            where = Sources(root=system.root)
+            loaded = session.load(where, Request(), read_config(system.root), cached=True)
+            assert [one.alias for one in loaded.inputs.skipped] == [SYSTEM]
+            assert loaded.keep is None or loaded.keep()
 
 
 def answer(of: World, folder: Path) -> str:
