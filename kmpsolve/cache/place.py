@@ -2,7 +2,8 @@
 
 A cache is a folder that is written under another name and moved into place whole: readers find all of it or
 nothing, and of two writers the second loses, having written the same. It is believed only if nobody but root
-and this user can have written it, and if every file has the checksum that the folder's own list states.
+and this user can have written it, if every file has the checksum that the folder's own list states, and if that
+list is whole and this cache's own.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pathlib import Path
 
 __all__ = ["Stored", "folder", "read", "survey", "write"]
 
-FORMAT = 4
+FORMAT = 5
 """Raised whenever the same folder would be read in another way."""
 
 _SHARED = Path("/var/cache/kmpsolve/views")
@@ -108,16 +109,24 @@ def _read(place: Path, name: str) -> Stored | None:
                 return None
         files[_LIST] = _open(place / name / _LIST)
         listed = json.loads(Stored(files).block(_LIST).tobytes())
+        checksum = listed.pop("checksum")
+        if listed["format"] != FORMAT or listed["name"] != name or _checksum(listed) != checksum:
+            raise ValueError(name)
         for file, checksum in listed["files"].items():
             files[file] = _open(place / name / file)
             if zlib.crc32(Stored({file: files[file]}).block(file)) != checksum:
                 raise ValueError(file)
-        if listed["format"] != FORMAT or not Path("/proc/self/fd").is_dir():
-            raise ValueError(listed["format"])
+        if not Path("/proc/self/fd").is_dir():
+            raise ValueError(name)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         Stored(files).close()
         return None
     return Stored(files)
+
+
+def _checksum(listed: Mapping[str, object]) -> int:
+    """Of a list itself: a file that is missing from it would be missed by nobody else."""
+    return zlib.crc32(json.dumps(listed).encode())
 
 
 def _open(path: Path) -> int:
@@ -154,8 +163,9 @@ def write(name: str, files: Mapping[str, bytes]) -> bool:
             return True
         draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=place))
         checksums = {file: zlib.crc32(content) for file, content in files.items()}
-        listed = json.dumps({"format": FORMAT, "files": checksums}).encode()
-        for file, content in {**files, _LIST: listed}.items():
+        listed = {"format": FORMAT, "name": name, "files": checksums}
+        text = json.dumps({**listed, "checksum": _checksum(listed)})
+        for file, content in {**files, _LIST: text.encode()}.items():
             path = draft / file
             path.write_bytes(content)
             path.chmod(0o644)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from pathlib import Path
 
@@ -64,6 +65,22 @@ def test_a_file_that_is_cut_short_or_gone_is_noticed(folder: Path, file: str) ->
     assert content() is None
     (folder / "x" / file).unlink()
     assert content() is None
+
+
+def test_a_list_that_lacks_a_file_is_noticed(folder: Path) -> None:
+    place.write("x", FILES)
+    listed = folder / "x" / "list.json"
+    listed.write_text(re.sub(r'"a": [0-9]+, ', "", listed.read_text()))
+    assert '"b": ' in listed.read_text()
+    assert place.read("x") is None
+
+
+def test_under_another_name_it_is_none(folder: Path) -> None:
+    place.write("x", FILES)
+    (folder / "x").rename(folder / "y")
+    assert content("y") is None
+    assert place.write("y", FILES)
+    assert content("y") == FILES
 
 
 @pytest.mark.parametrize("below", ["", "x", "x/a", "x/list.json"])
