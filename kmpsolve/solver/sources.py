@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -19,6 +20,11 @@ from kmpsolve.solver.trial import trial_load
 from kmpsolve.solver.userspace import SYSTEM
 
 __all__ = ["kernel_architecture", "load_into"]
+
+_EMPTY = 1
+"""libsolv's number for the empty text; 0 is for none."""
+
+_EVR = re.compile(r"([0-9]+:)?[^:-]+-[^:-]+")
 
 _SMALL = 1 << 20
 """Bytes of XML that libsolv reads in this process. Names can be chosen so that all of them share one place in
@@ -48,6 +54,8 @@ def load_into(pool: solv.Pool, content: Content) -> solv.Repo:
         assert content.primary is not None
         with content.primary as primary:
             reason = _read_primary(pool, repo, primary, trusted=content.trusted)
+        if not content.trusted:
+            reason = reason or _unnamed(repo)
     if reason is not None:
         repo.free(True)
         raise MetadataError(
@@ -91,6 +99,23 @@ def _passed_over(repo: solv.Repo, path: Path) -> str | None:
     """
     told = package_count(path)
     return None if repo.nsolvables == told else f"of its {told} packages {repo.nsolvables} can be read"
+
+
+def _unnamed(repo: solv.Repo) -> str | None:
+    """Why packages are damaged that libsolv took: without name or version they are nothing that anybody updates to.
+
+    How many there are (the root's ``packages``) tells nothing more: not everybody who writes it counts.
+    """
+    for number, solvable in enumerate(repo.solvables_iter(), start=1):
+        if solvable.nameid <= _EMPTY:
+            return f"package {number} has no name"
+        if ":" in solvable.name:  # no RPM (``patch:``, ``product:``)
+            continue
+        if solvable.archid <= _EMPTY:
+            return f"package {number}, {solvable.name}, has no architecture"
+        if _EVR.fullmatch(solvable.evr) is None:
+            return f"package {number}, {solvable.name}, has no version and release"
+    return None
 
 
 def kernel_architecture(pool: solv.Pool, repositories: Iterable[solv.Repo]) -> str:

@@ -90,3 +90,37 @@ def test_larger_metadata_has_more_time(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(sources, "_BYTES_A_SECOND", 10)
     content = open_source(str(rpmmd.write(tmp_path, [ACME])), alias="r")
     assert names(content) == ["acme"]
+
+
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize(
+    ("lost", "instead"),
+    [
+        ("<name>one</name>", ""),
+        ("<name>one</name>", "<name/>"),
+        ("<arch>noarch</arch>", "<arch/>"),
+        ('<version epoch="0" ver="1" rel="1"/>', ""),
+        (' ver="1"', ""),
+        (' ver="1"', ' ver=""'),
+        (' rel="1"', ""),
+        (' epoch="0"', ' epoch="x"'),
+    ],
+)
+def test_a_package_that_nothing_names(
+    lost: str, instead: str, large: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """libsolv takes it, and then it is no update of anything."""
+    one, two = (PackageSpec(name=name, version="1", release="1", arch="noarch") for name in ("one", "two"))
+    store = rpmmd._store
+
+    def damaged(repodata: Path, kind: str, content: bytes, compress: bool) -> str:
+        assert kind != "primary" or lost.encode() in content
+        return store(repodata, kind, content.replace(lost.encode(), instead.encode(), 1), compress)
+
+    monkeypatch.setattr(rpmmd, "_store", damaged)
+    folder = rpmmd.write(tmp_path / "r", [one, two])
+    if large:
+        monkeypatch.setattr(sources, "_SMALL", 0)
+    with pytest.raises(MetadataError, match=r"package 1.* has no") as caught:
+        load_into(solv.Pool(), open_source(str(folder), alias="r"))
+    assert caught.value.reference == "malformed-metadata"
