@@ -74,6 +74,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _tell(_of_the_system(error), verbose)
         return 3
     except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and not (error.name or "kmpsolve").startswith("kmpsolve"):
+            _tell(_of_the_python(error), verbose)
+            return 3
         if verbose:
             raise
         hint = "Please report it with what this prints with -v"
@@ -114,6 +117,16 @@ def _of_the_system(error: OSError) -> MetadataError:
         reference="system-error",
         where=os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else "writing",
         hint="Make room, or look at the permissions and at the kernel's log",
+    )
+
+
+def _of_the_python(error: ModuleNotFoundError) -> MetadataError:
+    """It had everything when kmpsolve was installed, and lost it since: by an update, or an autoremove."""
+    return MetadataError(
+        f"has no module {error.name} any more, which kmpsolve needs",
+        reference="no-module",
+        where=sys.executable,
+        hint="Install kmpsolve again: make install PYTHON=..., or its package",
     )
 
 

@@ -182,3 +182,17 @@ def test_a_name_of_megabytes_does_not_fill_the_log(
     error = capsys.readouterr().err
     assert len(error) < 3000
     assert str(config) in error and "known keys" in error
+
+
+def test_a_python_that_has_lost_what_it_needs(world: list[str]) -> None:
+    """No bug: whoever updates the system's Python, or removes what nobody seems to need, comes to that."""
+    without = (
+        "import sys; sys.modules['solv'] = None; from kmpsolve.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", without, *world], capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stdout) == (3, "")
+    assert ended.stderr.splitlines()[0] == (
+        f"kmpsolve: {sys.executable}: has no module solv any more, which kmpsolve needs"
+    )
