@@ -13,8 +13,6 @@ import resource
 import sys
 from typing import Any
 
-_EMPTY = 1
-"""libsolv's number for the empty text; 0 is for none."""
 _LISTS = (
     "PROVIDES",
     "REQUIRES",
@@ -57,18 +55,8 @@ def _trial(solv: Any, pool: Any, repo: Any, words: list[str]) -> str:
     """Load the .solv file of that path, and follow every reference in it."""
     if not repo.add_solv(solv.xfopen_fd("trial.solv", os.open(words[0], os.O_RDONLY))):
         return str(pool.errstr)
-    # libsolv makes packages of zeros without a complaint.
-    if not all(map(_is_whole, repo.solvables)):
-        return "a package has no name, version or architecture"
     _look_at_everything(solv, pool, repo)
     return ""
-
-
-def _is_whole(solvable: Any) -> bool:
-    """Whether a package has what names it; other kinds (``patch:``, ``product:``) may lack a part."""
-    if solvable.nameid <= _EMPTY or ":" in solvable.name:
-        return solvable.nameid > _EMPTY  # type: ignore[no-any-return]
-    return min(solvable.evrid, solvable.archid) > _EMPTY  # type: ignore[no-any-return]
 
 
 def _convert(solv: Any, pool: Any, repo: Any, words: list[str]) -> str:

@@ -23,7 +23,6 @@ __all__ = ["kernel_architecture", "load_into"]
 
 _EMPTY = 1
 """libsolv's number for the empty text; 0 is for none."""
-
 _EVR = re.compile(r"([0-9]+:)?[^:-]+-[^:-]+")
 
 _SMALL = 1 << 20
@@ -54,8 +53,8 @@ def load_into(pool: solv.Pool, content: Content) -> solv.Repo:
         assert content.primary is not None
         with content.primary as primary:
             reason = _read_primary(pool, repo, primary, trusted=content.trusted)
-        if not content.trusted:
-            reason = reason or _unnamed(repo)
+    if reason is None and not content.trusted:
+        reason = _unnamed(repo)
     if reason is not None:
         repo.free(True)
         raise MetadataError(
@@ -104,7 +103,8 @@ def _passed_over(repo: solv.Repo, path: Path) -> str | None:
 def _unnamed(repo: solv.Repo) -> str | None:
     """Why packages are damaged that libsolv took: without name or version they are nothing that anybody updates to.
 
-    How many there are (the root's ``packages``) tells nothing more: not everybody who writes it counts.
+    It makes such of zeros in a ``.solv`` file, and of entries in primary.xml that lack these; how many packages the
+    latter's root speaks of is no witness, since not everybody who writes it counts.
     """
     for number, solvable in enumerate(repo.solvables_iter(), start=1):
         if solvable.nameid <= _EMPTY:
