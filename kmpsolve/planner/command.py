@@ -20,8 +20,9 @@ def zypper_install(universe: Universe, transacted: Transacted) -> str:
 
     ``--no-recommends`` keeps weak dependencies from adding to the steps; ``--oldpackage`` is needed as
     soon as one EVR is older than an installed build of its name, multiversion or not, else zypper says
-    "Nothing to do" (measured); what only goes is named with a leading ``-``, and ``--`` must then stand
-    before the names.
+    "Nothing to do" (measured); ``--force``, as soon as a lock holds what was named, else zypper asks whether to
+    remove the lock (measured; it removes it then); what only goes is named with a leading ``-``, and ``--`` must then
+    stand before the names.
     """
     installed = universe.installed_evrs({p.name for p in transacted.arrived})
     older = any(p.nevra.evr < evr for p in transacted.arrived for evr in installed.get(p.name, ()))
@@ -34,9 +35,20 @@ def zypper_install(universe: Universe, transacted: Transacted) -> str:
     flags = ["--no-recommends"]
     if older:
         flags.append("--oldpackage")
+    if any(_refused(universe, p) for p in transacted.arrived):
+        flags.append("--force")
     if gone:
         flags.append("--")
     return " ".join(["zypper", "install", *flags, *map(quoted, [*words, *gone])])
+
+
+def _refused(universe: Universe, package: Package) -> bool:
+    """Whether zypper refuses a package that is named: a locked one, and, since with a lock on any version of a name
+    it asks its solver for a capability and no longer for the package, what is only installed for itself (measured).
+    """
+    if package.barred in ("retracted", "ptf"):
+        return any(universe.locked(k.package) for k in universe.kernels if k.package.name == package.name)
+    return universe.locked(package)
 
 
 def word_for(universe: Universe, package: Package) -> str:

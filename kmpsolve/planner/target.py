@@ -41,7 +41,7 @@ def aims(systems: dict[str, FlavorSystem], kernel: str | None) -> dict[str, Aim]
     found = {flavor: _named(system, kernel) for flavor, system in systems.items()}
     by_uname = {flavor: aim for flavor, (aim, uname) in found.items() if aim is not None and uname}
     if by_uname:
-        return {flavor: _named_anyway(systems[flavor], unit) for flavor, unit in by_uname.items()}
+        return {flavor: _asked_for(systems[flavor], unit) for flavor, unit in by_uname.items()}
     if not any(unit for unit, _ in found.values()):
         others = sorted(
             {
@@ -63,7 +63,7 @@ def aims(systems: dict[str, FlavorSystem], kernel: str | None) -> dict[str, Aim]
             hint=hint,
         )
     return {
-        flavor: _named_anyway(systems[flavor], unit)
+        flavor: _asked_for(systems[flavor], unit)
         if unit
         else Aim(
             None,
@@ -74,22 +74,20 @@ def aims(systems: dict[str, FlavorSystem], kernel: str | None) -> dict[str, Aim]
     }
 
 
-def _named_anyway(system: FlavorSystem, unit: KernelUnit) -> Aim:
-    """A kernel that was named, though zypp would not choose it by itself."""
+def _asked_for(system: FlavorSystem, unit: KernelUnit, *warnings: Warned) -> Aim:
+    """A kernel that was asked for, though zypp would not choose it by itself."""
     bars = {unit.main.barred, "lock" if not unit.installed and system.universe.locked(unit.main) else None}
     words = {
-        "lock": "is locked; zypper will refuse it until the lock is removed",
+        "lock": "is locked; zypper install --force takes it nevertheless, and removes the lock",
         "ptf": "is a PTF",
         "retracted": "was retracted by its maker",
     }
-    return Aim(
-        unit,
-        tuple(
-            Warned(reference=f"target-{bar}", message=f"{unit.nevra} {text}")
-            for bar, text in words.items()
-            if bar in bars
-        ),
+    barred = (
+        Warned(reference=f"target-{bar}", message=f"{unit.nevra} {text}")
+        for bar, text in words.items()
+        if bar in bars
     )
+    return Aim(unit, (*warnings, *barred))
 
 
 def _latest(system: FlavorSystem) -> Aim:
@@ -101,13 +99,12 @@ def _latest(system: FlavorSystem) -> Aim:
     if usual is not None and usual.nevra == unit.nevra:
         return Aim(unit)
     instead = str(usual.nevra) if usual else "none"
-    return Aim(
+    return _asked_for(
+        system,
         unit,
-        (
-            Warned(
-                reference="not-what-zypper-picks",
-                message=f"zypper up would pick {instead}: a lock or a priority keeps {unit.nevra} out",
-            ),
+        Warned(
+            reference="not-what-zypper-picks",
+            message=f"zypper up would pick {instead}: a lock or a priority keeps {unit.nevra} out",
         ),
     )
 

@@ -23,7 +23,8 @@ def purged_after(
     Parameters
     ----------
     arrived, gone
-        What the transaction brings and takes.
+        What the transaction brings and takes. A lock that holds something of what arrives goes with that, and
+        what else it held is free (measured: libzypp takes it out of its file).
     running
         The uname -r that will run then: the kernel that boots next.
     """
@@ -37,6 +38,7 @@ def _purged_after(
 ) -> frozenset[int]:
     left_out = {package.handle for package in gone}
     new = {package.handle for package in arrived}
+    lifted = {lock for package in arrived for lock in universe.locks_on(package)}
     present = sorted((universe.installed_handles - left_out) | new)
     kernel_like = {kernel.package.handle: kernel for kernel in universe.kernels}
     builds = {h: build for h in present if (build := universe.kmp(h)) is not None}
@@ -80,7 +82,7 @@ def _purged_after(
                 multiversion=handle in multiversion,
                 has_modules=handle in kernel_like
                 or (build is not None and bool(build.modules or len(build.exports))),
-                locked=package.installed and universe.locked(package),
+                locked=package.installed and not lifted.issuperset(universe.locks_on(package)),
                 needs=tuple(sorted(needs, key=sorted)),
             )
         )

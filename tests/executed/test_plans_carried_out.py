@@ -124,6 +124,20 @@ def test_of_packages_with_one_nevra_zypper_takes_the_one_that_was_chosen() -> No
     assert disagreements(of) == []
 
 
+@pytest.mark.parametrize("asked_for", ["latest", "6.4.0-30"])
+@pytest.mark.parametrize("retracted", [(), ("kernel-default-6.4.0-30.1.x86_64",)])
+@pytest.mark.parametrize(
+    "lock", ["kernel-default", "kernel-default == 6.4.0-30.1", "kernel-default == 6.4.0-10.1"]
+)
+def test_zypper_takes_the_kernel_that_was_asked_for_in_spite_of_a_lock(
+    asked_for: str, retracted: tuple[str, ...], lock: str
+) -> None:
+    of = replace(
+        WORLD, repositories=[replace(WORLD.repositories[0], retracted=list(retracted))], locks=[lock]
+    )
+    assert disagreements(replace(of, kernel=asked_for)) == []
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_zypper_leaves_what_the_plan_said(family: str) -> None:
     for of in islice(planned(family), IN_EACH_FAMILY):

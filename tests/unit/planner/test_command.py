@@ -22,6 +22,8 @@ KERNEL = PackageSpec(
     name="kernel-default", version="6.4.0", release="1.1", provides=("kernel-uname-r = 6.4.0-1-default",)
 )
 
+_NEW = replace(KERNEL, release="2.1", provides=("kernel-uname-r = 6.4.0-2-default",))
+
 
 def test_the_same_evr_with_other_content_is_neither_old_nor_removed(tmp_path: Path) -> None:
     of = sealed(tmp_path, {"r1": [acme("1.0", "ksym(default:a) = 2")]}, [acme("1.0", "ksym(default:a) = 1")])
@@ -58,3 +60,30 @@ def test_an_older_evr_and_what_only_goes(tmp_path: Path) -> None:
     assert zypper_install(of, Transacted(steps, (new,), (old,), ())) == (
         "zypper install --no-recommends --oldpackage -- acme-kmp-default=1.0-1 -acme-kmp-default=2.0-1"
     )
+
+
+@pytest.mark.parametrize(
+    ("lock", "force"),
+    [
+        ("kernel-default", " --force"),
+        ("kernel-default == 6.4.0-2.1", " --force"),
+        ("kernel-default == 6.4.0-1.1", ""),
+        ("acme-kmp-default", ""),
+    ],
+)
+def test_zypper_is_forced_where_a_lock_holds_what_is_named(tmp_path: Path, lock: str, force: str) -> None:
+    of = sealed(tmp_path, {"r1": [_NEW]}, [KERNEL], locks=(lock,))
+    (new,) = (k.package for k in of.kernels if not k.package.installed)
+    step = Step(action="install", nevra=str(new), repository="r1")
+    said = zypper_install(of, Transacted((step,), (new,), (), ()))
+    assert said == f"zypper install --no-recommends{force} kernel-default=6.4.0-2.1"
+
+
+def test_zypper_is_forced_to_what_is_retracted_where_a_lock_holds_another_of_its_name(tmp_path: Path) -> None:
+    retracted = replace(_NEW, provides=(*_NEW.provides, "retracted-patch-package()"))
+    for lock, force in (("kernel-default == 6.4.0-1.1", " --force"), ("acme-kmp-default", "")):
+        of = sealed(tmp_path / str(len(lock)), {"r1": [retracted]}, [KERNEL], locks=(lock,))
+        (new,) = (k.package for k in of.kernels if not k.package.installed)
+        step = Step(action="install", nevra=str(new), repository="r1")
+        said = zypper_install(of, Transacted((step,), (new,), (), ()))
+        assert said == f"zypper install --no-recommends{force} kernel-default=6.4.0-2.1"

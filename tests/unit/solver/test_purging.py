@@ -142,3 +142,17 @@ def test_no_lock_holds_what_the_transaction_brings(tmp_path: Path) -> None:
         locks=("acme-kmp-default",),
     )
     assert purged(of, ("acme-kmp-default",)) == [KMP, KERNEL]
+
+
+def test_a_lock_that_was_lifted_for_it_holds_nothing_else(tmp_path: Path) -> None:
+    for lock, goes in (("kernel-default", [KERNEL]), ("kernel-default == 6.4.0-10.1", [])):
+        of = sealed(
+            tmp_path / str(len(lock)),
+            {"r": [NEW.spec()]},
+            [OLD.spec()],
+            keep="latest,running",
+            locks=(lock,),
+        )
+        new = [kernel.package for kernel in of.kernels if not kernel.package.installed]
+        gone = purged_after(of, new, (), RUNNING)
+        assert [of.name_of(handle).rpartition("-")[0] for handle in gone] == goes
