@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Collection
 
 from kmpsolve.model.package import Package
 from kmpsolve.solver.namesakes import namesakes
 from kmpsolve.solver.transaction import Transacted
 from kmpsolve.solver.universe import Universe
 
-__all__ = ["quoted", "word_for", "zypper_install"]
+__all__ = ["forced", "quoted", "word_for", "zypper_install"]
 
 _PLAIN = re.compile(r"[A-Za-z0-9_.+=:,/%@-][A-Za-z0-9_.+=:,/%@~^-]*")
 
@@ -35,20 +36,21 @@ def zypper_install(universe: Universe, transacted: Transacted) -> str:
     flags = ["--no-recommends"]
     if older:
         flags.append("--oldpackage")
-    if any(_refused(universe, p) for p in transacted.arrived):
-        flags.append("--force")
+    flags += forced(universe, transacted.arrived)
     if gone:
         flags.append("--")
     return " ".join(["zypper", "install", *flags, *map(quoted, [*words, *gone])])
 
 
-def _refused(universe: Universe, package: Package) -> bool:
-    """Whether zypper refuses a package that is named: a locked one, and, since with a lock on any version of a name
-    it asks its solver for a capability and no longer for the package, what is only installed for itself (measured).
+def forced(universe: Universe, packages: Collection[Package]) -> list[str]:
+    """The flag without which zypper refuses one of these, though it is named; else none.
+
+    It refuses what a lock holds. With a lock on any version of a name it also asks its solver for a capability
+    instead of the package, and what is only installed when named for itself is refused for that (measured).
     """
-    if package.barred in ("retracted", "ptf"):
-        return any(universe.locked(k.package) for k in universe.kernels if k.package.name == package.name)
-    return universe.locked(package)
+    names = {p.name for p in packages if p.barred in ("retracted", "ptf")}
+    asked = [*packages, *(k.package for k in universe.kernels if k.package.name in names)]
+    return ["--force"] if any(map(universe.locked, asked)) else []
 
 
 def word_for(universe: Universe, package: Package) -> str:

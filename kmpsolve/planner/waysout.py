@@ -9,7 +9,7 @@ from kmpsolve.compat.judgement import open_needs
 from kmpsolve.model.nevra import Nevra
 from kmpsolve.model.package import KernelUnit, KmpBuild, Package
 from kmpsolve.model.plan import Cause, KmpPlan, WayOut
-from kmpsolve.planner.command import quoted, word_for
+from kmpsolve.planner.command import forced, quoted, word_for
 from kmpsolve.planner.evaluation import Evaluation
 from kmpsolve.planner.system import FlavorSystem, Kmp, preference
 
@@ -81,11 +81,12 @@ class _WaysOut:
         for cause in cause_of(plan.causes, "vendor"):
             pick = _best(_kept_out(kmp, cause))
             wanted = [pick.package, *([] if self.unit.installed else [self.unit.main])]
-            words = " ".join(quoted(word_for(self.system.universe, package)) for package in wanted)
+            words = [quoted(word_for(self.system.universe, package)) for package in wanted]
+            flags = ["--no-recommends", "--oldpackage", *forced(self.system.universe, wanted)]
             yield WayOut(
                 kind="vendor-change",
                 text=f"take {pick} from another vendor; it fits {self.unit.nevra.evr}",
-                command=f"zypper install --no-recommends --oldpackage {words}",
+                command=" ".join(["zypper", "install", *flags, *words]),
                 kmps=(kmp.name,),
             )
 

@@ -118,6 +118,15 @@ def test_the_best_of_other_vendors_builds(tmp_path: Path) -> None:
     assert "acme-kmp-default=10.0_k6.4.0_20-1 " in str(way.command)
 
 
+def test_another_vendor_s_build_for_a_locked_kernel(tmp_path: Path) -> None:
+    foreign = acme("2.0", "a=2", krel="6.4.0-20", vendor="Other GmbH")
+    found = ways(tmp_path, [kernel(1), acme()], [NEW, foreign], locks=["kernel-default"], kernel="6.4.0-20.1")
+    (way,) = (w for w in found if w.kind == "vendor-change")
+    assert str(way.command).startswith(
+        "zypper install --no-recommends --oldpackage --force acme-kmp-default="
+    )
+
+
 def test_another_vendor_s_build(tmp_path: Path) -> None:
     foreign = acme("2.0", "a=2", krel="6.4.0-20", vendor="Other GmbH")
     (way,) = (w for w in ways(tmp_path, [kernel(1), acme()], [NEW, foreign]) if w.kind == "vendor-change")
