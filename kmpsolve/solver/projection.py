@@ -112,25 +112,36 @@ class Projection:
         self._stands = sorted(set(stands), key=lambda stand: (stand.handle, stand.role, stand.beside))
         self._open = open_needs
         self._choices = tuple(choices)
+        self._own_anywhere = set[Stand]().union(*map(self._own, self._choices))
         self._joining = joining
         self._copies: dict[Stand, int] = {}
         self._stand_of: dict[int, Stand] = {}
 
     def __enter__(self) -> Projection:
-        universe, pool = self._universe, self._pool
-        moved = [
-            kernel.package.handle
-            for kernel in universe.kernels
-            if kernel.flavor == self._unit.flavor and kernel.package.installed
-        ]
-        moved += [b.package.handle for b in self._builds.values() if b.package.installed]
+        universe = self._universe
         self._verify, unmet, self._multiple = universe.bystanders(self._unit.flavor)
-        met = universe.met_by_kernels(self._unit.flavor)
-        self._moved = moved
+        # Asked of the true system, while it shows.
         self._unobtainable = self._find_unobtainable()
         self._kept_out = self._find_kept_out()
         self._excluded = self._find_excluded()
+        self._take_kernels_and_kmps_away()
+        self._repo = self._pool.add_repo("projection")
+        self._add_copies()
+        for number, choice in enumerate(self._choices):
+            self._bind(choice, f"{GIVEN_UP}{number}")
+        self._add_floor(unmet)
+        target = {package.handle for package in self._unit.packages}
+        # No kernel comes but the target, and no KMP but as a copy; what stays installed is never hidden.
+        hidden = {kernel.package.handle for kernel in universe.kernels}
+        hidden |= set(self._builds) | (universe.kmp_handles - universe.installed_handles) | universe.hidden
+        universe.leave_out(hidden - target)
+        return self
+
+    def _take_kernels_and_kmps_away(self) -> None:
+        """Let the flavor's leave the system; who stays asks for nothing that these met, or suffers already."""
+        universe, pool = self._universe, self._pool
         # The shadow shares the system's lists of capabilities, which must not grow meanwhile.
+        met = universe.met_by_kernels(self._unit.flavor)
         self._whole = {handle: relation(pool.id2solvable(handle), solv.SOLVABLE_REQUIRES) for handle in met}
         for handle, whole in self._whole.items():
             self._let(handle, solv.SOLVABLE_REQUIRES, (c for c in whole if c not in met[handle]))
@@ -139,52 +150,59 @@ class Projection:
         }
         for handle in self._at_odds:
             self._let(handle, solv.SOLVABLE_CONFLICTS, self._excluded[handle])
-        system = pool.installed
-        self._system = system
-        if system is not None:
-            self._host = system.createshadow("host")
-            self._host.moveshadow(moved)
-        self._repo = pool.add_repo("projection")
+        self._moved = [
+            kernel.package.handle
+            for kernel in universe.kernels
+            if kernel.flavor == self._unit.flavor and kernel.package.installed
+        ]
+        self._moved += [b.package.handle for b in self._builds.values() if b.package.installed]
+        self._system = pool.installed
+        if self._system is not None:
+            self._host = self._system.createshadow("host")
+            self._host.moveshadow(self._moved)
+
+    def _add_copies(self) -> None:
+        """Add a copy for each stand, once it is known what they ask of each other."""
         wanted: dict[str, set[Need]] = {}
-        classes: set[str] = set()
+        asking: set[str] = set()
         for stand in self._stands:
             if stand.role == "compatible" and (needs := self._open[stand.handle]):
-                classes.add(self._class(stand))
+                asking.add(self._class(stand))
                 for need in needs:
                     wanted.setdefault(need.key, set()).add(need)
-        self._asking = sorted(classes)
         for stand in self._stands:
-            copy = self._copy(stand, wanted)
-            self._copies[stand] = copy
-            self._stand_of[copy] = stand
+            copy = self._copy(stand)
+            if stand.role == "compatible":
+                self._join(copy, stand, wanted, asking)
+            self._copies[stand] = copy.id
+            self._stand_of[copy.id] = stand
+
+    def _bind(self, choice: Sequence[Stand], name: str) -> None:
+        """Let the stands of one KMP exclude each other, by tokens of this name."""
+        pool = self._pool
+        token = pool.str2id(name)
+        for stand in choice:
+            given_up = stand.role in ("given-up", "gone")
+            keyname = solv.SOLVABLE_CONFLICTS if given_up else solv.SOLVABLE_PROVIDES
+            pool.id2solvable(self._copies[stand]).add_deparray(keyname, token)
+        for stand in self._removing(choice):
+            pool.id2solvable(self._copies[stand]).add_deparray(solv.SOLVABLE_PROVIDES, token)
         # What takes over a part of one KMP may serve the KMP of its own name beside it.
-        own_anywhere = set[Stand]().union(*map(self._own, self._choices))
-        for number, choice in enumerate(self._choices):
-            token = pool.str2id(f"{GIVEN_UP}{number}")
-            for stand in choice:
-                given_up = stand.role in ("given-up", "gone")
-                keyname = solv.SOLVABLE_CONFLICTS if given_up else solv.SOLVABLE_PROVIDES
-                pool.id2solvable(self._copies[stand]).add_deparray(keyname, token)
-            for stand in self._removing(choice):
-                pool.id2solvable(self._copies[stand]).add_deparray(solv.SOLVABLE_PROVIDES, token)
-            elsewhere = own_anywhere - self._own(choice)
-            alone = [s for s in choice if s not in self._joining and s not in elsewhere]
-            if len({self._builds[stand.handle].name for stand in alone}) > 1:
-                token = pool.str2id(f"{GIVEN_UP}{number}-alone")
-                for stand in alone:
-                    copy = pool.id2solvable(self._copies[stand])
-                    copy.add_deparray(solv.SOLVABLE_PROVIDES, token)
-                    copy.add_deparray(solv.SOLVABLE_CONFLICTS, token)
+        elsewhere = self._own_anywhere - self._own(choice)
+        alone = [s for s in choice if s not in self._joining and s not in elsewhere]
+        if len({self._builds[stand.handle].name for stand in alone}) > 1:
+            token = pool.str2id(f"{name}-alone")
+            for stand in alone:
+                copy = pool.id2solvable(self._copies[stand])
+                copy.add_deparray(solv.SOLVABLE_PROVIDES, token)
+                copy.add_deparray(solv.SOLVABLE_CONFLICTS, token)
+
+    def _add_floor(self, unmet: Iterable[int]) -> None:
+        """Add what provides everything that was unmet before."""
         self._floor = self._repo.add_solvable()
         self._floor.name, self._floor.evr, self._floor.arch = "kmpsolve-met-before", "0-0", "noarch"
         for capability in sorted(unmet):
             self._floor.add_deparray(solv.SOLVABLE_PROVIDES, capability)
-        target = {package.handle for package in self._unit.packages}
-        # No kernel comes but the target, and no KMP but as a copy; what stays installed is never hidden.
-        hidden = {kernel.package.handle for kernel in universe.kernels}
-        hidden |= set(self._builds) | (universe.kmp_handles - universe.installed_handles) | universe.hidden
-        universe.leave_out(hidden - target)
-        return self
 
     def _find_unobtainable(self) -> frozenset[int]:
         """Symbol requirements of builds from repositories that the unit meets, but not for rpm.
@@ -283,51 +301,61 @@ class Projection:
         solvable.unset(key)
         add_relation(solvable, key, capabilities)
 
-    def _copy(self, stand: Stand, wanted: Mapping[str, set[Need]]) -> int:
+    def _copy(self, stand: Stand) -> solv.XSolvable:
+        """A new package with what is left of a build in its role, before it is joined with others."""
         pool = self._pool
-        build = self._builds[stand.handle]
         origin = pool.id2solvable(stand.handle)
         copy = self._repo.add_solvable()
         copy.name, copy.evr, copy.arch = origin.name, origin.evr, origin.arch
         if stand.role in ("given-up", "gone"):
             copy.name = f"kmpsolve-{stand.role}-{origin.name}"
         if stand.role == "gone":
-            return int(copy.id)
-        table = self._universe.table
+            return copy
         for handle in (stand.handle, *stand.beside):
             exported = self._builds[handle].exports.capabilities
-            for capability in relation(pool.id2solvable(handle), solv.SOLVABLE_PROVIDES):
-                if capability not in exported:
-                    copy.add_deparray(solv.SOLVABLE_PROVIDES, capability)
+            provided = relation(pool.id2solvable(handle), solv.SOLVABLE_PROVIDES)
+            add_relation(copy, solv.SOLVABLE_PROVIDES, (c for c in provided if c not in exported))
         if stand.role in ("shell", "given-up"):
             for handle in (stand.handle, *stand.beside):
                 add_relation(copy, solv.SOLVABLE_CONFLICTS, self._kept_out[handle])
-            return int(copy.id)
-        for capability in relation(origin, solv.SOLVABLE_REQUIRES):
-            if capability in build.needs and capability not in self._unobtainable:
-                continue
-            # What looks like a symbol and is none of its needs is damaged.
-            if build.package.installed and table.need(capability) is not None:
-                continue
-            copy.add_deparray(solv.SOLVABLE_REQUIRES, capability)
+            return copy
+        required = relation(origin, solv.SOLVABLE_REQUIRES)
+        build = self._builds[stand.handle]
+        add_relation(copy, solv.SOLVABLE_REQUIRES, (c for c in required if not self._decided(build, c)))
         excluded = self._excluded.get(stand.handle)
         if excluded is None:
             excluded = relation(origin, solv.SOLVABLE_CONFLICTS)
         add_relation(copy, solv.SOLVABLE_CONFLICTS, excluded)
         add_relation(copy, solv.SOLVABLE_OBSOLETES, relation(origin, solv.SOLVABLE_OBSOLETES))
-        if stand.role == "compatible":
-            # One that is not installed comes in for KMPs of its own vendor class only.
-            mine = self._class(stand)
-            served = self._asking if build.name in self._universe.installed_kmp_names else [mine]
-            offered = {
-                need for key in build.exports for need in wanted.get(key, ()) if build.exports.meets(need)
-            }
-            for need in sorted(offered, key=repr):
-                for klass in served:
-                    copy.add_deparray(solv.SOLVABLE_PROVIDES, pool.str2id(_token(need, klass)))
-            for need in self._open[stand.handle]:
-                copy.add_deparray(solv.SOLVABLE_REQUIRES, pool.str2id(_token(need, mine)))
-        return int(copy.id)
+        return copy
+
+    def _decided(self, build: KmpBuild, capability: int) -> bool:
+        """Whether a requirement is none for the solver: a symbol that was compared, or one that is damaged."""
+        if capability in build.needs:
+            return capability not in self._unobtainable
+        return build.package.installed and self._universe.table.need(capability) is not None
+
+    def _join(
+        self, copy: solv.XSolvable, stand: Stand, wanted: Mapping[str, set[Need]], asking: Iterable[str]
+    ) -> None:
+        """Let a build require of other KMPs what it needs of them, and offer what they want.
+
+        Parameters
+        ----------
+        wanted
+            What builds need of each other, by symbol.
+        asking
+            The vendor classes of these builds.
+        """
+        build, mine = self._builds[stand.handle], self._class(stand)
+        # One that is not installed comes in for KMPs of its own vendor class only.
+        served = sorted(asking) if build.name in self._universe.installed_kmp_names else [mine]
+        offered = {need for key in build.exports for need in wanted.get(key, ()) if build.exports.meets(need)}
+        for need in sorted(offered, key=repr):
+            for klass in served:
+                copy.add_deparray(solv.SOLVABLE_PROVIDES, self._pool.str2id(_token(need, klass)))
+        for need in self._open[stand.handle]:
+            copy.add_deparray(solv.SOLVABLE_REQUIRES, self._pool.str2id(_token(need, mine)))
 
     def _class(self, stand: Stand) -> str:
         return self._universe.policy.vendor_class(self._builds[stand.handle].package.vendor)
