@@ -78,6 +78,23 @@ def test_apply() -> None:
         assert "nothing to do" in again.stdout
 
 
+def test_a_kernel_that_a_lock_holds_and_that_is_asked_for() -> None:
+    """zypper takes it by force and drops the lock; looking at what was downloaded does not yet."""
+    with Host(OLD, DRIVER, TOOL) as host:
+        host.add("updates", specs(NEW, REBUILD))
+        assert host.zypper("addlock", "kernel-default").code == 0
+        refused = host.run(["kmpsolve", "apply", "--kernel", "latest"], stdin="n\n")
+        assert refused.code == 4, str(refused)
+        assert "zypper install --force takes it nevertheless, and removes the lock" in " ".join(
+            refused.stdout.split()
+        )
+        assert "kernel-default" in host.locks()
+        ended = host.kmpsolve("apply", "--kernel", "latest", "--non-interactive")
+        assert ended.code == 0, str(ended)
+        assert host.installed() == sorted([DRIVER, REBUILD, OLD, NEW, TOOL])
+        assert host.locks() == ""
+
+
 def test_of_two_packages_with_one_nevra_it_takes_the_one_that_was_chosen() -> None:
     rebuild = specs(REBUILD)[0]
     other = dataclasses.replace(rebuild, requires=specs(DRIVER)[0].requires)
