@@ -43,8 +43,8 @@ def gather(batches: Iterable[Batch]) -> Fleet:
     """Join batches, given in input order.
 
     In a folder whose files hold one host each, a host is called by its file; elsewhere by what it says
-    itself. Of a host that is there twice the newer record counts; where neither is known to be newer, the
-    later one is damaged.
+    itself. Of a host that is there more than once the newest record counts; where none is known to be newer than
+    all others, the first of those that may be counts, and the others are damaged.
     """
     batches = list(batches)
     counts: Counter[tuple[str, str]] = Counter()
@@ -65,6 +65,10 @@ class _Gathering:
         self._states: dict[bytes, int] = {}
         self._keys: dict[str, int] = {}
         self._superseded: set[int] = set()
+        self._tied: dict[str, list[tuple[float, Damage]]] = {}
+        """When records were collected that are neither older nor newer than the one that counts, by host."""
+        self._settled: set[Damage] = set()
+        """Those of them that a newer one made good."""
         self._read: Counter[tuple[str, str]] = Counter()
 
     def joined(self, batches: list[Batch]) -> Fleet:
@@ -72,6 +76,7 @@ class _Gathering:
             self._take(batch)
         fleet = self._fleet
         fleet.distinct, fleet.keys = list(self._states), list(self._keys)
+        fleet.damaged = [damage for damage in fleet.damaged if damage not in self._settled]
         if self._superseded:
             kept = [i for i in range(len(fleet.hosts)) if i not in self._superseded]
             fleet.hosts = [fleet.hosts[i] for i in kept]
@@ -101,10 +106,12 @@ class _Gathering:
                 new, old = batch.collected[i], collected[before]
                 if not new > old:
                     if not new < old:  # equal, or one of them is not known
-                        damaged.append(
-                            (at, batch.lines[i], f"host {name} is there twice, and neither is newer")
-                        )
+                        line, reason = batch.lines[i], f"host {name} is there twice, and neither is newer"
+                        damaged.append((at, line, reason))
+                        tied = Damage(batch.sources[at].name, offsets[at] + line, reason)
+                        self._tied.setdefault(name, []).append((new, tied))
                     continue
+                self._settled.update(tied for then, tied in self._tied.get(name, ()) if new > then)
                 self._superseded.add(before)
                 index[name] = len(fleet.hosts)
             fleet.hosts.append(name)

@@ -186,6 +186,27 @@ def test_the_same_host_twice_and_neither_newer_is_damaged(world: World) -> None:
     assert document["hosts"] == 2
 
 
+@pytest.mark.parametrize(
+    ("collected", "damaged"),
+    [
+        ((1, 1, 2), []),
+        ((2, 1, 1), []),
+        ((1, 2, 2), [3]),
+        ((2, 2, 1), [2]),
+        ((1, None, 2), [2]),
+        ((1, 2, None), [3]),
+    ],
+)
+def test_only_the_newest_of_a_host_s_records_have_to_differ(
+    world: World, collected: tuple[int | None, ...], damaged: list[int]
+) -> None:
+    """In whatever order they are; one of which nobody knows the time may be the newest."""
+    lines = b"".join(world.line("h", collected=time) for time in collected)
+    document = world.audit("-", given=lines)
+    assert document["hosts"] == 1
+    assert [d["line"] for d in document["damaged"]] == damaged
+
+
 def test_damage_turns_exit_0_into_110_and_stops_nothing(world: World, tmp_path: Path) -> None:
     quiet = known(world, "nothing-to-do")
     good, bad = tmp_path / "good.jsonl", tmp_path / "bad.jsonl"
