@@ -59,10 +59,10 @@ def plan(universe: Universe, request: Request, inputs: Inputs) -> Plan:
         For a flavor or kernel that does not exist.
     """
     systems = flavor_systems(universe, request)
+    would = update_everything(universe)  # before anything is hidden for other questions, which takes time
     complete = not inputs.skipped
     asked = aims(systems, request.kernel)
     flavors = [decide(systems[flavor], aim) for flavor, aim in sorted(asked.items())]
-    would = update_everything(universe)
     moving = [flavor for flavor in flavors if flavor.target is not None]
     known = moving[0].transacted if len(moving) == 1 else None
     transacted = known or carry_out(universe, [(flavor.system, flavor.evaluation) for flavor in moving])

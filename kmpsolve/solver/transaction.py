@@ -114,6 +114,14 @@ def dist_upgrade(universe: Universe, *, losing: Iterable[Package] = ()) -> Trans
 def _for_all(
     universe: Universe, action: int, losing: Iterable[Package] = (), barred: Iterable[int] = ()
 ) -> Transacted:
+    # zypper's solver sees what is hidden and is told not to take it, which may end otherwise than not to see it.
+    with universe.showing(universe.hidden):
+        return _with_jobs_for_all(universe, action, losing, barred)
+
+
+def _with_jobs_for_all(
+    universe: Universe, action: int, losing: Iterable[Package], barred: Iterable[int]
+) -> Transacted:
     pool = universe.pool
     jobs = _policy_jobs(universe)
     # On an installed package a lock keeps it, on any other it keeps it out.

@@ -56,6 +56,7 @@ class Universe:
         """Reads patches that no content told; nobody but who asks for patches waits for it."""
         self._patches: list[Patch] = []
         self.hidden: frozenset[int] = frozenset()
+        self._left_out: frozenset[int] = frozenset()
         self.unread: frozenset[int] = frozenset()
         """Installed kernels whose symbols nobody knows; KMPs are taken to work on them now."""
         self.told_in_part: frozenset[int] = frozenset()
@@ -207,6 +208,7 @@ class Universe:
 
     def leave_out(self, handles: Collection[int]) -> None:
         """Consider every package but these."""
+        self._left_out = frozenset(handles)
         self.pool.set_disabled_list([])  # libsolv's map of them does not grow with the pool
         if handles:
             self.pool.set_disabled_list(sorted(handles))
@@ -399,15 +401,21 @@ class Universe:
     @contextmanager
     def naming(self, packages: Iterable[Package]) -> Iterator[None]:
         """A context in which `packages` count although zypp would not choose some of them by itself."""
-        named = self.hidden & {package.handle for package in packages}
-        if not named:
+        with self.showing(self.hidden & {package.handle for package in packages}):
+            yield
+
+    @contextmanager
+    def showing(self, named: frozenset[int]) -> Iterator[None]:
+        """A context in which the solver sees the true system and of what is hidden these."""
+        before = self._left_out
+        if before == self.hidden - named:
             yield
             return
         self.show_true_system(named)
         try:
             yield
         finally:
-            self.show_true_system()
+            self.show_true_system(self.hidden - before)
 
     def show_true_system(self, named: frozenset[int] = frozenset()) -> None:
         """Consider every package again, on the system as it is.

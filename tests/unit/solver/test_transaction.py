@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from kmpsolve.solver.transaction import Transacted, dist_upgrade, transact, upda
 from kmpsolve.solver.universe import Universe
 from tests.support.packages import PackageSpec
 from tests.support.universes import sealed
+from tests.support.worlds import Kernel, Kmp
 
 OTHER = "Other GmbH"
 
@@ -73,6 +75,23 @@ def test_a_dist_upgrade_goes_back_renames_and_changes_architectures(tmp_path: Pa
     offered = [spec("back"), spec("new", obsoletes=("old",)), spec("arch", arch="x86_64")]
     of = sealed(tmp_path, {"r": offered}, [spec("back", "2"), spec("old"), spec("arch", arch="i586")])
     assert steps(dist_upgrade(of)) == ["upgrade arch-1", "downgrade back-1", "install new-1", "erase old-1"]
+
+
+def test_what_was_asked_before_does_not_decide(tmp_path: Path) -> None:
+    """zypper's solver sees what it must not take, and may choose otherwise than one that does not see it."""
+    old = Kernel(release="10.1", ksyms="a=1", modules="loop.ko")
+    acme = Kmp(name="acme", krel="6.4.0-10", symbols="a=1", modules="acme.ko")
+    beta = replace(acme, name="beta", modules="beta.ko")
+    both = "beta-kmp-default; acme-kmp-default"
+    heir = replace(acme, name="beta-ng", version="4.0", modules="acme.ko beta.ko", obsoletes=both)
+    retracted = replace(
+        acme, name="acme-ng", provides="acme-kmp-default = 9", obsoletes="acme-kmp-default"
+    ).spec()
+    retracted = replace(retracted, provides=(*retracted.provides, "retracted-patch-package()"))
+    of = sealed(tmp_path, {"r": [retracted, heir.spec()]}, [old.spec(), acme.spec(), beta.spec()])
+    assert steps(update_everything(of)) == []
+    of.show_true_system()
+    assert steps(update_everything(of)) == []
 
 
 @pytest.mark.parametrize("kept_out", ["retracted", "ptf"])
