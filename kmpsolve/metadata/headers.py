@@ -6,13 +6,15 @@ those who change it. The database is therefore copied, and the copy is read.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import tempfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, BinaryIO
 
 from kmpsolve.errors import MetadataError
 from kmpsolve.metadata.database import Database, forbidden
@@ -34,7 +36,8 @@ def headers(rpm: ModuleType, database: Database) -> Iterator[Any]:
     Raises
     ------
     MetadataError
-        ``rpmdb-unreadable`` or ``rpmdb-busy``.
+        ``rpmdb-unreadable``, ``rpmdb-busy``, or after the last header ``rpmdb-damaged``: rpm passes over what
+        it cannot read, and only says so.
     """
     with tempfile.TemporaryDirectory(prefix="kmpsolve-rpmdb-") as folder:
         _copy(database, Path(folder))
@@ -82,8 +85,19 @@ def _state(path: Path) -> tuple[int, int, int] | None:
     return status.st_ino, status.st_size, status.st_mtime_ns
 
 
+@cache
+def _complaints(rpm: ModuleType) -> BinaryIO:
+    """Where rpm writes what it complains of, from now on: its binding cannot be told to go back to stderr."""
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - rpm writes to it as long as the process lives
+    rpm.setLogFile(file)
+    return file
+
+
 def _read(rpm: ModuleType, database: Database, folder: str) -> Iterator[Any]:
+    complaints = _complaints(rpm)
+    said_before = complaints.seek(0, os.SEEK_END)
     rpm.addMacro("_dbpath", folder)
+    rpm.setVerbosity(rpm.RPMLOG_ERR)
     try:
         transaction = rpm.TransactionSet("/")
         # Digests and signatures were checked when the packages were installed.
@@ -99,7 +113,16 @@ def _read(rpm: ModuleType, database: Database, folder: str) -> Iterator[Any]:
             transaction.closeDB()
         if not found and database.path.stat().st_size:
             raise _unreadable(rpm, database, "it yields no package")
+        complaints.seek(said_before)
+        if said := complaints.read().decode("utf-8", "replace").splitlines():
+            raise MetadataError(
+                f"rpm cannot read all of this {database.backend} rpmdb ({said[0].removeprefix('error: ')})",
+                reference="rpmdb-damaged",
+                where=str(database.path),
+                hint="Restore it, as from /var/adm/backup/rpmdb: rpm --rebuilddb would drop what is damaged",
+            )
     finally:
+        rpm.setVerbosity(rpm.RPMLOG_EMERG)
         rpm.delMacro("_dbpath")
 
 

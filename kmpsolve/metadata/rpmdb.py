@@ -52,7 +52,8 @@ def read_installed(root: Root, cache: str = "/var/cache/zypp/solv/@System/solv")
     Raises
     ------
     MetadataError
-        ``no-rpmdb``, ``rpmdb-unreadable`` or ``no-rpm-binding``, if neither can be read.
+        ``no-rpmdb``, ``rpmdb-unreadable`` or ``no-rpm-binding``, if neither can be read; ``rpmdb-damaged``, if
+        rpm reads only part of it.
     """
     database = find_database(root)
     try:

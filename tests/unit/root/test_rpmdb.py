@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -276,6 +277,59 @@ def test_damaged_database(copy: Path, damage: bytes) -> None:
         read_installed(Root.at(copy))
     assert error.value.reference == "rpmdb-unreadable"
     assert "sqlite" in error.value.message
+
+
+def spoil_header(database: Path) -> None:
+    with contextlib.closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("UPDATE Packages SET blob = zeroblob(length(blob)) WHERE hnum = 2")
+
+
+def spoil_page(database: Path) -> None:
+    """Zero a page in the middle of a long header."""
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        (header,) = connection.execute("SELECT blob FROM Packages ORDER BY length(blob) DESC").fetchone()
+    content = database.read_bytes()
+    page = content.index(header[len(header) // 2 :][:200]) // 4096 * 4096
+    database.write_bytes(content[:page] + bytes(4096) + content[page + 4096 :])
+
+
+@pytest.mark.parametrize("spoil", [spoil_header, spoil_page])
+def test_database_that_rpm_reads_only_part_of(
+    copy: Path, spoil: Callable[[Path], None], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """rpm passes over what it cannot read: a driver in it would be none that an update has to keep."""
+    long = PackageSpec(
+        name="long",
+        version="1",
+        release="1",
+        provides=tuple(f"capability-{number}" for number in range(2000)),
+    )
+    database = copy / "var/lib/rpm/rpmdb.sqlite"
+    installing = [
+        "rpm",
+        "--root",
+        str(copy),
+        "--dbpath",
+        "/var/lib/rpm",
+        "-i",
+        "--justdb",
+        "--nodeps",
+        "--quiet",
+    ]
+    subprocess.run([*installing, *rpmbuild.build([long])], check=True, capture_output=True)
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    assert names(copy) == sorted([*NAMES, "long"])
+    spoil(database)
+    # What zypper copied before the damage is no stand-in: nobody knows since when it is wrong.
+    cache = copy / "var/cache/zypp/solv/@System"
+    cache.mkdir(parents=True)
+    (cache / "solv").write_bytes(b"")
+    with pytest.raises(MetadataError) as error:
+        read_installed(Root.at(copy))
+    assert error.value.reference == "rpmdb-damaged"
+    assert "sqlite" in error.value.message
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize(
