@@ -19,7 +19,7 @@ _FOLDERS = ("/var/lib/rpm", "/usr/lib/sysimage/rpm")
 """Where libzypp looks for a database before it asks rpm's macros, in its order (librpmDb.cc)."""
 
 _BACKENDS = {
-    "rpmdb.sqlite": ("sqlite", ("rpmdb.sqlite-wal",)),
+    "rpmdb.sqlite": ("sqlite", ("rpmdb.sqlite-wal", "rpmdb.sqlite-journal")),
     "Packages.db": ("ndb", ()),
     "Packages": ("bdb", ()),
 }

@@ -230,6 +230,25 @@ def test_changes_that_are_still_in_the_log_count(copy: Path) -> None:
     writer.close()
 
 
+def test_what_a_crash_left_half_written_is_not_read(copy: Path) -> None:
+    """Where no write-ahead log can be, sqlite keeps what was there in a journal. rpm needs to write to read that."""
+    database = copy / "var/lib/rpm/rpmdb.sqlite"
+    with contextlib.closing(sqlite3.connect(database, isolation_level=None)) as writer:
+        writer.execute("PRAGMA journal_mode=DELETE")
+        writer.execute("CREATE TABLE filler (x)")
+        writer.executemany("INSERT INTO filler VALUES (zeroblob(4000))", [()] * 50)
+        writer.execute("PRAGMA cache_size=1")
+        writer.execute("BEGIN")
+        writer.execute("DELETE FROM Packages WHERE hnum = 2")
+        writer.execute(
+            "UPDATE filler SET x = zeroblob(3999)"
+        )  # so that the changes no longer fit into memory
+        crashed = shutil.copytree(copy, copy.with_name("crashed"))
+    with pytest.raises(MetadataError) as error:
+        read_installed(Root.at(crashed))
+    assert error.value.reference == "rpmdb-unreadable"
+
+
 def test_public_keys_are_no_packages(copy: Path, tmp_path: Path) -> None:
     subprocess.run(
         ["gpg", "--batch", "--homedir", tmp_path, "--passphrase", "", "--quick-gen-key", "test@example.com"],
