@@ -25,7 +25,7 @@ _BACKENDS = {
 }
 """The file with the packages, by backend, and what belongs to it."""
 
-_MACRO = re.compile(r"^%_dbpath[ \t]+(\S+)", re.MULTILINE)
+_MACRO = re.compile(r"^%(_dbpath|_db_backend)[ \t]+(\S+)", re.MULTILINE)
 _FOLDER_MACROS = {
     "_var": "/var",
     "_usr": "/usr",
@@ -66,17 +66,30 @@ class Database:
 def find_database(root: Root) -> Database:
     """Find a system's rpmdb: where libzypp looks first, else where rpm's macros say.
 
+    Where there are several in one folder, rpm takes that of the backend it is told to use.
+
     Raises
     ------
     MetadataError
-        ``no-rpmdb``, if there is none.
+        ``no-rpmdb``, if there is none; ``rpmdb-ambiguous``, if nothing tells which of several is in use.
     """
     folders = dict.fromkeys([*_FOLDERS, *_macro_folders(root)])
     for folder in folders:
-        for name, (backend, _) in _BACKENDS.items():
-            path = root.path(f"{folder}/{name}")
-            if _is_file(path):
-                return Database(path=path, backend=backend)
+        paths = {backend: root.path(f"{folder}/{name}") for name, (backend, _) in _BACKENDS.items()}
+        found = {backend: path for backend, path in paths.items() if _is_file(path)}
+        backend = next(iter(found), None)
+        if len(found) > 1:
+            backend = next(_macros(root, "_db_backend"), None)
+            if backend not in found:
+                raise MetadataError(
+                    f"holds {len(found)} rpmdbs ({', '.join(path.name for path in found.values())}), and"
+                    " nothing tells which of them is in use",
+                    reference="rpmdb-ambiguous",
+                    where=str(root.path(folder)),
+                    hint="Remove what is left over, or set %_db_backend in /etc/rpm/macros of that system",
+                )
+        if backend:
+            return Database(path=found[backend], backend=backend)
     raise MetadataError(
         f"no rpmdb in {', '.join(folders)}",
         reference="no-rpmdb",
@@ -87,15 +100,22 @@ def find_database(root: Root) -> Database:
 
 def _macro_folders(root: Root) -> Iterator[str]:
     """Yield what ``%_dbpath`` is in the system, the strongest definition first."""
+    for value in _macros(root, "_dbpath"):
+        folder = re.sub(r"%\{?(\w+)\}?", lambda match: _FOLDER_MACROS.get(match[1], match[0]), value)
+        if folder.startswith("/") and "%" not in folder:
+            yield folder
+
+
+def _macros(root: Root, wanted: str) -> Iterator[str]:
+    """Yield how the system's files define a macro of rpm's, the strongest definition first."""
     files = ["/etc/rpm/macros"]
     files += [f"/etc/rpm/{name}" for name in reversed(root.names("/etc/rpm")) if name.startswith("macros.")]
     files += [f"/usr/lib/rpm/macros.d/{name}" for name in reversed(root.names("/usr/lib/rpm/macros.d"))]
     files += ["/usr/lib/rpm/macros"]
     for file in files:
-        for value in reversed(_MACRO.findall(root.read(file) or "")):
-            folder = re.sub(r"%\{?(\w+)\}?", lambda match: _FOLDER_MACROS.get(match[1], match[0]), value)
-            if folder.startswith("/") and "%" not in folder:
-                yield folder
+        yield from (
+            value for name, value in reversed(_MACRO.findall(root.read(file) or "")) if name == wanted
+        )
 
 
 def _is_file(path: Path) -> bool:

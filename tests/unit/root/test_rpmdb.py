@@ -280,6 +280,22 @@ def test_folder_that_only_macros_name(copy: Path) -> None:
     assert names(copy) == NAMES
 
 
+def test_of_several_backends_the_one_in_use_is_read(copy: Path) -> None:
+    """A tool with another rpm, told of this root, may have begun a database of its own beside the system's."""
+    (copy / "var/lib/rpm/Packages.db").write_bytes(b"RpmP".ljust(8192, b"\0"))
+    with pytest.raises(MetadataError) as error:
+        find_database(Root.at(copy))
+    assert error.value.reference == "rpmdb-ambiguous"
+    assert "rpmdb.sqlite, Packages.db" in error.value.message
+    macros = copy / "usr/lib/rpm/macros"
+    macros.parent.mkdir(parents=True)
+    macros.write_text("%_db_backend\t      ndb\n")
+    assert find_database(Root.at(copy)).backend == "ndb"
+    (copy / "etc/rpm").mkdir(parents=True)
+    (copy / "etc/rpm/macros.site").write_text("%_db_backend sqlite\n")
+    assert names(copy) == NAMES
+
+
 def test_links_stay_below_the_root(copy: Path) -> None:
     (copy / "usr/lib/sysimage").mkdir(parents=True)
     (copy / "var/lib/rpm").rename(copy / "usr/lib/sysimage/rpm")
