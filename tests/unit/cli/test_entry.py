@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 import sys
@@ -132,6 +133,26 @@ def test_who_cannot_show_what_was_not_read_says_so(
 def test_the_only_repository_must_be_readable(world: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*world[:3], "--repo", "gone=/nowhere/at/all"]) == 3
     assert "gone: /nowhere/at/all does not exist" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [(".", "{here}"), ("./system/", "{here}/system"), ("//", "/"), ("//srv//x/", "/srv/x"), ("/.", "/")],
+)
+def test_a_root_is_named_from_the_top(
+    typed: str, meant: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """zypper refuses a relative one, and the machine itself is known by its name."""
+    roots: list[str] = []
+
+    def note(options: argparse.Namespace) -> int:
+        roots.append(options.root)
+        return 0
+
+    monkeypatch.setattr("kmpsolve.cli.plan.run", note)
+    monkeypatch.chdir(tmp_path)
+    assert main(["plan", "--root", typed]) == 0
+    assert roots == [meant.format(here=tmp_path)]
 
 
 def test_no_verb_prints_the_help(capsys: pytest.CaptureFixture[str]) -> None:
