@@ -15,10 +15,10 @@ from kmpsolve.modules.checkreport import CheckReport, Subject
 from kmpsolve.modules.declarations import of_declarations
 from kmpsolve.modules.findings import Finding, named, number_of
 from kmpsolve.modules.folder import files_below
-from kmpsolve.modules.kernel import Kernel
+from kmpsolve.modules.kernel import Kernel, machine_of
 from kmpsolve.modules.kmp import Candidate, UefiCert, folders_of, read_candidate, read_ueficert, spoken_for
 from kmpsolve.modules.loader import Judgement, Verdict, judge_together
-from kmpsolve.modules.module import MODULE_FILE
+from kmpsolve.modules.module import MODULE_FILE, Module
 from kmpsolve.modules.packaging import of_packaging, of_support
 from kmpsolve.modules.requirements import elsewhere_only, of_requirements, symset_mismatches, untold_by
 from kmpsolve.modules.rpmfile import Rpm, check_rpm_signature
@@ -110,7 +110,8 @@ def _judge(
     elsewhere, untold = elsewhere_only(candidate, kernel), untold_by(candidate, kernel)
     findings += of_requirements(candidate, kernel)
     verdict: Verdict = "safe"
-    if mismatches or elsewhere or refused or any(judgement.verdict == "blocked" for judgement in judgements):
+    would_not_load = any(judgement.verdict == "blocked" for judgement in judgements)
+    if mismatches or elsewhere or refused or would_not_load or _of_another_machine(candidate):
         verdict = "blocked"
     elif (
         untold
@@ -132,6 +133,12 @@ def _judge(
         ),
     )
     return subject, findings
+
+
+def _of_another_machine(candidate: Candidate) -> tuple[Module, ...]:
+    """The modules that no kernel loads on the machines that the package can be installed on."""
+    machine = machine_of(candidate.arch)
+    return tuple(one for one in candidate.modules if machine and one.machine and one.machine != machine)
 
 
 def _fits(candidate: Candidate, kernel: Kernel) -> bool:
@@ -374,6 +381,16 @@ def _standing_findings(candidate: Candidate) -> Iterator[Finding]:
             subject=candidate.path,
             message=candidate.payload_damage,
             rule="rpmkeys(8): --checksig",
+        )
+    if foreign := _of_another_machine(candidate):
+        names, machines = [module.name for module in foreign], {module.machine for module in foreign}
+        yield Finding(
+            reference="module-other-machine",
+            severity="error",
+            subject=candidate.path,
+            message=f"is a package for {candidate.arch} with {number_of(names, 'module')}"
+            f" for {named(machines)}: {named(names)}",
+            rule=_LOADER,
         )
     yield from of_declarations(candidate)
     yield from of_packaging(candidate)

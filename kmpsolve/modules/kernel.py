@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain, groupby
@@ -15,24 +16,40 @@ from kmpsolve.modules.module import MODULE_FILE, Module, module_name, read_modul
 from kmpsolve.modules.rpmfile import Rpm, payload, read_rpm
 from kmpsolve.modules.symvers import Symvers, read_symvers, uname_r_in
 
-__all__ = ["IMAGE", "Kernel", "is_kernel_rpm", "kernel_from_capabilities", "of_modules", "read_kernels"]
+__all__ = [
+    "IMAGE",
+    "Kernel",
+    "is_kernel_rpm",
+    "kernel_from_capabilities",
+    "machine_of",
+    "of_modules",
+    "read_kernels",
+]
 
 IMAGE = "vmlinux"
 """What a list of symbols calls the kernel itself, beside its modules."""
 
 _COMPRESSED = ("", ".gz", ".xz", ".zst")
-_MACHINES = {
-    "x86_64": "X86_64, 64-bit little-endian",
-    "aarch64": "AARCH64, 64-bit little-endian",
-    "ppc64le": "PPC64, 64-bit little-endian",
-    "ppc64": "PPC64, 64-bit big-endian",
-    "s390x": "S390, 64-bit big-endian",
-    "riscv64": "RISCV, 64-bit little-endian",
-    "i586": "386, 32-bit little-endian",
-    "i686": "386, 32-bit little-endian",
-    "armv7hl": "ARM, 32-bit little-endian",
-}
-"""What the kernels of an RPM's architecture run on, in the words of `Module.machine`."""
+_MACHINES = (
+    (r"x86_64\w*|amd64|ia32e", "X86_64, 64-bit little-endian"),
+    (r"aarch64", "AARCH64, 64-bit little-endian"),
+    (r"ppc64le", "PPC64, 64-bit little-endian"),
+    (r"ppc64(?:p7)?", "PPC64, 64-bit big-endian"),
+    (r"ppc", "PPC, 32-bit big-endian"),
+    (r"s390x", "S390, 64-bit big-endian"),
+    (r"s390", "S390, 32-bit big-endian"),
+    (r"riscv64", "RISCV, 64-bit little-endian"),
+    (r"loongarch64", "LOONGARCH, 64-bit little-endian"),
+    (r"ia64", "IA_64, 64-bit little-endian"),
+    (r"i[3-6]86|athlon|geode", "386, 32-bit little-endian"),
+    (r"armv[5-8]\w*l", "ARM, 32-bit little-endian"),
+)
+"""RPM's architectures, and what their kernels run on."""
+
+
+def machine_of(arch: str) -> str:
+    """What the kernels of an RPM's architecture run on, in the words of `Module.machine`; empty if unknown."""
+    return next((machine for archs, machine in _MACHINES if re.fullmatch(archs, arch)), "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +93,7 @@ class Kernel:
     @property
     def made_for(self) -> str:
         """The machine it runs on, by its own modules or its package; empty if neither tells."""
-        return self.machine or (_MACHINES.get(Nevra.parse(self.nevra).arch, "") if self.nevra else "")
+        return self.machine or (machine_of(Nevra.parse(self.nevra).arch) if self.nevra else "")
 
     @property
     def label(self) -> str:

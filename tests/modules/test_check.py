@@ -418,6 +418,17 @@ def test_another_architecture(shop: Shop) -> None:
     assert [(subject.kernel, subject.verdict) for subject in both.subjects] == [(ours.nevra, "safe")]
 
 
+def test_a_package_for_another_machine_than_its_modules(shop: Shop) -> None:
+    """A list of symbols does not tell its machine; but where the package can be installed, nothing loads them."""
+    report = shop.check(replace(shop.spec("kmpsolve_base"), arch="s390x"))
+    assert (report.verdict, report.subjects[0].verdict, report.exit_code) == ("blocked", "blocked", 4)
+    assert _found(report) == {**_ALWAYS, "module-other-machine": "error"}
+    assert _message(report, "module-other-machine") == (
+        "is a package for s390x with 1 module for X86_64, 64-bit little-endian: kmpsolve_base"
+    )
+    assert shop.check(replace(shop.spec("kmpsolve_base"), arch="noarch")).verdict == "safe"
+
+
 def test_exactly_another_kernel(shop: Shop) -> None:
     spec = replace(shop.spec("kmpsolve_base"), requires=("kernel-uname-r = 6.3.6-1-amd64",))
     report = shop.check(spec)

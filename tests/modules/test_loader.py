@@ -203,6 +203,9 @@ def test_machines() -> None:
         assert judgement.obstacles[0].message == f"is for {arm}, the kernel for X86_64, 64-bit little-endian"
         assert judge(replace(foreign, machine="X86_64, 64-bit little-endian"), kernel).verdict == "safe"
     assert judge(foreign, replace(_KERNEL, nevra="kernel-default-6.4.0-1.aarch64")).verdict == "safe"
+    for arch in ("armv6hl", "armv7hl", "loongarch64", "ppc64", "riscv64", "s390x", "i586"):
+        kernel = replace(_KERNEL, nevra=f"kernel-default-6.4.0-1.{arch}")
+        assert _obstacles(judge(foreign, kernel)) == ["architecture"], arch
 
 
 def test_the_version_of_struct_module_is_wanted_too() -> None:
