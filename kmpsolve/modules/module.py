@@ -75,7 +75,7 @@ class Module:
     machine
         What it was compiled for, as ``X86_64, 64-bit little-endian``; empty if unknown.
     structure_size
-        Bytes of the kernel's description of a module (struct module) in it; 0 if it has none.
+        Bytes of the kernel's description of a module (struct module) in it; 0 if unknown.
     stripped
         Whether it has lost its symbol table, without which no kernel loads it.
     signature
@@ -262,8 +262,8 @@ def _read(stream: BinaryIO, path: str) -> Module:
         raise damaged(path, "is an ELF file, but no kernel module")
     modinfo = _read_modinfo(elf.named(".modinfo"))
     structure = elf.section(".gnu.linkonce.this_module")
-    if structure is None and elf.section("__versions") is None and not modinfo:
-        raise damaged(path, "is an object file, but no kernel module")
+    if structure is None or not structure.size:
+        raise damaged(path, "is an object file, but no kernel module: it has no struct module")
     needed: dict[str, bool] = {}
     for symbol in elf.symbols:
         if symbol.section == UNDEFINED and symbol.name:
@@ -279,7 +279,7 @@ def _read(stream: BinaryIO, path: str) -> Module:
         exports=_read_exports(elf),
         modinfo=modinfo,
         machine=elf.machine,
-        structure_size=structure.size if structure else 0,
+        structure_size=structure.size,
         stripped=not elf.symbols,
         signature=signature,
     )

@@ -92,6 +92,12 @@ def test_other_elf_files(base: Path, tmp_path: Path) -> None:
     subprocess.run(["as", "-o", made, "-"], input=b".text\nnop\n", check=True)
     with pytest.raises(MetadataError, match="is an object file, but no kernel module"):
         read_module(made)
+    # What kbuild makes before modpost has all but that; it may even have a name that ends in .ko.
+    half_made = kbuild.with_section_renamed(
+        base, ".gnu.linkonce.this_module", ".data.other", tmp_path / "half.ko"
+    )
+    with pytest.raises(MetadataError, match="it has no struct module"):
+        read_module(half_made)
     packed = tmp_path / "packed.ko"
     subprocess.run(["objcopy", "--add-section=.big=/bin/sh", base, packed], check=True)
     assert read_module(packed).name == "kmpsolve_base"

@@ -183,6 +183,8 @@ _SOURCE = """
         .section .modinfo, "a"
         .asciz "name=made"
         .asciz "license=GPL"
+        .section .gnu.linkonce.this_module, "aw"
+        .zero 64
         .section __ksymtab_strings, "aMS", %progbits, 1
 __kstrtab_plain: .asciz "plain"
 __kstrtab_spaced: .asciz "spaced"
