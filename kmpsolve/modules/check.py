@@ -91,7 +91,7 @@ def _add(collected: _Collected, path: Path) -> bool:
 
 def _judgeable(candidate: Candidate) -> bool:
     """Whether all modules could be read; one that brings none is judged by what it declares, if anything."""
-    if candidate.files or candidate.payload_damage:
+    if candidate.files or candidate.payload_damage or candidate.absent:
         return candidate.readable
     return any(need.kind != "damaged" for need in candidate.needs)
 
@@ -357,7 +357,7 @@ def check(
 
 def _standing_findings(candidate: Candidate) -> Iterator[Finding]:
     """What holds against any kernel."""
-    if candidate.rpm and not candidate.files and not candidate.payload_damage:
+    if candidate.rpm and not (candidate.files or candidate.absent or candidate.payload_damage):
         yield Finding(
             reference="no-module",
             severity="warning",

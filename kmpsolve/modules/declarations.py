@@ -32,13 +32,13 @@ def of_declarations(candidate: Candidate) -> Iterator[Finding]:
     if candidate.rpm is None:
         return
     yield from _of_forms(candidate)
-    if candidate.files and candidate.absent:
+    if candidate.absent:
         yield Finding(
             reference="module-absent",
             severity="warning",
             subject=candidate.path,
-            message=f"owns {number_of(candidate.absent, 'module')} made on the host, of which nothing is known:"
-            f" {named(candidate.absent)}",
+            message=f"owns {number_of(candidate.absent, 'module')} made on the host, or behind a link, of which"
+            f" nothing is known: {named(candidate.absent)}",
             rule="rpm: %ghost",
         )
     if candidate.readable:

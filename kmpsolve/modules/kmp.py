@@ -97,9 +97,19 @@ class Candidate:
 
     @property
     def absent(self) -> tuple[str, ...]:
-        """The modules that the package owns but does not bring: they are made on the host."""
-        ghosts = self.rpm.ghosts if self.rpm else ()
-        return tuple(name for name in ghosts if MODULE_FILE.search(name) and "/weak-updates/" not in name)
+        """The modules that the package owns but does not bring: made on the host, or links to what is no module."""
+        if self.rpm is None:
+            return ()
+        brought = {file.path.removeprefix("/usr") for file in self.files}
+        links = (
+            name
+            for name, target in self.rpm.links.items()
+            if brought.isdisjoint((name.removeprefix("/usr"), target.removeprefix("/usr")))
+        )
+        names = {*self.rpm.ghosts, *links}
+        return tuple(
+            sorted(name for name in names if MODULE_FILE.search(name) and "/weak-updates/" not in name)
+        )
 
     @property
     def readable(self) -> bool:

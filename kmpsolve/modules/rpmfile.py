@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import posixpath
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, cast
 
@@ -48,6 +49,9 @@ class Rpm:
         Paths, sorted.
     ghosts
         Those of them whose content is not in the package: it is made on the host.
+    links
+        Those of them that are other names of something: symbolic links, with the path they lead to, and hard
+        links, with the last of them, which has the content.
     """
 
     path: str
@@ -61,6 +65,7 @@ class Rpm:
     enhances: tuple[str, ...]
     files: tuple[str, ...]
     ghosts: tuple[str, ...]
+    links: Mapping[str, str] = field(default_factory=dict)
 
 
 def _damaged(path: Path, message: str) -> MetadataError:
@@ -135,9 +140,21 @@ def read_rpm(path: Path) -> Rpm:
                     if flags & rpm.RPMFILE_GHOST
                 )
             ),
+            links=_links(rpm, header, list(texts("FILENAMES")), list(texts("FILELINKTOS"))),
         )
     except (rpm.error, KeyError, TypeError, ValueError) as error:
         raise _damaged(path, "its header is damaged") from error
+
+
+def _links(rpm: Any, header: Any, names: Sequence[str], targets: Sequence[str]) -> dict[str, str]:
+    """See `Rpm.links`."""
+    places = list(zip(header[rpm.RPMTAG_FILEDEVICES], header[rpm.RPMTAG_FILEINODES], strict=False))
+    last = dict(zip(places, names, strict=False))
+    found = {name: last[place] for name, place in zip(names, places, strict=False) if last[place] != name}
+    for name, target in zip(names, targets, strict=False):
+        if target:
+            found[name] = posixpath.normpath(posixpath.join(posixpath.dirname(name), target))
+    return found
 
 
 def payload(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, BinaryIO]]:

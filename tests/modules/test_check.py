@@ -625,6 +625,35 @@ def test_a_module_made_on_the_host(shop: Shop, monkeypatch: pytest.MonkeyPatch) 
     assert [found.symbol for found in shop.check(wanting).subjects[0].mismatches] == ["gone"]
 
 
+@pytest.mark.parametrize(
+    ("command", "verdict"),
+    [
+        ("mv kmpsolve_user.ko away && ln -s away kmpsolve_user.ko", "unverified"),
+        ("mv kmpsolve_user.ko zz && ln zz kmpsolve_user.ko && touch away", "unverified"),
+        ("rm kmpsolve_user.ko && ln -s /nowhere/else.ko kmpsolve_user.ko && touch away", "unverified"),
+        ("ln -s kmpsolve_user.ko away.ko", "safe"),
+        ("ln kmpsolve_user.ko away.ko", "safe"),
+        ("mkdir away.ko && touch away.ko/x", "safe"),
+    ],
+)
+def test_modules_behind_links(
+    shop: Shop, command: str, verdict: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What stands under another name in the package, or outside of it, was not looked into."""
+    spec = replace(shop.spec("kmpsolve_base", "kmpsolve_user"), vendor=command)
+    folder = Path(spec.contents[0][0]).parent
+    made = rpmbuild._spec_file
+
+    def with_links(specs: tuple[PackageSpec, ...], tree: Path) -> str:
+        text = made(specs, tree).replace("%defattr(-, root, root)\n", f"%defattr(-, root, root)\n{folder}\n")
+        return f"{text}cd %{{buildroot}}{folder}\n{command}\n"
+
+    monkeypatch.setattr(rpmbuild, "_spec_file", with_links)
+    report = shop.check(spec)
+    assert report.verdict == verdict
+    assert ("module-absent" in _found(report)) == (verdict == "unverified")
+
+
 def test_without_version_magic(shop: Shop, tmp_path: Path) -> None:
     """Linux: try_to_force_load, which Debian's and SUSE's kernels are built with."""
     module = tmp_path / "made.ko"
