@@ -14,6 +14,7 @@ import solv
 from kmpsolve.errors import MetadataError
 from kmpsolve.metadata.content import Content
 from kmpsolve.metadata.solvfile import package_count
+from kmpsolve.model.nevra import same_architecture
 from kmpsolve.solver.confinement import CannotReadError, confined
 from kmpsolve.solver.kernels import KERNEL_NAME
 from kmpsolve.solver.trial import trial_load
@@ -119,7 +120,10 @@ def _unnamed(repo: solv.Repo) -> str | None:
 
 
 def kernel_architecture(pool: solv.Pool, repositories: Iterable[solv.Repo]) -> str:
-    """The architecture of the installed kernels, never this machine's; ``noarch`` if nothing tells."""
+    """The architecture of the installed kernels, never this machine's; ``noarch`` if nothing tells.
+
+    A kernel for i586 also runs on what i686 packages need, and where one is installed it does.
+    """
     kernels: Counter[str] = Counter()
     others: Counter[str] = Counter()
     if pool.installed is not None:
@@ -131,6 +135,7 @@ def kernel_architecture(pool: solv.Pool, repositories: Iterable[solv.Repo]) -> s
     for counted in (kernels, others):
         counted.pop("noarch", None)
         if counted:
-            return max(counted, key=lambda arch: (counted[arch], arch))
+            arch = max(counted, key=lambda arch: (counted[arch], arch))
+            return "i686" if "i686" in others and same_architecture(arch, "i686") else arch
     arches = (solvable.arch for repo in repositories for solvable in repo.solvables_iter())
     return next((arch for arch in arches if arch not in ("noarch", "src", "nosrc")), "noarch")

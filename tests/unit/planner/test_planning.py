@@ -356,6 +356,15 @@ def test_an_installed_kmp_of_another_architecture_is_not_reused(tmp_path: Path) 
     assert "already-broken" in {warning["reference"] for warning in kmp["warnings"]}
 
 
+def test_a_build_for_i686_serves_a_kernel_for_i586() -> None:
+    """The machine can do what is installed on it: no new kernel is blocked for that."""
+    old, new = replace(kernel(1), arch="i586"), replace(kernel(2), arch="i586")
+    world = World(installed=[old, acme(arch="i686")], repositories=[Repository(alias="r", packages=[new])])
+    found = plan_of(world)
+    assert [kmp["decision"] for kmp in found["flavors"][0]["kmps"]] == ["reuse"]
+    assert [step["nevra"] for step in found["transaction"]] == ["kernel-default-6.4.0-20.1.i586"]
+
+
 @pytest.mark.parametrize("flavors", [(), ("default",)])
 @pytest.mark.parametrize("taken", ["kernel-rt", "acme-kmp-rt"])
 def test_what_would_take_another_flavor_away_is_not_done(
