@@ -247,9 +247,15 @@ def _same_machine(candidate: Candidate, kernel: Kernel) -> bool:
     return kernel.nevra is None or same_architecture(candidate.arch, Nevra.parse(kernel.nevra).arch)
 
 
-def _meets(candidate: Candidate, kernel: Kernel) -> bool:
-    """Whether that kernel uses it: a module of its own counts with whatever kernel was named."""
-    if candidate.rpm is None or not kernel.flavor:
+def _meets(candidate: Candidate, kernel: Kernel, kernels: Sequence[Kernel]) -> bool:
+    """Whether that kernel uses it: a module of its own counts with whatever kernel was named.
+
+    Where kernels for several machines were, those are not meant that are for another one than the module.
+    """
+    if candidate.rpm is None:
+        machines = {module.machine for module in candidate.modules}
+        return kernel.made_for in ("", *machines) or machines.isdisjoint(one.made_for for one in kernels)
+    if not kernel.flavor:
         return _same_machine(candidate, kernel)
     return candidate.flavor in ("", kernel.flavor) and _same_machine(candidate, kernel)
 
@@ -336,7 +342,7 @@ def check(
         findings += of_module_signatures(candidate, trusted, collected.companions, required=require_signed)
     subjects: list[Subject] = []
     for kernel in kernels:
-        matching = [candidate for candidate in candidates if _meets(candidate, kernel)]
+        matching = [candidate for candidate in candidates if _meets(candidate, kernel, kernels)]
         for candidate, (own, spoken) in zip(matching, _judge_in_use(matching, kernel), strict=True):
             subject, reasons = _judge(candidate, kernel, own, spoken, modules_refused(candidate, enrolled))
             subjects.append(subject)

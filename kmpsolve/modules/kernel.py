@@ -300,8 +300,8 @@ def read_kernels(source: Path) -> tuple[Kernel, ...]:
     Parameters
     ----------
     source
-        A kernel's RPM; a folder of them (the packages of one uname -r are one kernel); a symvers or symsets
-        file; a folder with Module.symvers, as kernel-FLAVOR-devel makes it; ``/lib/modules/X``; or a folder
+        A kernel's RPM; a folder of them (the packages of one uname -r and architecture are one kernel); a symvers
+        or symsets file; a folder with Module.symvers, as kernel-FLAVOR-devel makes it; ``/lib/modules/X``; or a folder
         with lib/modules below it.
 
     Raises
@@ -331,8 +331,8 @@ def read_kernels(source: Path) -> tuple[Kernel, ...]:
     else:
         return (Kernel(source=str(source), symvers=read_symvers(source), uname_r=uname_r_in(source)),)
     kernels = sorted(
-        ((_unames(rpm.provides)[0], rpm) for rpm in rpms if is_kernel_rpm(rpm)),
-        key=lambda pair: (pair[0], pair[1].path),
+        ((_unames(rpm.provides)[0], rpm.nevra.arch, rpm) for rpm in rpms if is_kernel_rpm(rpm)),
+        key=lambda entry: (*entry[:2], entry[2].path),
     )
     if not kernels:
         raise RequestError(
@@ -342,7 +342,7 @@ def read_kernels(source: Path) -> tuple[Kernel, ...]:
             hint="Give a kernel's RPM, a symvers file, or /lib/modules/UNAME-R",
         )
     return tuple(
-        _from_rpms([rpm for _, rpm in group]) for _, group in groupby(kernels, key=lambda pair: pair[0])
+        _from_rpms([rpm for *_, rpm in group]) for _, group in groupby(kernels, key=lambda entry: entry[:2])
     )
 
 

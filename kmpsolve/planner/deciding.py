@@ -110,6 +110,8 @@ def flavor_systems(universe: Universe, request: Request) -> dict[str, FlavorSyst
 def kernels_meant(universe: Universe, request: Request) -> list[KernelUnit]:
     """The kernels that a request is about, one for each flavor as a rule, for a question that plans nothing.
 
+    Where nothing is installed, one for each flavor and architecture.
+
     Of a flavor that is installed, the one that a plan would be for, else the newest installed; of any other, the
     newest there is.
 
@@ -120,8 +122,11 @@ def kernels_meant(universe: Universe, request: Request) -> list[KernelUnit]:
     """
     if request.kernel not in (None, "latest", "newest-safe"):
         return kernels_named(universe, request.kernel, request.flavors)
-    found = {unit.flavor: unit for unit in kernels_named(universe, None, request.flavors)}
+    newest = kernels_named(universe, None, request.flavors)
     standing = universe.standing_flavors
+    if not standing:
+        return newest
+    found = {unit.flavor: unit for unit in newest}
     if flavors := tuple(sorted(standing.intersection(request.flavors or standing))):
         systems = flavor_systems(universe, replace(request, flavors=flavors))
         for flavor, aim in aims(systems, request.kernel).items():

@@ -135,10 +135,12 @@ def _named(system: FlavorSystem, kernel: str) -> tuple[KernelUnit | None, bool]:
 def kernels_named(universe: Universe, kernel: str | None, flavors: tuple[str, ...]) -> list[KernelUnit]:
     """Kernels for a question that needs no system: all that VERSION-RELEASE or UNAME-R names.
 
+    Where there is none, no architecture is the right one: repositories may hold several.
+
     Parameters
     ----------
     kernel
-        ``None`` or ``latest`` for the newest of each flavor.
+        ``None`` or ``latest`` for the newest of each flavor and architecture.
     flavors
         Empty for all.
 
@@ -147,33 +149,38 @@ def kernels_named(universe: Universe, kernel: str | None, flavors: tuple[str, ..
     RequestError
         If there is none.
     """
+    at_large = not universe.standing_flavors
     mains = [
         k
         for k in universe.kernels
         if k.part in ("", "base")
-        and k.package.barred != "architecture"
+        and (at_large or k.package.barred != "architecture")
         and (not flavors or k.flavor in flavors)
     ]
+
+    def kind(k: KernelPackage) -> tuple[str, str]:
+        return k.flavor, k.package.nevra.arch if at_large else ""
+
     by_evr = sorted(mains, key=lambda k: (k.package.nevra.evr, k.part == "", k.package.installed))
     at_home = {k.flavor: k.part for k in by_evr if k.package.installed}
-    parts: dict[tuple[str, str], set[str]] = {}
+    parts: dict[tuple[str, str, str], set[str]] = {}
     for main in mains:
-        parts.setdefault((main.flavor, main.uname_r), set()).add(main.part)
+        parts.setdefault((*kind(main), main.uname_r), set()).add(main.part)
 
     def stands_back(k: KernelPackage) -> bool:
         # A -base has a longer release than the whole kernel beside it, which makes it no newer.
-        return len(parts[k.flavor, k.uname_r]) > 1 and k.part != at_home.get(k.flavor, "")
+        return len(parts[*kind(k), k.uname_r]) > 1 and k.part != at_home.get(k.flavor, "")
 
-    found: dict[tuple[str, str], KernelPackage] = {}
+    found: dict[tuple[str, str, str], KernelPackage] = {}
     # Retracted kernels and PTFs only count where nothing else is meant.
     for main in sorted(
         by_evr, key=lambda k: (k.package.barred not in ("retracted", "ptf"), not stands_back(k))
     ):
         evr = main.package.nevra.evr
         if kernel is None or kernel == "latest":
-            found[main.flavor, ""] = main
+            found[*kind(main), ""] = main
         elif kernel == main.uname_r or _spelled(kernel, evr, main.uname_r, main.flavor):
-            found[main.flavor, main.uname_r] = main
+            found[*kind(main), main.uname_r] = main
     if not found:
         raise RequestError(
             f"no kernel {kernel or ''}".rstrip() + " is installed or in a repository",
@@ -211,6 +218,7 @@ def _parts_of(main: KernelPackage, kernels: Sequence[KernelPackage]) -> list[Ker
 
     That is -extra, -optional and in-tree KMPs, in the build for this kernel.
     """
+    kernels = [k for k in kernels if k.package.nevra.arch == main.package.nevra.arch]
     same = (k for k in kernels if k.part == "base" and k.part != main.part and k.uname_r == main.uname_r)
     chosen = [k for k in same if k.flavor == main.flavor and requires_base(main, k)][:1]
     own = [k for k in kernels if k.flavor == main.flavor and k.part not in ("", "base")]

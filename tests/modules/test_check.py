@@ -418,6 +418,33 @@ def test_another_architecture(shop: Shop) -> None:
     assert [(subject.kernel, subject.verdict) for subject in both.subjects] == [(ours.nevra, "safe")]
 
 
+def test_kernels_of_several_architectures(shop: Shop, tmp_path: Path) -> None:
+    """They may share a uname -r, and a folder. A module on its own is for those of its machine."""
+    uname_r = f"kernel-uname-r = {shop.kernel.uname_r}"
+    crcs = {symbol: f"ksym({_FLAVOR}:{symbol}) = {crc}" for symbol, crc in shop.kernel.symvers.crcs.items()}
+    needed = read_module(shop.folder / "kmpsolve_base.ko").versions
+    ours = PackageSpec(
+        name=f"kernel-{_FLAVOR}",
+        version="6.1.0",
+        release="53.1",
+        provides=(uname_r, *(crcs[symbol] for symbol in needed)),
+    )
+    lacking = replace(ours, provides=(uname_r, *(crcs[symbol] for symbol in sorted(needed)[1:])))
+    module = shop.folder / "kmpsolve_base.ko"
+    for own, verdict in ((ours, "safe"), (lacking, "blocked")):
+        folder = tmp_path / verdict
+        folder.mkdir()
+        for file in rpmbuild.build([own, replace(ours, arch="aarch64"), replace(ours, arch="s390x")]):
+            shutil.copy(file, folder)
+        kernels = read_kernels(folder)
+        assert [kernel.nevra for kernel in kernels] == sorted(str(kernel.nevra) for kernel in kernels)
+        for path in (module, *rpmbuild.build([shop.spec("kmpsolve_base")])):
+            (subject,) = check([path], kernels).subjects
+            assert (subject.kernel, subject.verdict) == (own.nevra, verdict)
+    with_a_list = check([module], [shop.target, *kernels])
+    assert [subject.verdict for subject in with_a_list.subjects] == ["safe", "blocked"]
+
+
 def test_a_package_for_another_machine_than_its_modules(shop: Shop) -> None:
     """A list of symbols does not tell its machine; but where the package can be installed, nothing loads them."""
     report = shop.check(replace(shop.spec("kmpsolve_base"), arch="s390x"))

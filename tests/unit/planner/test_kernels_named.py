@@ -134,6 +134,29 @@ def test_a_kernel_of_another_architecture_is_not_meant(tmp_path: Path) -> None:
     assert told(kernels_named(of, None, ())) == [f"r {nevra('20.1')}"]
 
 
+def test_without_a_system_each_architecture_has_its_kernel(tmp_path: Path) -> None:
+    """As in the repositories of the Open Build Service, which hold several; whichever comes first."""
+    base = kernel("20.1", "kernel-default-base", arch="aarch64")
+    offer = [
+        kernel("20.1", arch="aarch64"),
+        base,
+        kernel("30.1"),
+        kernel("20.1"),
+        kernel("10.1", arch="s390x"),
+    ]
+    for number, packages in enumerate((offer, offer[::-1])):
+        of = universe(tmp_path / str(number), {"r": packages})
+        assert told(kernels_named(of, None, ())) == [
+            f"r {nevra('20.1', arch='aarch64')}",
+            f"r {nevra('10.1', arch='s390x')}",
+            f"r {nevra('30.1')}",
+        ]
+        assert told(kernels_named(of, "6.4.0-20", ())) == [
+            f"r {nevra('20.1', arch='aarch64')}",
+            f"r {nevra('20.1')}",
+        ]
+
+
 def test_a_ptf_is_only_meant_by_its_own_name(tmp_path: Path) -> None:
     """It has the highest EVR; what ``check`` says of it holds for nobody who did not ask for it."""
     ptf = kernel("30.2", uname_r="6.4.0-30-default")
