@@ -300,9 +300,9 @@ def read_kernels(source: Path) -> tuple[Kernel, ...]:
     Parameters
     ----------
     source
-        A kernel's RPM; a folder of them (the packages of one uname -r and architecture are one kernel); a symvers
-        or symsets file; a folder with Module.symvers, as kernel-FLAVOR-devel makes it; ``/lib/modules/X``; or a folder
-        with lib/modules below it.
+        A kernel's RPM; a folder of them (the packages of one uname -r, architecture and EVR are one kernel); a
+        symvers or symsets file; a folder with Module.symvers, as kernel-FLAVOR-devel makes it;
+        ``/lib/modules/X``; or a folder with lib/modules below it.
 
     Raises
     ------
@@ -330,10 +330,7 @@ def read_kernels(source: Path) -> tuple[Kernel, ...]:
         rpms = [read_rpm(source)]
     else:
         return (Kernel(source=str(source), symvers=read_symvers(source), uname_r=uname_r_in(source)),)
-    kernels = sorted(
-        ((_unames(rpm.provides)[0], rpm.nevra.arch, rpm) for rpm in rpms if is_kernel_rpm(rpm)),
-        key=lambda entry: (*entry[:2], entry[2].path),
-    )
+    kernels = [rpm for rpm in rpms if is_kernel_rpm(rpm)]
     if not kernels:
         raise RequestError(
             "holds no kernel",
@@ -341,9 +338,26 @@ def read_kernels(source: Path) -> tuple[Kernel, ...]:
             where=str(source),
             hint="Give a kernel's RPM, a symvers file, or /lib/modules/UNAME-R",
         )
-    return tuple(
-        _from_rpms([rpm for *_, rpm in group]) for _, group in groupby(kernels, key=lambda entry: entry[:2])
-    )
+    return tuple(_from_rpms(unit) for unit in _units(kernels))
+
+
+def _units(rpms: Iterable[Rpm]) -> Iterator[list[Rpm]]:
+    """The packages of each kernel, sorted by uname -r, architecture and EVR.
+
+    Two rebuilds share a uname -r and are two kernels. What a -base of another release than the whole kernel holds,
+    the latter has too.
+    """
+
+    def place(rpm: Rpm) -> tuple[str, str]:
+        return _unames(rpm.provides)[0], rpm.nevra.arch
+
+    for _, group in groupby(sorted(rpms, key=lambda rpm: (*place(rpm), rpm.nevra.evr, rpm.path)), key=place):
+        together = list(group)
+        whole = min((rpm.nevra.name for rpm in together), key=len)
+        for _, same in groupby(together, key=lambda rpm: rpm.nevra.evr):
+            unit = list(same)
+            if any(rpm.nevra.name == whole for rpm in unit):
+                yield unit
 
 
 def _uname_r_of(folder: Path) -> str:

@@ -9,6 +9,7 @@ import lzma
 import shutil
 import tarfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -244,6 +245,21 @@ def test_a_kernel_in_two_packages(tmp_path: Path) -> None:
     assert kernel.symvers.symsets == {
         "mm": frozenset({"11223344556677"}),
         "net_core": frozenset({"8899aabbccddeeff"}),
+    }
+
+
+def test_rebuilds_of_a_kernel(tmp_path: Path) -> None:
+    """They share a uname -r and may differ in what they export; the base, made apart from them, has no more."""
+    uname = "kernel-uname-r = 6.4.0-10-default"
+    first = replace(_kernel("6.4.0", "10.1"), provides=(uname, "ksym(default:a) = 1", "ksym(default:b) = 1"))
+    second = replace(first, release="10.2", provides=(uname, "ksym(default:a) = 2"))
+    base = replace(first, name="kernel-default-base", release="10.1.22.7", provides=second.provides)
+    for rpm in rpmbuild.build([first, second, base]):
+        shutil.copy(rpm, tmp_path)
+    kernels = read_kernels(tmp_path)
+    assert {kernel.nevra: kernel.symvers.crcs for kernel in kernels} == {
+        "kernel-default-6.4.0-10.1.x86_64": {"a": "1", "b": "1"},
+        "kernel-default-6.4.0-10.2.x86_64": {"a": "2"},
     }
 
 
