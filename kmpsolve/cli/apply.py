@@ -63,6 +63,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Plan, show, ask, let zypper do it, and look whether it did."""
+    from kmpsolve.metadata.rootpath import Root
+    from kmpsolve.metadata.rpmdb import installed_nevras
     from kmpsolve.planner import plan
     from kmpsolve.report.words import plural
     from kmpsolve.session import load
@@ -104,7 +106,8 @@ def run(options: argparse.Namespace) -> int:
         if planned.verdict == "unverified" and strict:
             return _BLOCKED
     done = subprocess.run([*zypper, verb, *words], check=False).returncode
-    wrong = list(_differences(planned.transaction, _installed(root)))
+    # Not by rpm --root, which looks where this machine's database is, and begins one there if there is none.
+    wrong = list(_differences(planned.transaction, installed_nevras(Root.at(root))))
     for line in wrong:
         complain(f"kmpsolve: {line}")
     if wrong:  # a new kernel may be there without its drivers, and boots next
@@ -211,21 +214,6 @@ def _arrived_as_planned(loaded: Loaded, planned: Plan, root: Path, options: argp
 def _agreed() -> bool:
     print("Continue? [y/n] (n): ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")
-
-
-def _installed(root: Path) -> frozenset[str]:
-    """NEVRAs in the rpmdb, as rpm itself tells them."""
-    form = "%{NAME}-%|EPOCH?{%{EPOCH}:}:{}|%{VERSION}-%{RELEASE}.%{ARCH}\n"
-    listed = subprocess.run(
-        ["rpm", "--root", str(root), "-qa", "--qf", form], capture_output=True, text=True, check=False
-    )
-    if listed.returncode:
-        raise MetadataError(
-            f"rpm cannot list the packages: {listed.stderr.strip()}",
-            reference="rpmdb-unreadable",
-            where=str(root),
-        )
-    return frozenset(nevra.replace("-0:", "-") for nevra in listed.stdout.split())
 
 
 def _differences(steps: Iterable[Step], installed: frozenset[str]) -> Iterable[str]:

@@ -15,8 +15,17 @@ from kmpsolve.metadata.origin import Origin
 from kmpsolve.metadata.rootpath import Root
 from kmpsolve.metadata.rpmbinding import load_rpm
 from kmpsolve.metadata.spool import spooled
+from kmpsolve.model.evr import Evr
+from kmpsolve.model.nevra import Nevra
 
-__all__ = ["Installed", "PublicKey", "main_architecture", "public_keys", "read_installed"]
+__all__ = [
+    "Installed",
+    "PublicKey",
+    "installed_nevras",
+    "main_architecture",
+    "public_keys",
+    "read_installed",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +133,32 @@ def main_architecture(database: Database) -> str | None:
     count = Counter(header_text(header[rpm.RPMTAG_ARCH]) for header in headers(rpm, database))
     found = [(number, arch) for arch, number in count.items() if arch not in ("", "noarch")]
     return max(found)[1] if found else None
+
+
+def installed_nevras(root: Root) -> frozenset[str]:
+    """What is installed, by name.
+
+    Raises
+    ------
+    MetadataError
+        If the rpmdb cannot be read.
+    """
+    database = find_database(root)
+    rpm = load_rpm()
+    return frozenset(
+        str(
+            Nevra(
+                header_text(header[rpm.RPMTAG_NAME]),
+                Evr(
+                    int(header[rpm.RPMTAG_EPOCH] or 0),
+                    header_text(header[rpm.RPMTAG_VERSION]),
+                    header_text(header[rpm.RPMTAG_RELEASE]),
+                ),
+                header_text(header[rpm.RPMTAG_ARCH]),
+            )
+        )
+        for header in headers(rpm, database)
+    )
 
 
 def _read(database: Database) -> Content:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.e2e.host import DRIVER, MIDDLE, NEW, NEWER_TOOL, OLD, REBUILD, TOOL, Host, specs, without_root
 from tests.scenarios import runner
-from tests.support import fixture
+from tests.support import fixture, rpmbuild
 from tests.support.packages import PackageSpec
 
 
@@ -93,6 +93,26 @@ def test_a_kernel_that_a_lock_holds_and_that_is_asked_for() -> None:
         assert ended.code == 0, str(ended)
         assert host.installed() == sorted([DRIVER, REBUILD, OLD, NEW, TOOL])
         assert host.locks() == ""
+
+
+def test_a_system_with_its_rpmdb_elsewhere() -> None:
+    """Below another root it may lie where this machine's rpm does not look."""
+    with Host() as host:
+        root, database = "/srv/system", "/var/lib/rpm"
+        host.write("/etc/rpm/macros", "%_dbpath /opt/rpmdb\n")
+        host.path(f"{root}/etc").mkdir(parents=True)
+        place = ["rpm", "--root", root, "--dbpath", database]
+        for words in (["--initdb"], ["-i", "--nodeps", *map(str, rpmbuild.build(specs(OLD, DRIVER)))]):
+            ended = host.run([*place, *words])
+            assert ended.code == 0, str(ended)
+        host.add("updates", specs(NEW, REBUILD))
+        shutil.copytree(host.path("/etc/zypp"), host.path(f"{root}/etc/zypp"))
+        ended = host.kmpsolve("apply", "--non-interactive", "--root", root)
+        assert ended.code == 0, str(ended)
+        assert "kmpsolve: done as planned: 2 steps" in ended.stderr
+        there = host.run([*place, "-qa", "--qf", "%{NEVRA}\n"]).stdout.split()
+        assert sorted(there) == sorted([OLD, NEW, DRIVER, REBUILD])
+        assert not host.path(f"{root}/opt").exists()
 
 
 def test_of_two_packages_with_one_nevra_it_takes_the_one_that_was_chosen() -> None:
