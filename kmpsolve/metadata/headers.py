@@ -95,7 +95,6 @@ def _complaints(rpm: ModuleType) -> BinaryIO:
 
 def _read(rpm: ModuleType, database: Database, folder: str) -> Iterator[Any]:
     complaints = _complaints(rpm)
-    said_before = complaints.seek(0, os.SEEK_END)
     rpm.addMacro("_dbpath", folder)
     rpm.setVerbosity(rpm.RPMLOG_ERR)
     try:
@@ -104,7 +103,10 @@ def _read(rpm: ModuleType, database: Database, folder: str) -> Iterator[Any]:
         transaction.setVSFlags(-1)
         found = False
         try:
-            for header in transaction.dbMatch():
+            matches = transaction.dbMatch()
+            # Opening it makes the indexes again, which were not copied; what rpm says of that is no matter.
+            said_before = complaints.seek(0, os.SEEK_END)
+            for header in matches:
                 found = True
                 yield header
         except rpm.error as error:
