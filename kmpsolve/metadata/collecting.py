@@ -145,7 +145,7 @@ def _seen(rpm: Any, header: Any) -> Seen:
     provides = capabilities("PROVIDE")
     own = frozenset(provides)
     return Seen(
-        nevra=Nevra(name, evr, arch),
+        nevra=Nevra(name, evr, arch or "noarch"),  # as libsolv has it
         vendor=vendor,
         provides=provides,
         # What a package provides itself is not in metadata either (createrepo_c leaves it out).

@@ -63,6 +63,7 @@ class HeaderWriter:
         )
         if name == "gpg-pubkey":
             return None
+        arch = arch or "noarch"  # as libsolv has it
         epoch = int(header[self._tags["EPOCH"]] or 0)
         listed, modules = self._files(header)
         lines = [

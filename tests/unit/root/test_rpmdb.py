@@ -15,6 +15,7 @@ from xml.etree import ElementTree
 import pytest
 
 from kmpsolve.errors import MetadataError
+from kmpsolve.metadata.collecting import installed_packages
 from kmpsolve.metadata.content import Content
 from kmpsolve.metadata.database import find_database
 from kmpsolve.metadata.rootpath import Root
@@ -266,6 +267,24 @@ def test_public_keys_are_no_packages(copy: Path, tmp_path: Path) -> None:
     ).stdout
     assert "gpg-pubkey" in listed
     assert names(copy) == NAMES
+
+
+def test_a_package_without_architecture(copy: Path) -> None:
+    """libsolv takes it for one of every architecture; the name without would be none in an inventory."""
+    rpm = load_rpm()
+    header = rpm.hdr()
+    header["name"], header["version"], header["release"] = "bare", "1", "1"
+    header[rpm.RPMTAG_TRIGGERNAME] = ["kernel-default-devel"]
+    with contextlib.closing(sqlite3.connect(copy / "var/lib/rpm/rpmdb.sqlite")) as connection, connection:
+        blob = header.unload().removeprefix(bytes.fromhex("8eade80100000000"))
+        connection.execute("INSERT INTO Packages (blob) VALUES (?)", (blob,))
+    content = read_installed(Root.at(copy)).content
+    arches = {
+        package.findtext(f"{COMMON}name"): package.findtext(f"{COMMON}arch") for package in tree(content)
+    }
+    assert arches["bare"] == "noarch"
+    assert "bare-1-1.noarch" in content.triggers
+    assert "bare-1-1.noarch" in {str(seen.nevra) for seen in installed_packages(Root.at(copy))}
 
 
 def test_folder_that_only_macros_name(copy: Path) -> None:
