@@ -180,12 +180,23 @@ def state_of(installed: Iterable[Seen], known: Callable[[Seen], bool]) -> State:
     kmps, others = _sorted_out(kmps, flavors, others)
     needed = {_symbol_name(c) for kmp in kmps for c in kmp.requires if c.startswith(_SYMBOLS)}
     modules = {c for kmp in kmps for c in kmp.provides if c.startswith("kmod(")}
+    listed_kernels = tuple(_kernel(kernel, known(kernel), needed, modules) for kernel in kernels)
+    listed_kmps = tuple(_kmp(kmp, known(kmp)) for kmp in kmps)
     return State(
         arch=kernels[0].nevra.arch if kernels else None,
-        kernels=tuple(_kernel(kernel, known(kernel), needed, modules) for kernel in kernels),
-        kmps=tuple(_kmp(kmp, known(kmp)) for kmp in kmps),
+        kernels=listed_kernels,
+        kmps=listed_kmps,
         user_space=tuple(_user_space(kmps, others)),
+        gaps=tuple(sorted(set(_in_two_builds((*listed_kernels, *listed_kmps))))),
     )
+
+
+def _in_two_builds(packages: Iterable[ListedPackage]) -> Iterator[str]:
+    """Say what an rpmdb holds twice under one name, with other content: of an inventory only one would be read."""
+    first: dict[str, ListedPackage] = {}
+    for package in packages:
+        if first.setdefault(package.nevra, package) != package:
+            yield f"{package.nevra} is installed in two builds of that name"
 
 
 def _is_kernel(package: Seen) -> bool:

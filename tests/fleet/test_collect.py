@@ -157,6 +157,21 @@ def test_in_tree_kmps_that_a_kmp_needs_go_along(tmp_path: Path) -> None:
     assert plan.verdict == "blocked"
 
 
+def test_two_builds_of_one_name(tmp_path: Path) -> None:
+    """A broken transaction may leave them in an rpmdb; who reads the inventory knows a package by its name."""
+    fits = Kmp(name="acme", krel="6.4.0-10", symbols="a=1", modules="acme.ko")
+    system: list[Noun] = [Kernel(release="10.1", ksyms="a=1"), fits, replace(fits, symbols="a=2"), fits]
+    offered = rpmmd.write(tmp_path / "r", [Kernel(release="20.1", ksyms="a=1").spec()])
+    for number, verdict in ((2, "safe"), (4, "unverified")):
+        state = state_of((fleets.seen(noun.spec()) for noun in system[:number]), lambda _: False)
+        line = {"schema_version": 1, "host": "a", "state": json.loads(encode_state(state))}
+        (tmp_path / "line.json").write_text(json.dumps(line))
+        plan = kmpsolve.plan(installed=tmp_path / "line.json", repositories={"r": str(offered)})
+        assert plan.verdict == verdict
+    (skipped,) = plan.inputs.skipped
+    assert skipped.reason == "acme-kmp-default-1.0_k6.4.0_10-1.x86_64 is installed in two builds of that name"
+
+
 def _two_kernels_and_drivers() -> tuple[list[PackageSpec], list[PackageSpec]]:
     """A kernel and the next one, and a KMP's build for each."""
     kernels = [Kernel(release=f"{number}.1", ksyms=f"a={number}").spec() for number in (10, 20)]
