@@ -79,7 +79,7 @@ def find_database(root: Root) -> Database:
         found = {backend: path for backend, path in paths.items() if _is_file(path)}
         backend = next(iter(found), None)
         if len(found) > 1:
-            backend = next(_macros(root, "_db_backend"), None)
+            backend = next(_macros(root, "_db_backend"), "").removesuffix("_ro")
             if backend not in found:
                 raise MetadataError(
                     f"holds {len(found)} rpmdbs ({', '.join(path.name for path in found.values())}), and"

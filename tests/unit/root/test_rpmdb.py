@@ -310,6 +310,9 @@ def test_of_several_backends_the_one_in_use_is_read(copy: Path) -> None:
     macros.parent.mkdir(parents=True)
     macros.write_text("%_db_backend\t      ndb\n")
     assert find_database(Root.at(copy)).backend == "ndb"
+    (copy / "var/lib/rpm/Packages").write_bytes(b"")
+    macros.write_text("%_db_backend bdb_ro\n")
+    assert find_database(Root.at(copy)).backend == "bdb"
     (copy / "etc/rpm").mkdir(parents=True)
     (copy / "etc/rpm/macros.site").write_text("%_db_backend sqlite\n")
     assert names(copy) == NAMES
