@@ -26,6 +26,9 @@ _EMPTY = 1
 """libsolv's number for the empty text; 0 is for none."""
 _EVR = re.compile(r"([0-9]+:)?[^:-]+-[^:-]+")
 
+_WORD_SIZES = {"x86_64": "i[3-6]86", "s390x": "s390", "ppc64": "ppc"}
+"""Architectures, and those of 32 bits that their machines run too."""
+
 _SMALL = 1 << 20
 """Bytes of XML that libsolv reads in this process. Names can be chosen so that all of them share one place in
 libsolv's hash tables: twice as many then take four times as long, some seconds for what fits into this."""
@@ -122,7 +125,8 @@ def _unnamed(repo: solv.Repo) -> str | None:
 def kernel_architecture(pool: solv.Pool, repositories: Iterable[solv.Repo]) -> str:
     """The architecture of the installed kernels, never this machine's; ``noarch`` if nothing tells.
 
-    A kernel for i586 also runs on what i686 packages need, and where one is installed it does.
+    A kernel for i586 also runs on what i686 packages need, and where one is installed it does; where there are
+    kernels for both word sizes, the machine is one for the larger.
     """
     kernels: Counter[str] = Counter()
     others: Counter[str] = Counter()
@@ -132,6 +136,9 @@ def kernel_architecture(pool: solv.Pool, repositories: Iterable[solv.Repo]) -> s
             if KERNEL_NAME.fullmatch(solvable.name):
                 kernels[arch] += 1
             others[arch] += 1
+    for large, small in _WORD_SIZES.items():
+        if large in kernels:
+            kernels[large] += sum(number for arch, number in kernels.items() if re.fullmatch(small, arch))
     for counted in (kernels, others):
         counted.pop("noarch", None)
         if counted:

@@ -30,6 +30,7 @@ def specs(text: str) -> list[PackageSpec]:
         ("kernel-default.i586 kernel-pae.i586 glibc.i686", "", "i686"),
         ("kernel-default.i586 c.i586", "glibc.i686", "i586"),
         ("kernel-default.x86_64 glibc.i686", "", "x86_64"),
+        ("kernel-default.x86_64 kernel-pae.i586 kernel-rt.i586", "", "x86_64"),
         ("a.noarch", "b.src c.nosrc d.noarch e.ppc64le f.x86_64", "ppc64le"),
         ("", "d.noarch e.ppc64le", "ppc64le"),
         ("a.noarch", "d.noarch", "noarch"),
