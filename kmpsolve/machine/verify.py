@@ -247,13 +247,18 @@ def _of_module(
     elif require_signed and state in ("unsigned", "unknown-key"):
         verdict = "blocked"
         reasons.append("it is not signed" if state == "unsigned" else "none of the certificates signed it")
+    unknown = state == "unchecked" and bool(policy or require_signed)
+    if unknown and verdict != "blocked":
+        verdict = "unverified"
     if verdict == "blocked":
         finding = _finding(
             "would-not-load", "error", loaded.file.path, f"{who}: {'; '.join(reasons)}", _LOADER
         )
     elif verdict == "unverified":
         why = (
-            "it was built without symbol versions"
+            "it is signed in a way that is not known here"
+            if unknown and judgement.verdict != "unverified"
+            else "it was built without symbol versions"
             if not module.versions
             else kernel.kernel.symvers.gap or f"nothing tells the version of {named(judgement.unverified)}"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,12 @@ _LISTS = (
     "MokListRT-605dab50-e046-4300-abb6-3dd810dd8b23",  # what mokutil enrolled, and shim's own
     "db-d719b2cb-3d3a-4596-a3bc-dad00e67656f",  # the firmware's
 )
+_REVOKED = (
+    "MokListXRT-605dab50-e046-4300-abb6-3dd810dd8b23",
+    "dbx-d719b2cb-3d3a-4596-a3bc-dad00e67656f",
+)
 _X509 = bytes.fromhex("a159c0a5e494a74a87b5ab155c2bf072")  # EFI_CERT_X509_GUID
+_X509_HASH = bytes.fromhex("92a4d23bc0967940b420fcf98ef103ed")  # EFI_CERT_X509_SHA256_GUID
 _POLICIES = (
     ("kernel/security/lockdown", ("[integrity]", "[confidentiality]"), "the kernel is locked down"),
     ("module/module/parameters/sig_enforce", ("Y",), "module.sig_enforce is on"),
@@ -23,6 +29,7 @@ _POLICIES = (
 _ATTRIBUTES = 4  # efivarfs puts them before the content
 _HEAD = struct.Struct("<16sIII")
 _OWNER = 16
+_SHA256_SIZE = 32
 _MOST = 1 << 20
 
 
@@ -71,28 +78,39 @@ def refuses_unsigned(sys: Path) -> str:
 def enrolled_certificates(efivars: Path) -> tuple[x509.Certificate, ...] | None:
     """The certificates in the firmware's and the machine owner's lists; ``None`` if there are no lists.
 
-    An entry that is no certificate is passed over, as the kernel does (UEFI 2.10, 32.4.1).
+    Those that were revoked are left out: the kernel takes nothing that they signed (Linux: certs/blacklist.c). An
+    entry that is no certificate is passed over, as the kernel does (UEFI 2.10, 32.4.1).
     """
     contents = [content for name in _LISTS if (content := _read(efivars, name)) is not None]
     if not contents:
         return None
-    found = []
-    for content in contents:
-        for entry in _entries(content):
-            try:
-                found.append(x509.load_der_x509_certificate(entry))
-            except ValueError:
-                continue
-    return tuple(found)
+    lists = [content for name in _REVOKED if (content := _read(efivars, name)) is not None]
+    revoked = {certificate for content in lists for certificate in _certificates(content)}
+    hashes = {entry[:_SHA256_SIZE] for content in lists for entry in _entries(content, _X509_HASH)}
+    return tuple(
+        certificate
+        for content in contents
+        for certificate in _certificates(content)
+        if certificate not in revoked
+        and hashlib.sha256(certificate.tbs_certificate_bytes).digest() not in hashes
+    )
 
 
-def _entries(content: bytes) -> Iterator[bytes]:
-    """The X.509 entries of EFI signature lists; a damaged list ends the reading."""
+def _certificates(content: bytes) -> Iterator[x509.Certificate]:
+    for entry in _entries(content, _X509):
+        try:
+            yield x509.load_der_x509_certificate(entry)
+        except ValueError:
+            continue
+
+
+def _entries(content: bytes, wanted: bytes) -> Iterator[bytes]:
+    """The entries of one kind in EFI signature lists; a damaged list ends the reading."""
     while len(content) >= _HEAD.size:
         kind, size, header, entry = _HEAD.unpack_from(content)
         if not _HEAD.size <= size <= len(content) or entry <= _OWNER:
             return
-        if kind == _X509:
+        if kind == wanted:
             start = _HEAD.size + header
             for place in range(start, size - entry + 1, entry):
                 yield content[place + _OWNER : place + entry]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypeAlias
@@ -40,11 +40,22 @@ KnownKey: TypeAlias = x509.Certificate | ListedKey
 SignatureState = Literal["unsigned", "fine", "unknown-key", "corrupted", "unchecked"]
 
 _MARK = b"~Module signature appended~\n"
-_TRAILER = struct.Struct(">BBBBBxxxI")
+_TRAILER = struct.Struct(">5B3sI")
 _X509, _PKCS7 = 1, 2
 # Linux: crypto/hash_info.c, the order of the hash numbers in the older form.
 _HASHES = ("md4", "md5", "sha1", "ripemd160", "sha256", "sha384", "sha512", "sha224")
-_MAX_SIGNATURE = 1 << 20
+# Linux: crypto/asymmetric_keys/pkcs7_parser.c; which of the others a kernel knows depends on its age.
+_DIGESTS = frozenset(("sha1", "sha224", "sha256", "sha384", "sha512"))
+_KEY_ALGORITHMS = frozenset(("rsassa_pkcs1v15", *(f"{digest}_ecdsa" for digest in _DIGESTS)))
+_MAX_MESSAGE = 0xFFFF
+"""Linux: lib/asn1_decoder.c refuses what is longer."""
+_MAX_CERTIFICATES = 1 << 20
+_NO_EXTENSION = (
+    x509.DuplicateExtension,
+    x509.ExtensionNotFound,
+    x509.UnsupportedGeneralNameType,
+    ValueError,
+)
 _STEP = 1 << 20
 _CERTIFICATE_SUFFIXES = frozenset((".der", ".crt", ".cer", ".pem"))
 
@@ -56,7 +67,8 @@ class Signature:
     Parameters
     ----------
     form
-        ``pkcs7``, or ``x509`` before Linux 4.3; ``damaged`` if nothing else in here can be trusted.
+        ``pkcs7``, or ``x509`` before Linux 4.3; ``damaged`` if every kernel refuses it as it stands; ``other`` if
+        nobody here knows how to read it.
     signer
         The common name of the signing key's issuer, or the signer the older form names; may be empty.
     key_id
@@ -66,33 +78,30 @@ class Signature:
     hash_algorithm
         As in ``sha256``.
     digest
-        The module's content, without the signature, under `hash_algorithm`; empty where that hash is
-        not available here.
-    attributes
-        The DER of the signed attributes, if any; then they are what is signed.
-    attribute_digest
-        The content's digest that the signed attributes promise.
+        The module's content, without the signature, under `hash_algorithm`; empty where that hash, or the kind
+        of key, is none that every kernel knows.
     value
         The signature proper.
+    certificates
+        The DER of the certificates that come with it: the signer's own, and those that lead from it to one that
+        the kernel knows.
     """
 
-    form: Literal["pkcs7", "x509", "damaged"]
+    form: Literal["pkcs7", "x509", "damaged", "other"]
     signer: str = ""
     key_id: str = ""
     issuer: bytes = b""
     hash_algorithm: str = ""
     digest: bytes = b""
-    attributes: bytes = b""
-    attribute_digest: bytes = b""
     value: bytes = b""
+    certificates: tuple[bytes, ...] = ()
 
 
 def _digest(stream: BinaryIO, size: int, algorithm: str) -> bytes:
-    """The hash of the first `size` bytes; empty if this Python lacks the algorithm."""
-    try:
-        running = hashlib.new(algorithm, usedforsecurity=False)
-    except ValueError:
+    """The hash of the first `size` bytes; empty if not every kernel knows the algorithm."""
+    if algorithm not in _DIGESTS:
         return b""
+    running = hashlib.new(algorithm, usedforsecurity=False)
     stream.seek(0)
     while size > 0 and (piece := stream.read(min(size, _STEP))):
         running.update(piece)
@@ -101,9 +110,19 @@ def _digest(stream: BinaryIO, size: int, algorithm: str) -> bytes:
 
 
 def _from_pkcs7(message: bytes, stream: BinaryIO, size: int) -> Signature:
-    content: Any = cms.ContentInfo.load(message, strict=True)["content"]
-    (signer,) = content["signer_infos"]
+    content: Any = cms.ContentInfo.load(message)["content"]
+    signed: Any = content["encap_content_info"]
+    if signed["content_type"].native != "data" or signed["content"].native is not None:
+        return Signature(form="damaged")
+    signers = content["signer_infos"]
+    if len(signers) > 1:
+        return Signature(form="other")
+    (signer,) = signers
     algorithm = str(signer["digest_algorithm"]["algorithm"].native)
+    checkable = signer["signature_algorithm"]["algorithm"].native in _KEY_ALGORITHMS
+    if checkable and signer["signed_attrs"]:
+        # Linux: crypto/asymmetric_keys/pkcs7_verify.c; newer kernels let them pass with keys that nobody checks here.
+        return Signature(form="damaged")
     issuer, name = b"", ""
     identifier = signer["sid"]
     if identifier.name == "issuer_and_serial_number":
@@ -113,22 +132,15 @@ def _from_pkcs7(message: bytes, stream: BinaryIO, size: int) -> Signature:
         key_id = number.to_bytes((number.bit_length() + 7) // 8 or 1, "big").hex()
     else:
         key_id = bytes(identifier.chosen.native).hex()
-    attributes, promised = b"", b""
-    if signer["signed_attrs"]:
-        attributes = signer["signed_attrs"].untag().dump(force=True)
-        for attribute in signer["signed_attrs"]:
-            if attribute["type"].native == "message_digest":
-                promised = bytes(attribute["values"][0].native)
     return Signature(
         form="pkcs7",
         signer=str(name),
         key_id=key_id,
         issuer=issuer,
         hash_algorithm=algorithm,
-        digest=_digest(stream, size, algorithm),
-        attributes=attributes,
-        attribute_digest=promised,
+        digest=_digest(stream, size, algorithm) if checkable else b"",
         value=bytes(signer["signature"].native),
+        certificates=tuple(choice.chosen.dump() for choice in content["certificates"] or ()),
     )
 
 
@@ -154,19 +166,25 @@ def read_signature(stream: BinaryIO) -> tuple[Signature | None, int]:
     trailer = stream.read(tail)
     if not trailer.endswith(_MARK):
         return None, whole
-    _, hash_number, form, signer_length, key_length, length = _TRAILER.unpack_from(trailer)
+    key_number, hash_number, form, signer_length, key_length, rest, length = _TRAILER.unpack_from(trailer)
     size = whole - tail - length - signer_length - key_length
-    if size < 0 or length > _MAX_SIGNATURE:
+    if size <= 0:
         return Signature(form="damaged"), whole - tail
+    if form not in (_X509, _PKCS7):
+        return Signature(form="other"), size
+    if length > _MAX_MESSAGE:
+        return Signature(form="damaged"), size
     stream.seek(size)
     signer, key = stream.read(signer_length), stream.read(key_length)
     message = stream.read(length)
-    if form == _PKCS7 and not (hash_number or signer_length or key_length):
+    if form == _PKCS7:
+        if key_number or hash_number or signer_length or key_length or any(rest):
+            return Signature(form="damaged"), size
         try:
             return _from_pkcs7(message, stream, size), size
         except Exception:  # asn1crypto lets many kinds of exception out of a damaged message
             return Signature(form="damaged"), size
-    if form != _X509 or hash_number >= len(_HASHES) or length < 2:
+    if hash_number >= len(_HASHES) or length < 2:
         return Signature(form="damaged"), size
     return (
         Signature(
@@ -223,7 +241,7 @@ def read_certificates(path: Path) -> tuple[KnownKey, ...]:
     for file in files:
         try:
             with file.open("rb") as stream:
-                content = stream.read(_MAX_SIGNATURE)
+                content = stream.read(_MAX_CERTIFICATES)
         except OSError as error:
             raise MetadataError(
                 f"cannot be read: {error.strerror}",
@@ -244,62 +262,125 @@ def read_certificates(path: Path) -> tuple[KnownKey, ...]:
 
 def _matches(signature: Signature, certificate: KnownKey) -> bool:
     """Whether the signature names this certificate, by issuer and serial number or by key identifier."""
+    if not signature.issuer:
+        return bool(signature.key_id) and _key_id(certificate) == signature.key_id
     if isinstance(certificate, ListedKey):
-        if signature.issuer:
-            named = (signature.signer, int(signature.key_id, 16))
-            return (certificate.issuer, certificate.serial_number) == named
-        return bool(signature.key_id) and certificate.key_id == signature.key_id
-    if signature.issuer:
-        return certificate.issuer.public_bytes() == signature.issuer and certificate.serial_number == int(
-            signature.key_id, 16
-        )
+        named = (signature.signer, int(signature.key_id, 16))
+        return (certificate.issuer, certificate.serial_number) == named
+    named_alike = certificate.issuer.public_bytes() == signature.issuer
+    return named_alike and certificate.serial_number == int(signature.key_id, 16)
+
+
+def _key_id(certificate: KnownKey) -> str:
+    """The subject key identifier in hex; empty if it has none."""
+    if isinstance(certificate, ListedKey):
+        return certificate.key_id
     try:
         extension = certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
-    except (x509.ExtensionNotFound, ValueError):
-        return False
-    return bool(signature.key_id) and extension.value.digest.hex() == signature.key_id
-
-
-def _hash(name: str) -> hashes.HashAlgorithm | None:
-    algorithm = getattr(hashes, name.upper(), None)
-    return algorithm() if algorithm else None
+    except _NO_EXTENSION:
+        return ""
+    return extension.value.digest.hex()
 
 
 def verify(signature: Signature | None, certificates: Iterable[KnownKey]) -> SignatureState:
     """Check a module's signature as the kernel does against its keyring.
+
+    When a certificate ends is nothing to the kernel.
 
     Returns
     -------
     str
         ``unsigned``; ``corrupted`` (the content, or the signature, is not what was signed: such a module
         never loads); ``unknown-key`` (none of the certificates made it: loads unless signatures are
-        enforced); ``unchecked`` (an algorithm this check does not have); ``fine``.
+        enforced); ``unchecked`` (an algorithm, or a form, that this check or some kernels do not have: if the
+        kernel does not know it, it loads unless signatures are enforced); ``fine``.
     """
     if signature is None:
         return "unsigned"
     if signature.form == "damaged":
         return "corrupted"
-    certificate = next((known for known in certificates if _matches(signature, known)), None)
-    if certificate is None:
-        return "unknown-key"
-    algorithm = _hash(signature.hash_algorithm)
-    if algorithm is None or not signature.digest:
+    if signature.form == "other" or not signature.digest:
         return "unchecked"
-    digest = signature.digest
-    if signature.attributes:
-        if signature.attribute_digest != digest:
-            return "corrupted"
-        digest = hashlib.new(signature.hash_algorithm, signature.attributes).digest()
-    key = certificate.public_key()
+    certificates = tuple(certificates)
+    embedded = _embedded(signature)
+    signer = next((known for known in (*certificates, *embedded) if _matches(signature, known)), None)
+    if signer is None:
+        return "unknown-key"
+    state = _made_by(signature, signer)
+    if state == "fine" and signer not in certificates and not _leads_to(signer, embedded, certificates):
+        return "unknown-key"
+    return state
+
+
+def _embedded(signature: Signature) -> tuple[x509.Certificate, ...]:
+    """The certificates that come with a signature, without those that cannot be read."""
+    found = []
+    for content in signature.certificates:
+        try:
+            found.append(x509.load_der_x509_certificate(content))
+        except ValueError:
+            continue
+    return tuple(found)
+
+
+def _made_by(signature: Signature, signer: KnownKey) -> SignatureState:
+    """Whether a key made a signature, whoever it belongs to."""
+    algorithm = Prehashed(_hash(signature.hash_algorithm))
     try:
+        key = signer.public_key()
         if isinstance(key, rsa.RSAPublicKey):
-            key.verify(signature.value, digest, padding.PKCS1v15(), Prehashed(algorithm))
+            key.verify(signature.value, signature.digest, padding.PKCS1v15(), algorithm)
         elif isinstance(key, ec.EllipticCurvePublicKey):
-            key.verify(signature.value, digest, ec.ECDSA(Prehashed(algorithm)))
+            key.verify(signature.value, signature.digest, ec.ECDSA(algorithm))
         else:
             return "unchecked"
     except InvalidSignature:
         return "corrupted"
-    except UnsupportedAlgorithm:
+    except (UnsupportedAlgorithm, ValueError):
         return "unchecked"
     return "fine"
+
+
+def _hash(name: str) -> hashes.HashAlgorithm:
+    algorithm: hashes.HashAlgorithm = getattr(hashes, name.upper())()
+    return algorithm
+
+
+def _leads_to(certificate: KnownKey, embedded: Iterable[x509.Certificate], known: Sequence[KnownKey]) -> bool:
+    """Whether a known key vouches for a certificate, directly or through others that come with the signature.
+
+    Linux: crypto/asymmetric_keys/pkcs7_trust.c.
+    """
+    reached = [certificate] if isinstance(certificate, x509.Certificate) else []
+    left = [other for other in embedded if other not in reached]
+    for current in reached:
+        if any(_issued(current, key) for key in known):
+            return True
+        issuers = [other for other in left if _issued(current, other)]
+        left = [other for other in left if other not in issuers]
+        reached += issuers
+    return False
+
+
+def _issued(certificate: x509.Certificate, issuer: KnownKey) -> bool:
+    """Whether a certificate names this key as its issuer's, and the key signed it."""
+    try:
+        named = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value
+        algorithm = certificate.signature_hash_algorithm
+        key = issuer.public_key()
+    except (*_NO_EXTENSION, UnsupportedAlgorithm):
+        return False
+    identifier = named.key_identifier
+    if identifier is None or identifier.hex() != _key_id(issuer) or algorithm is None:
+        return False
+    signed, value = certificate.tbs_certificate_bytes, certificate.signature
+    try:
+        if isinstance(key, rsa.RSAPublicKey):
+            key.verify(value, signed, padding.PKCS1v15(), algorithm)
+        elif isinstance(key, ec.EllipticCurvePublicKey):
+            key.verify(value, signed, ec.ECDSA(algorithm))
+        else:
+            return False
+    except (InvalidSignature, UnsupportedAlgorithm):
+        return False
+    return True

@@ -132,8 +132,8 @@ def _of_signers(candidate: Candidate, known: Sequence[KnownKey], bad: Severity) 
         ),
         "unchecked": (
             "module-signature-unchecked",
-            "note",
-            "signed with an algorithm that cannot be checked here",
+            "error" if bad == "error" else "note",
+            "signed in a way that is not known here, and not to every kernel",
         ),
     }
     if not known:

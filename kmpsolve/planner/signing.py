@@ -23,11 +23,16 @@ _NOT_CHECKED = Warned(
     reference="signature-not-checked",
     message="not checked: signatures of what is fetched; only RPMs tell, and kmpsolve apply looks at them",
 )
+_ALWAYS = "damaged"
 _STATES = {
+    _ALWAYS: "with a signature that every kernel refuses",
     "unsigned": "not signed",
     "corrupted": "its signature is broken",
     "unknown-key": "signed with a key that is not enrolled",
+    "unchecked": "signed in a way that is not known here",
 }
+_REFUSED = frozenset(("unsigned", "corrupted"))
+"""What no kernel loads under Secure Boot; the others it may."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,9 +61,10 @@ def look_at_signatures(
 ) -> Signing:
     """Check the modules of every fetched build whose RPM is at hand.
 
-    Under ``require_signed`` an unsigned module blocks its KMP, and one that cannot be looked at leaves it
-    unverified. Where Secure Boot is on, it blocks in any case; whose key is not among the firmware's may still be
-    known to the kernel, so that a stranger's signature is told.
+    A module that no kernel loads blocks its KMP. Under ``require_signed`` an unsigned one does, and one that cannot
+    be looked at leaves it unverified. Where Secure Boot is on, it blocks in any case; whose key is not among the
+    firmware's may still be known to the kernel, so that a stranger's signature is told. A signature of a kind that
+    not every kernel knows proves nothing: it leaves its KMP unverified where one has to be there.
 
     Parameters
     ----------
@@ -68,6 +74,7 @@ def look_at_signatures(
         What else comes along.
     """
     required = request.require_signed
+    enforced = required or _secure_boot(request)
     seen: list[KmpPlan] = []
     unchecked: list[str] = []
     for kmp_plan in kmps:
@@ -75,31 +82,36 @@ def look_at_signatures(
         if kmp_plan.decision != "fetch" or build is None:
             seen.append(kmp_plan)
             continue
-        refused = _refused_modules(universe, request, build.package)
-        if refused is None:
+        doubted = _doubted_modules(universe, request, build.package)
+        if doubted is None:
             warning = _NOT_CHECKED
             if required:
                 unchecked.append(kmp_plan.name)
                 text = f"nobody looked at the signature of {build}: metadata does not tell"
                 warning = Warned(reference="signature-required", message=text)
             seen.append(_warned(kmp_plan, warning))
-        elif refused:
-            said = ", ".join(f"{name} ({_STATES[state]})" for name, state in refused)
-            text = f"under Secure Boot, modules of {build} do not load: {said}"
-            if required or (_secure_boot(request) and any(state != "unknown-key" for _, state in refused)):
-                cause = Cause("signature", text, (str(build),))
-                seen.append(
-                    replace(kmp_plan, decision="blocked", chosen=None, repository=None, causes=(cause,))
-                )
-            else:
-                seen.append(_warned(kmp_plan, Warned(reference="signature", message=text)))
-        else:
-            seen.append(kmp_plan)
+            continue
+        states = {state for _, state in doubted}
+        if _ALWAYS in states or (enforced and states & _REFUSED) or (required and "unknown-key" in states):
+            cause = Cause("signature", _would_not_load(build, doubted), (str(build),))
+            kmp_plan = replace(kmp_plan, decision="blocked", chosen=None, repository=None, causes=(cause,))
+        elif states:
+            if enforced and "unchecked" in states:
+                unchecked.append(kmp_plan.name)
+            warning = Warned(reference="signature", message=_would_not_load(build, doubted))
+            kmp_plan = _warned(kmp_plan, warning)
+        seen.append(kmp_plan)
     return Signing(
         kmps=tuple(seen),
         unchecked=tuple(unchecked),
         warnings=tuple(_new_certificates(companions)),
     )
+
+
+def _would_not_load(build: KmpBuild, doubted: Iterable[tuple[str, str]]) -> str:
+    said = ", ".join(f"{name} ({_STATES[state]})" for name, state in doubted)
+    where = "" if any(state == _ALWAYS for _, state in doubted) else "under Secure Boot, "
+    return f"{where}modules of {build} do not load: {said}"
 
 
 def _warned(kmp_plan: KmpPlan, warning: Warned) -> KmpPlan:
@@ -112,10 +124,10 @@ def _secure_boot(request: Request) -> bool:
     return request.efivars is not None and secure_boot(request.efivars) is True
 
 
-def _refused_modules(
+def _doubted_modules(
     universe: Universe, request: Request, package: Package
 ) -> tuple[tuple[str, str], ...] | None:
-    """Modules that Secure Boot would refuse, with the state of their signature; ``None`` if nobody can look.
+    """Modules that Secure Boot may refuse, with the state of their signature; ``None`` if nobody can look.
 
     Whether a key is enrolled is only asked where the firmware's lists can be read.
     """
@@ -135,7 +147,13 @@ def _refused_modules(
     efivars = request.efivars
     keys = enrolled_certificates(efivars) if efivars is not None else None
     counting = _STATES.keys() - ({"unknown-key"} if keys is None else set())
-    states = ((module.name, verify(module.signature, keys or ())) for module in candidate.modules)
+    states = (
+        # Whether it is what was signed matters to a kernel that knows the key; some it refuses without knowing any.
+        (module.name, _ALWAYS)
+        if verify(module.signature, ()) == "corrupted"
+        else (module.name, verify(module.signature, keys or ()))
+        for module in candidate.modules
+    )
     return tuple(sorted((name, state) for name, state in states if state in counting))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import struct
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -187,6 +188,22 @@ def test_what_this_kernel_refuses(
     assert {reference for reference, _ in answer.found()} == ({"would-not-load"} if reason else set())
     for finding in answer.json["findings"]:
         assert f"it is not signed, and {reason}" in finding["message"]
+
+
+def test_a_signature_that_not_every_kernel_knows(
+    verify: Any, system: Building, near: Near, tmp_path: Path
+) -> None:
+    module = system.tree(near[0]) / "extra" / "beta.ko"
+    trailer = struct.pack(">5B3xI", 0, 0, 0, 0, 0, 3) + b"~Module signature appended~\n"
+    module.write_bytes(module.read_bytes() + b"PGP" + trailer)
+    assert verify("--format", "json").exit == 0
+    policy = system.root / "sys/module/module/parameters/sig_enforce"
+    policy.parent.mkdir(parents=True)
+    policy.write_text("Y\n")
+    answer = verify("--format", "json")
+    assert (answer.exit, answer.json["verdict"]) == (110, "unverified")
+    assert answer.found() == [("unverified-module", "warning")]
+    assert "signed in a way that is not known here" in answer.json["findings"][0]["message"]
 
 
 @pytest.mark.parametrize(

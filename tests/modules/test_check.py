@@ -732,7 +732,14 @@ def test_module_signatures(shop: Shop, tmp_path: Path) -> None:
     other = {"ueficert-other-key": "warning", "module-signer-unknown": "warning"}
     assert found(spec, foreign) == other
     assert found(spec, foreign, certificates=tmp_path / "ours") == {"ueficert-other-key": "warning"}
-    content = bytearray(made.read_bytes())
+    signed = made.read_bytes()
+    strange = signed.replace(bytes.fromhex("608648016503040201"), bytes.fromhex("608648016503040217"))
+    assert strange != signed
+    made.write_bytes(strange)
+    unknown = _more(shop.spec("kmpsolve_base", modules=modules), requires=("acme-kmpsolve-ueficert",))
+    assert found(unknown, ueficert) == {"module-signature-unchecked": "note"}
+    assert found(unknown, ueficert, required=True) == {"module-signature-unchecked": "error"}
+    content = bytearray(signed)
     place = content.index(b"description=")
     content[place + 15] ^= 1
     made.write_bytes(content)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import struct
@@ -16,6 +17,7 @@ import pytest
 from kmpsolve.cli import main
 from kmpsolve.modules.efikeys import enrolled_certificates, secure_boot
 from kmpsolve.modules.module import read_module
+from kmpsolve.modules.signature import parse_certificates
 from tests.modules import kbuild
 from tests.modules.debian import DebianKernel
 from tests.support import repository, rpmbuild
@@ -41,11 +43,11 @@ def _kernel(release: str, crcs: dict[str, str]) -> PackageSpec:
     )
 
 
-def _efi_list(*certificates: bytes) -> bytes:
+def _efi_list(*certificates: bytes, kind: bytes = _X509) -> bytes:
     content = b"\x06\0\0\0"
     for certificate in certificates:
         entry = 16 + len(certificate)
-        content += struct.pack("<16sIII", _X509, 28 + entry, 0, entry) + bytes(16) + certificate
+        content += struct.pack("<16sIII", kind, 28 + entry, 0, entry) + bytes(16) + certificate
     return content
 
 
@@ -58,6 +60,29 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
     return key, certificate, stranger
 
 
+def _signed_by_openssl(
+    module: Path, keys: tuple[Path, Path, Path], options: tuple[str, ...], place: Path
+) -> Path:
+    pem, made = place / "signer.pem", place / f"{_MODULE}.ko"
+    subprocess.run(["openssl", "x509", "-inform", "DER", "-in", keys[1], "-out", pem], check=True)
+    command: list[str | Path] = [
+        "openssl",
+        "cms",
+        "-sign",
+        "-binary",
+        "-nocerts",
+        "-outform",
+        "DER",
+        "-in",
+        module,
+    ]
+    command += ["-signer", pem, "-inkey", keys[0], *options]
+    content = subprocess.run(command, check=True, capture_output=True).stdout
+    trailer = struct.pack(">5B3xI", 0, 0, 2, 0, 0, len(content)) + b"~Module signature appended~\n"
+    made.write_bytes(module.read_bytes() + content + trailer)
+    return made
+
+
 @pytest.fixture
 def plan(
     kernels: tuple[DebianKernel, ...], built: Built, keys: tuple[Path, Path, Path], tmp_path: Path
@@ -66,8 +91,12 @@ def plan(
     folder = built(kernels[0])
     crcs = dict(read_module(folder / f"{_MODULE}.ko").versions)
 
-    def ask(*, signed: bool, enrolled: Path | None = None, settings: str = "") -> dict[str, Any]:
+    def ask(
+        *, signed: bool, enrolled: Path | None = None, settings: str = "", message: tuple[str, ...] = ()
+    ) -> dict[str, Any]:
         module = folder / f"{_MODULE}.ko"
+        if message:
+            module = _signed_by_openssl(module, keys, message, tmp_path)
         if signed:
             made = tmp_path / f"{_MODULE}.ko"
             sign: list[str | Path] = [folder / "sign-file", "sha256", keys[0], keys[1], module, made]
@@ -171,6 +200,51 @@ def test_signed_with_a_key_that_is_not_enrolled(
     assert "signed with a key that is not enrolled" in warnings[0]
     verdict, _, causes, _ = _told(plan(signed=True, enrolled=keys[2], settings=_REQUIRED))
     assert (verdict, causes) == ("blocked", ["signature"])
+
+
+@pytest.mark.parametrize("settings", ["", _REQUIRED])
+def test_a_signature_that_every_kernel_refuses(
+    plan: Callable[..., dict[str, Any]], keys: tuple[Path, Path, Path], settings: str
+) -> None:
+    """Whether Secure Boot is on or not: openssl's signed attributes."""
+    document = plan(signed=False, message=("-md", "sha256"), enrolled=keys[1], settings=settings)
+    assert _told(document)[:3] == ("blocked", "blocked", ["signature"])
+    (cause,) = document["flavors"][0]["kmps"][0]["causes"]
+    assert "kmpsolve_base (with a signature that every kernel refuses)" in cause["message"]
+    assert "Secure Boot" not in cause["message"]
+
+
+def test_a_signature_that_not_every_kernel_knows(
+    plan: Callable[..., dict[str, Any]], keys: tuple[Path, Path, Path]
+) -> None:
+    md5 = ("-noattr", "-md", "md5")
+    for enrolled in (None, keys[1]):
+        assert _told(plan(signed=False, message=md5, enrolled=enrolled))[:2] == ("safe", "fetch")
+        verdict, decision, _, warnings = _told(
+            plan(signed=False, message=md5, enrolled=enrolled, settings=_REQUIRED)
+        )
+        assert (verdict, decision) == ("unverified", "fetch")
+        assert "signed in a way that is not known here" in warnings[0]
+
+
+def test_signed_with_a_key_that_was_revoked(
+    plan: Callable[..., dict[str, Any]], keys: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    efivars = tmp_path / "root/sys/firmware/efi/efivars"
+    efivars.mkdir(parents=True)
+    revoked = efivars / "dbx-d719b2cb-3d3a-4596-a3bc-dad00e67656f"
+    (certificate,) = parse_certificates(keys[1].read_bytes(), "")
+    digest = hashlib.sha256(certificate.tbs_certificate_bytes).digest() + bytes(16)
+    by_hash = _efi_list(digest, kind=bytes.fromhex("92a4d23bc0967940b420fcf98ef103ed"))
+    other = _efi_list(keys[2].read_bytes())
+    for content, verdict in (
+        (other, "safe"),
+        (_efi_list(keys[1].read_bytes()), "blocked"),
+        (by_hash, "blocked"),
+    ):
+        revoked.write_bytes(content)
+        document = plan(signed=True, enrolled=keys[1], settings=_REQUIRED)
+        assert document["verdict"] == verdict
 
 
 def test_an_rpm_that_is_not_at_hand_is_not_checked(

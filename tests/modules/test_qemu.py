@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import lzma
 import re
+import struct
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -33,8 +34,26 @@ _SAYINGS = (
     (re.compile(r"exports duplicate symbol (\S+)"), "duplicate-export"),
     (re.compile(r"(version magic) '.*' should be"), "refused"),
     (re.compile(r"section size must match the kernel's built (struct module)"), "refused"),
-    (re.compile(r"can't insert '.*': (bad message|key was rejected)", re.IGNORECASE), "refused"),
+    (
+        re.compile(
+            r"can't insert '.*': (bad message|key was rejected|message too long)",
+            re.IGNORECASE,
+        ),
+        "refused",
+    ),
 )
+_WAYS_OF_OPENSSL = {
+    "plain": ["-noattr", "-nocerts"],
+    "attributes": ["-nocerts"],
+    "content": ["-noattr", "-nocerts", "-nodetach"],
+    "certificate": ["-noattr"],
+    "pss": ["-noattr", "-nocerts", "-keyopt", "rsa_padding_mode:pss"],
+}
+_REFUSED_SIGNATURE: Answer = frozenset({("refused", "bad message")})
+_OF_SIGNATURES = [
+    frozenset({("refused", words)}) for words in ("bad message", "key was rejected", "message too long")
+]
+"""It depends on where the loader stumbles, and on the kernel's age."""
 _SIZE_IS_CHECKED_SINCE = (6, 4)
 
 
@@ -76,7 +95,7 @@ def _answer_of_kernel(output: str) -> Answer:
 def _answer_of_ours(judgement: Judgement, kernel: Kernel) -> Answer:
     """The order in which the loader looks: what it refuses early, it does not look at closer."""
     if verify(judgement.module.signature, ()) == "corrupted":
-        return frozenset({("refused", "bad message")})
+        return _REFUSED_SIGNATURE
     obstacles = {obstacle.kind: obstacle for obstacle in judgement.obstacles}
     major, minor = map(int, kernel.uname_r.split(".")[:2])
     if "module-structure" in obstacles and (major, minor) >= _SIZE_IS_CHECKED_SINCE:
@@ -144,7 +163,7 @@ def _variants(built: Path, place: Path) -> Iterator[Attempt]:
 
 
 def _signed(built: Path, place: Path) -> Iterator[Path]:
-    """Signed by a stranger, and with a signature that is not one."""
+    """Signed by a stranger, with a signature that is not one, and in ways that loaders are choosy about."""
     key, certificate = kbuild.signing_key(place / "stranger")
     signed = place / "signed.ko"
     subprocess.run(
@@ -156,6 +175,23 @@ def _signed(built: Path, place: Path) -> Iterator[Path]:
     damaged = place / "damaged-signature.ko"
     damaged.write_bytes(content)
     yield damaged
+    for place_in_trailer in (-40, -35):  # the key's algorithm; what is to be zero
+        content = bytearray(signed.read_bytes())
+        content[place_in_trailer] = 1
+        made = place / f"trailer{place_in_trailer}.ko"
+        made.write_bytes(content)
+        yield made
+    pem = place / "stranger.pem"
+    subprocess.run(["openssl", "x509", "-inform", "DER", "-in", certificate, "-out", pem], check=True)
+    unsigned = built / "kmpsolve_base.ko"
+    command = ["openssl", "cms", "-sign", "-binary", "-outform", "DER", "-md", "sha256", "-in", str(unsigned)]
+    command += ["-signer", str(pem), "-inkey", str(key)]
+    for name, options in _WAYS_OF_OPENSSL.items():
+        message = subprocess.run([*command, *options], check=True, capture_output=True).stdout
+        made = place / f"openssl-{name}.ko"
+        trailer = struct.pack(">5B3xI", 0, 0, 2, 0, 0, len(message)) + b"~Module signature appended~\n"
+        made.write_bytes(unsigned.read_bytes() + message + trailer)
+        yield made
 
 
 def _attempts(
@@ -219,6 +255,8 @@ def test_the_kernel_answers_what_we_say(
         modules = [read_module(path) for path in (*attempt.after, attempt.module)]
         judgement = judge_together(modules, kernel)[-1]
         said = _answer_of_kernel(output)
+        if said in _OF_SIGNATURES:
+            said = _REFUSED_SIGNATURE
         if said != _answer_of_ours(judgement, kernel):
             differing[attempt] = (said, _answer_of_ours(judgement, kernel), output)
         blocked = judgement.verdict == "blocked" or verify(judgement.module.signature, ()) == "corrupted"

@@ -113,39 +113,137 @@ def test_what_mokutil_lists(kind: str, by_key_id: bool, base: Path, tmp_path: Pa
     assert verify(read_module(signed).signature, read_certificates(cut)) in ("unknown-key", "unchecked")
 
 
-def test_signed_attributes(base: Path, tmp_path: Path) -> None:
-    """pesign and openssl sign attributes that hold the content's digest."""
+def _pem(certificate: Path) -> Path:
+    made = certificate.with_suffix(".pem")
+    subprocess.run(["openssl", "x509", "-inform", "DER", "-in", certificate, "-out", made], check=True)
+    return made
+
+
+def _message(content: Path, *signers: tuple[Path, Path], options: tuple[str, ...]) -> bytes:
+    """What openssl makes of a file: a CMS message in DER; `signers` are keys with their certificates (PEM)."""
+    command = ["openssl", "cms", "-sign", "-binary", "-outform", "DER", "-in", str(content)]
+    for key, certificate in signers:
+        command += ["-signer", str(certificate), "-inkey", str(key)]
+    return subprocess.run([*command, *options], check=True, capture_output=True).stdout
+
+
+_PLAIN = ("-noattr", "-nocerts", "-md", "sha256")
+
+
+@pytest.mark.parametrize(
+    ("options", "head", "state"),
+    [
+        (_PLAIN, (0, 0, 2, 0, 0), "fine"),
+        ((*_PLAIN, "-keyid"), (0, 0, 2, 0, 0), "fine"),
+        (("-noattr", "-md", "sha256"), (0, 0, 2, 0, 0), "fine"),
+        (("-nocerts", "-md", "sha256"), (0, 0, 2, 0, 0), "corrupted"),
+        ((*_PLAIN, "-nodetach"), (0, 0, 2, 0, 0), "corrupted"),
+        ((*_PLAIN, "-econtent_type", "1.2.3.4"), (0, 0, 2, 0, 0), "corrupted"),
+        (_PLAIN, (1, 0, 2, 0, 0), "corrupted"),
+        (_PLAIN, (0, 0, 2, 0, 1), "corrupted"),
+        (_PLAIN, (0, 0, 0, 0, 0), "unchecked"),
+        (("-noattr", "-nocerts", "-md", "md5"), (0, 0, 2, 0, 0), "unchecked"),
+        ((*_PLAIN, "-keyopt", "rsa_padding_mode:pss"), (0, 0, 2, 0, 0), "unchecked"),
+    ],
+    ids=[
+        "plain",
+        "by key id",
+        "with its certificate",
+        "signed attributes",
+        "with the content",
+        "no data",
+        "a key's number",
+        "a key's length",
+        "no PKCS#7",
+        "md5",
+        "pss",
+    ],
+)
+def test_signed_by_openssl(
+    options: tuple[str, ...], head: tuple[int, int, int, int, int], state: str, base: Path, tmp_path: Path
+) -> None:
+    """The kernel's loader is choosy (Linux: kernel/module_signature.c, crypto/asymmetric_keys/pkcs7_verify.c)."""
     key, certificate = kbuild.signing_key(tmp_path, name="Ours")
-    subprocess.run(
-        ["openssl", "x509", "-inform", "DER", "-in", certificate, "-out", tmp_path / "c.pem"], check=True
-    )
+    message = _message(base, (key, _pem(certificate)), options=options)
+    content = base.read_bytes()
+    known = parse_certificates(certificate.read_bytes(), "")
+    signature = read_module(_with_trailer(content, message, head), "signed").signature
+    assert verify(signature, known) == state
+    assert verify(signature, ()) == ("unknown-key" if state == "fine" else state)
+    if state == "fine":
+        other = content[:0x50] + b"\1" + content[0x51:]
+        signature = read_module(_with_trailer(other, message, head), "changed").signature
+        assert verify(signature, known) == "corrupted"
+        # What comes with its certificate can be checked by everybody.
+        assert verify(signature, ()) == ("unknown-key" if "-nocerts" in options else "corrupted")
 
-    def sign(*options: str) -> bytes:
-        command = [
-            "openssl",
-            "cms",
-            "-sign",
-            "-binary",
-            "-nocerts",
-            "-md",
-            "sha256",
-            "-outform",
-            "DER",
-            *options,
-        ]
-        command += ["-signer", str(tmp_path / "c.pem"), "-inkey", str(key), "-in", str(base)]
-        return subprocess.run(command, check=True, capture_output=True).stdout
 
+def test_what_stands_after_the_message_or_in_the_trailer(base: Path, tmp_path: Path) -> None:
+    key, certificate = kbuild.signing_key(tmp_path, name="Ours")
+    message = _message(base, (key, _pem(certificate)), options=_PLAIN)
     known = parse_certificates(certificate.read_bytes(), "")
     content = base.read_bytes()
-    for message in (sign(), sign("-keyid"), sign("-noattr", "-keyid")):
-        assert verify(read_module(_with_trailer(content, message), "signed").signature, known) == "fine"
-        other = content[:0x50] + b"\1" + content[0x51:]
-        assert verify(read_module(_with_trailer(other, message), "changed").signature, known) == "corrupted"
-    by_identifier = read_module(_with_trailer(content, sign("-keyid")), "signed").signature
-    identifier = known[0].extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
-    assert by_identifier is not None
-    assert by_identifier.key_id == identifier.hex()
+    assert verify(read_module(_with_trailer(content, message + b"x"), "signed").signature, known) == "fine"
+    whole = bytearray(_with_trailer(content, message))
+    whole[-len(_MARK) - 6] = 1
+    assert verify(read_module(bytes(whole), "signed").signature, known) == "corrupted"
+    again = _with_trailer(content, message) + _with_trailer(b"", message)
+    assert verify(read_module(again, "signed twice").signature, known) == "corrupted"
+
+
+def test_several_signers(base: Path, tmp_path: Path) -> None:
+    signers = []
+    known: list[x509.Certificate] = []
+    for name in ("one", "other"):
+        key, certificate = kbuild.signing_key(tmp_path / name, name=name)
+        signers.append((key, _pem(certificate)))
+        known += parse_certificates(certificate.read_bytes(), "")
+    message = _message(base, *signers, options=_PLAIN)
+    signature = read_module(_with_trailer(base.read_bytes(), message), "signed").signature
+    assert verify(signature, known) == "unchecked"
+
+
+def test_signed_by_a_certificate_that_a_known_one_issued(base: Path, tmp_path: Path) -> None:
+    """Linux: crypto/asymmetric_keys/pkcs7_trust.c."""
+    key, certificate = kbuild.signing_key(tmp_path / "root", name="Root")
+    _, stranger = kbuild.signing_key(tmp_path / "stranger", name="Root")
+    extensions = tmp_path / "extensions"
+    extensions.write_text("subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n")
+    chain = [(key, _pem(certificate))]
+    for name in ("middle", "signer"):
+        own, asked, made = (tmp_path / f"{name}.{suffix}" for suffix in ("key", "csr", "pem"))
+        command = ["openssl", "req", "-new", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={name}"]
+        subprocess.run([*command, "-keyout", own, "-out", asked], check=True, capture_output=True)
+        issue: list[str | Path] = [
+            "openssl",
+            "x509",
+            "-req",
+            "-in",
+            asked,
+            "-CA",
+            chain[-1][1],
+            "-CAkey",
+            chain[-1][0],
+        ]
+        issue += ["-CAcreateserial", "-days", "9", "-extfile", extensions, "-out", made]
+        subprocess.run(issue, check=True, capture_output=True)
+        chain.append((own, made))
+    known = parse_certificates(certificate.read_bytes(), "")
+    middle = parse_certificates(chain[1][1].read_bytes(), "")
+    content = base.read_bytes()
+
+    def signed(*options: str) -> Module:
+        message = _message(base, chain[2], options=("-noattr", "-md", "sha256", *options))
+        return read_module(_with_trailer(content, message), "signed")
+
+    whole = signed("-certfile", str(chain[1][1]))
+    assert verify(whole.signature, known) == "fine"
+    assert verify(whole.signature, middle) == "fine"
+    assert verify(whole.signature, read_certificates(_listed(tmp_path, certificate))) == "fine"
+    assert verify(whole.signature, read_certificates(stranger)) == "unknown-key"
+    assert verify(signed().signature, known) == "unknown-key"
+    assert verify(signed().signature, middle) == "fine"
+    assert verify(signed("-nocerts").signature, middle) == "unknown-key"
 
 
 def test_the_form_before_linux_4_3(base: Path, tmp_path: Path) -> None:
@@ -179,11 +277,10 @@ def test_the_form_before_linux_4_3(base: Path, tmp_path: Path) -> None:
         (b"no signature at all", (0, 0, 2, 0, 0)),
         (b"", (0, 0, 2, 0, 0)),
         (b"\x30\x80" + b"\x30\x80" * 200, (0, 0, 2, 0, 0)),
-        (b"xx", (0, 0, 7, 0, 0)),
         (b"xx", (0, 99, 1, 0, 0)),
         (b"xx", (0, 4, 2, 0, 0)),
     ],
-    ids=["text", "empty", "nested", "no such form", "no such hash", "a hash in the wrong form"],
+    ids=["text", "empty", "nested", "no such hash", "a hash in the wrong form"],
 )
 def test_damaged_signatures_are_refused(
     message: bytes, head: tuple[int, int, int, int, int], base: Path, tmp_path: Path
