@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from kmpsolve.compat.judgement import Fit, judge
 from kmpsolve.errors import SolverError
 from kmpsolve.model.package import KernelUnit, KmpBuild, Package
-from kmpsolve.model.plan import KmpPlan, Verdict, Warned, worst
+from kmpsolve.model.plan import Cause, KmpPlan, Verdict, Warned, worst
 from kmpsolve.planner.causes import sentence
 from kmpsolve.planner.choice import Choice, choose
 from kmpsolve.planner.details import Details
@@ -69,6 +69,58 @@ class Evaluation:
         return tuple({build.package.handle: build.package for build in found}.values())
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusals:
+    """Builds from repositories that could serve and are refused for their signatures.
+
+    Parameters
+    ----------
+    causes
+        Why, by handle.
+    blocked
+        KMPs that were blocked while nothing was refused.
+    """
+
+    causes: Mapping[int, Cause] = field(default_factory=dict)
+    blocked: frozenset[str] = frozenset()
+
+    def spare(self, offered: tuple[Option, ...]) -> tuple[Option, ...]:
+        """The options without what is refused."""
+        return tuple(o for o in offered if o.build is None or o.build.package.handle not in self.causes)
+
+    def and_these(self, causes: Mapping[int, Cause], choice: Choice) -> Refusals:
+        """With those of what was chosen now."""
+        blocked = self.blocked
+        if not self.causes:
+            options = choice.options.items()
+            blocked = frozenset(name for name, option in options if option.decision == "blocked")
+        return Refusals(causes={**self.causes, **causes}, blocked=blocked)
+
+    def told(self, kmp: Kmp, kmp_plan: KmpPlan) -> KmpPlan:
+        """The same with what was refused: the cause, if it is for signatures that a KMP is blocked.
+
+        It may be blocked for those of another KMP whose symbols it needs.
+        """
+        if not self.causes:
+            return kmp_plan
+        handles = {(str(b.nevra), b.package.repository): b.package.handle for b in kmp.builds}
+        own = [self.causes[handle] for handle in handles.values() if handle in self.causes]
+        causes = kmp_plan.causes
+        blamed = kmp_plan.decision == "blocked" and kmp.works_somewhere and kmp.name not in self.blocked
+        if blamed:
+            causes = tuple(sorted(set(own or self.causes.values()), key=str))
+        # What the rest of the system is said to keep out are builds that fit but for what is refused.
+        by_system = {cause.kind for cause in kmp_plan.causes} if blamed else set()
+        tried = tuple(
+            replace(attempt, cause="signature")
+            if (handle := handles.get((attempt.nevra, attempt.repository))) is not None
+            and (handle in self.causes or (not attempt.mismatches and attempt.cause in by_system))
+            else attempt
+            for attempt in kmp_plan.tried
+        )
+        return replace(kmp_plan, tried=tried, causes=causes)
+
+
 def _all_options(
     system: FlavorSystem, fit: Fit, headers: bool, at_rest: Mapping[str, KmpBuild] | None = None
 ) -> dict[str, tuple[Option, ...]]:
@@ -96,7 +148,12 @@ def hopeless(system: FlavorSystem, unit: KernelUnit) -> bool:
 
 
 def evaluate(
-    system: FlavorSystem, unit: KernelUnit, *, installed_only: bool = False, counted_only: bool = False
+    system: FlavorSystem,
+    unit: KernelUnit,
+    *,
+    installed_only: bool = False,
+    counted_only: bool = False,
+    refusals: Refusals | None = None,
 ) -> Evaluation:
     """Decide every KMP of `system` on `unit`.
 
@@ -107,7 +164,10 @@ def evaluate(
         does not load.
     counted_only
         Fetch nothing for KMPs that do not count.
+    refusals
+        Builds that were chosen before and whose signatures are refused.
     """
+    refusals = refusals or Refusals()
     universe = system.universe
     fit = system.judge(unit, installed_only=installed_only)
     headers = _headers(system, unit)
@@ -121,10 +181,15 @@ def evaluate(
             name: tuple(o for o in own if name not in spared or o.build is None or o.build.package.installed)
             for name, own in offered.items()
         }
+    offered = {name: refusals.spare(own) for name, own in offered.items()}
     stands = {option.stand for choices in offered.values() for option in choices if option.stand is not None}
     joining = set[Stand]()
     if not installed_only:
-        joining = {Stand(b.package.handle, "compatible") for b in system.extras if fit.fits(b)}
+        joining = {
+            Stand(b.package.handle, "compatible")
+            for b in system.extras
+            if fit.fits(b) and b.package.handle not in refusals.causes
+        }
     everything = {b.package.handle: b for b in system.dedicated}
     choices = [[o.stand for o in own if o.stand is not None] for own in offered.values()]
     with Projection(
@@ -139,7 +204,7 @@ def evaluate(
     ) as projection:
         choice = choose(system, projection, offered, unit.modules)
     if not (choice.settled or installed_only) and system.widen():
-        return evaluate(system, unit, counted_only=counted_only)
+        return evaluate(system, unit, counted_only=counted_only, refusals=refusals)
     _check_again(system, fit, choice)
     details = Details(system, fit, choice, offered)
     signing = look_at_signatures(
@@ -148,8 +213,13 @@ def evaluate(
         {name: option.build for name, option in choice.options.items()},
         [package.nevra for package in choice.companions],
         [details.kmp(kmp) for kmp in system.kmps],
+        choice.added,
     )
-    kmps = tuple(_with_unread(universe, *pair) for pair in zip(system.kmps, signing.kmps, strict=True))
+    if signing.refused:
+        more = refusals.and_these(signing.refused, choice)
+        return evaluate(system, unit, counted_only=counted_only, refusals=more)
+    signed = map(refusals.told, system.kmps, signing.kmps)
+    kmps = tuple(_with_unread(universe, *pair) for pair in zip(system.kmps, signed, strict=True))
     verdicts: list[Verdict] = ["safe"]
     for kmp, kmp_plan in zip(system.kmps, kmps, strict=True):
         if kmp.counts and kmp_plan.decision in ("fetch", "builtin") and _is_unread(universe, kmp):
@@ -158,6 +228,8 @@ def evaluate(
             verdicts.append("blocked" if kmp_plan.decision == "blocked" else "unverified")
         if kmp.counts and kmp.name in signing.unchecked:
             verdicts.append("unverified")
+    if {build.name for build in choice.added}.intersection(signing.unchecked):
+        verdicts.append("unverified")
     warnings: list[Warned] = list(signing.warnings)
     if choice.impossible:
         verdicts.append("blocked")

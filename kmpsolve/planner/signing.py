@@ -44,11 +44,14 @@ class Signing:
     kmps
         The KMPs, those that are refused for their signature turned to blocked.
     unchecked
-        Names of KMPs whose signature would have to be known and is not.
+        Names of KMPs whose signature would have to be known and is not; those that come along included.
+    refused
+        Why builds are refused, by their handle.
     """
 
     kmps: tuple[KmpPlan, ...]
     unchecked: tuple[str, ...]
+    refused: Mapping[int, Cause]
     warnings: tuple[Warned, ...]
 
 
@@ -58,6 +61,7 @@ def look_at_signatures(
     chosen: Mapping[str, KmpBuild | None],
     companions: Iterable[Nevra],
     kmps: Iterable[KmpPlan],
+    added: Iterable[KmpBuild] = (),
 ) -> Signing:
     """Check the modules of every fetched build whose RPM is at hand.
 
@@ -72,50 +76,66 @@ def look_at_signatures(
         The build that is chosen for each KMP, by its name.
     companions
         What else comes along.
+    added
+        KMPs that are not installed and come along.
     """
-    required = request.require_signed
-    enforced = required or _secure_boot(request)
+    look = _Look(universe, request)
     seen: list[KmpPlan] = []
-    unchecked: list[str] = []
     for kmp_plan in kmps:
         build = chosen[kmp_plan.name]
         if kmp_plan.decision != "fetch" or build is None:
             seen.append(kmp_plan)
             continue
-        doubted = _doubted_modules(universe, request, build.package)
-        if doubted is None:
-            warning = _NOT_CHECKED
-            if required:
-                unchecked.append(kmp_plan.name)
-                text = f"nobody looked at the signature of {build}: metadata does not tell"
-                warning = Warned(reference="signature-required", message=text)
-            seen.append(_warned(kmp_plan, warning))
-            continue
-        states = {state for _, state in doubted}
-        if _ALWAYS in states or (enforced and states & _REFUSED) or (required and "unknown-key" in states):
-            cause = Cause("signature", _would_not_load(build, doubted), (str(build),))
+        cause, warning = look.at(build)
+        if cause is not None:
             kmp_plan = replace(kmp_plan, decision="blocked", chosen=None, repository=None, causes=(cause,))
-        elif states:
-            if enforced and "unchecked" in states:
-                unchecked.append(kmp_plan.name)
-            warning = Warned(reference="signature", message=_would_not_load(build, doubted))
-            kmp_plan = _warned(kmp_plan, warning)
+        elif warning is not None:
+            kmp_plan = replace(kmp_plan, warnings=tuple(sorted({*kmp_plan.warnings, warning})))
         seen.append(kmp_plan)
+    told = [warning for _, warning in map(look.at, added) if warning not in (None, _NOT_CHECKED)]
     return Signing(
         kmps=tuple(seen),
-        unchecked=tuple(unchecked),
-        warnings=tuple(_new_certificates(companions)),
+        unchecked=tuple(look.unchecked),
+        refused=look.refused,
+        warnings=(*told, *_new_certificates(companions)),
     )
+
+
+class _Look:
+    """Looks at one build after the other, and remembers which are refused and of which nobody can tell."""
+
+    def __init__(self, universe: Universe, request: Request) -> None:
+        self.universe = universe
+        self.request = request
+        self.required = request.require_signed
+        self.enforced = self.required or _secure_boot(request)
+        self.unchecked: list[str] = []
+        self.refused: dict[int, Cause] = {}
+
+    def at(self, build: KmpBuild) -> tuple[Cause | None, Warned | None]:
+        """Why a build is refused, else what there is to tell of it."""
+        doubted = _doubted_modules(self.universe, self.request, build.package)
+        if doubted is None:
+            if not self.required:
+                return None, _NOT_CHECKED
+            self.unchecked.append(build.name)
+            text = f"nobody looked at the signature of {build}: metadata does not tell"
+            return None, Warned(reference="signature-required", message=text)
+        states = {state for _, state in doubted}
+        text = _would_not_load(build, doubted)
+        stranger = self.required and "unknown-key" in states
+        if _ALWAYS in states or (self.enforced and states & _REFUSED) or stranger:
+            cause = self.refused[build.package.handle] = Cause("signature", text, (str(build),))
+            return cause, None
+        if self.enforced and "unchecked" in states:
+            self.unchecked.append(build.name)
+        return None, Warned(reference="signature", message=text) if states else None
 
 
 def _would_not_load(build: KmpBuild, doubted: Iterable[tuple[str, str]]) -> str:
     said = ", ".join(f"{name} ({_STATES[state]})" for name, state in doubted)
     where = "" if any(state == _ALWAYS for _, state in doubted) else "under Secure Boot, "
     return f"{where}modules of {build} do not load: {said}"
-
-
-def _warned(kmp_plan: KmpPlan, warning: Warned) -> KmpPlan:
-    return replace(kmp_plan, warnings=tuple(sorted({*kmp_plan.warnings, warning})))
 
 
 def _secure_boot(request: Request) -> bool:

@@ -8,6 +8,7 @@ import shutil
 import struct
 import subprocess
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from tests.support.packages import PackageSpec
 
 Built = Callable[[DebianKernel], Path]
 _MODULE = "kmpsolve_base"
+_USER = "kmpsolve_user"
 _X509 = bytes.fromhex("a159c0a5e494a74a87b5ab155c2bf072")
 _SECURE_BOOT = "SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
 _MOK = "MokListRT-605dab50-e046-4300-abb6-3dd810dd8b23"
@@ -300,3 +302,152 @@ def test_firmware_lists(tmp_path: Path, keys: tuple[Path, Path, Path]) -> None:
         found = enrolled_certificates(tmp_path)
         assert found is not None
         assert len(found) == (2 if cut == len(whole) else 1 if cut == len(whole) - 1 else 0)
+
+
+# -- what is refused is not used ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workshop:
+    """Makes KMPs of real modules, signed or not, and plans an update to a kernel that fits them."""
+
+    folder: Path
+    keys: tuple[Path, Path, Path]
+    place: Path
+
+    def kmp(self, module: str, version: str, *, signed: bool, name: str = "") -> PackageSpec:
+        file = self.folder / f"{module}.ko"
+        if signed:
+            made = self.place / f"{module}.ko"
+            sign: list[str | Path] = [self.folder / "sign-file", "sha256", *self.keys[:2], file, made]
+            subprocess.run(sign, check=True)
+            file = made
+        content = read_module(file)
+        exported = [f"ksym(default:{symbol}) = {e.crc}" for symbol, e in content.exports.items()]
+        return PackageSpec(
+            name=name or f"{module}-kmp-default",
+            version=f"{version}_k6.4.0_2",
+            release="1",
+            vendor="ACME",
+            provides=(f"kmod({module}.ko)", "multiversion(kernel)", *exported),
+            requires=tuple(f"ksym(default:{s}) = {crc}" for s, crc in sorted(content.versions.items())),
+            contents=((f"/lib/modules/6.4.0-2-default/updates/{module}.ko", file.read_bytes()),),
+        )
+
+    def old(self, module: str) -> PackageSpec:
+        return PackageSpec(
+            name=f"{module}-kmp-default",
+            version="1_k6.4.0_1",
+            release="1",
+            vendor="ACME",
+            provides=(f"kmod({module}.ko)", "multiversion(kernel)"),
+            requires=("ksym(default:gone) = 1",),
+        )
+
+    def plan(
+        self, installed: list[PackageSpec], offered: list[PackageSpec], settings: str = _REQUIRED
+    ) -> dict[str, Any]:
+        base, user = (read_module(self.folder / f"{name}.ko") for name in (_MODULE, _USER))
+        crcs = dict(base.versions) | {s: c for s, c in user.versions.items() if s not in base.exports}
+        all_crcs = crcs | {symbol: str(export.crc) for symbol, export in base.exports.items()}
+        first = _kernel("1", {"gone": "1", **all_crcs})
+        (self.place / "root").mkdir(exist_ok=True)
+        config, output = self.place / "kmpsolve.toml", self.place / "plan.json"
+        config.write_text(settings)
+        main(
+            [
+                "plan",
+                *("--root", str(self.place / "root")),
+                *("--installed", str(repository.rpm_folder([first, *installed]))),
+                *("--repo", f"sle={repository.rpm_md([_kernel('2', crcs)])}"),
+                *("--repo", f"acme={repository.rpm_md(offered)}"),
+                *("--config", str(config), "--format", "json", "-o", str(output)),
+            ]
+        )
+        document: dict[str, Any] = json.loads(output.read_text())
+        return document
+
+
+@pytest.fixture
+def workshop(
+    kernels: tuple[DebianKernel, ...], built: Built, keys: tuple[Path, Path, Path], tmp_path: Path
+) -> Workshop:
+    return Workshop(folder=built(kernels[0]), keys=keys, place=tmp_path)
+
+
+def _arriving(document: dict[str, Any]) -> list[str]:
+    return [step["nevra"].partition("-6.4.0")[0].partition("_k")[0] for step in document["transaction"]]
+
+
+def _decided(document: dict[str, Any]) -> dict[str, tuple[str, list[str]]]:
+    return {
+        kmp["name"]: (kmp["decision"], [cause["kind"] for cause in kmp["causes"]])
+        for kmp in document["flavors"][0]["kmps"]
+    }
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        '[[waiver]]\nkmp = "*"\nreason = "tape is gone"\nexpires = 2099-01-01\n',
+        '[[kmp]]\nmatch = "*"\non_blocked = "ignore"\n',
+    ],
+    ids=["waived", "ignored"],
+)
+def test_what_is_refused_is_not_installed(workshop: Workshop, settings: str) -> None:
+    document = workshop.plan(
+        [workshop.old(_MODULE)], [workshop.kmp(_MODULE, "2", signed=False)], _REQUIRED + settings
+    )
+    assert document["verdict"] == "safe"
+    assert _arriving(document) == ["kernel-default"]
+    assert _decided(document) == {"kmpsolve_base-kmp-default": ("blocked", ["signature"])}
+    row = document["flavors"][0]["boot_matrix"][0]
+    assert row["kmps"]["kmpsolve_base-kmp-default"] == {"build": None, "via": "none"}
+
+
+def test_a_signed_build_is_taken_instead(workshop: Workshop) -> None:
+    offered = [workshop.kmp(_MODULE, "2", signed=True), workshop.kmp(_MODULE, "3", signed=False)]
+    document = workshop.plan([workshop.old(_MODULE)], offered)
+    assert document["verdict"] == "safe"
+    assert _arriving(document) == ["kernel-default", "kmpsolve_base-kmp-default-2"]
+    (kmp,) = document["flavors"][0]["kmps"]
+    assert [attempt["cause"] for attempt in kmp["tried"]] == ["symbols", None, "signature"]
+
+
+@pytest.mark.parametrize("used", ["fetch", "reuse"])
+def test_a_kmp_that_comes_along_is_signed_too(workshop: Workshop, used: str) -> None:
+    user = workshop.kmp(_USER, "2", signed=True)
+    installed, offered = (user, []) if used == "reuse" else (workshop.old(_USER), [user])
+    base = workshop.kmp(_MODULE, "2", signed=True)
+    document = workshop.plan([installed], [*offered, base])
+    assert (document["verdict"], _decided(document)) == ("safe", {"kmpsolve_user-kmp-default": (used, [])})
+    assert "kmpsolve_base-kmp-default-2" in _arriving(document)
+    base = workshop.kmp(_MODULE, "2", signed=False)
+    document = workshop.plan([installed], [*offered, base], settings="")
+    assert document["verdict"] == "safe"
+    assert "kmpsolve_base (not signed)" in document["flavors"][0]["warnings"][0]["message"]
+    document = workshop.plan([installed], [*offered, base])
+    assert document["verdict"] == "blocked"
+    assert _decided(document) == {"kmpsolve_user-kmp-default": ("blocked", ["signature"])}
+    (kmp,) = document["flavors"][0]["kmps"]
+    assert {attempt["cause"] for attempt in kmp["tried"]} <= {"symbols", "signature"}
+    assert "kmpsolve_base-kmp-default-2" in kmp["causes"][0]["message"]
+
+
+def test_a_kmp_that_needs_what_is_refused(workshop: Workshop) -> None:
+    waived = '[[waiver]]\nkmp = "kmpsolve_base*"\nreason = "unused"\nexpires = 2099-01-01\n'
+    document = workshop.plan(
+        [workshop.old(_MODULE), workshop.old(_USER)],
+        [workshop.kmp(_MODULE, "2", signed=False), workshop.kmp(_USER, "2", signed=True)],
+        _REQUIRED + waived,
+    )
+    assert document["verdict"] == "blocked"
+    assert _decided(document)["kmpsolve_user-kmp-default"] == ("blocked", ["signature"])
+
+
+def test_what_works_nowhere_and_is_refused(workshop: Workshop) -> None:
+    broken = replace(workshop.old(_MODULE), requires=("ksym(default:never) = 1",))
+    document = workshop.plan([broken], [workshop.kmp(_MODULE, "2", signed=False)])
+    assert document["verdict"] == "safe"
+    assert _decided(document) == {"kmpsolve_base-kmp-default": ("blocked", ["already-broken"])}
+    assert _arriving(document) == ["kernel-default"]
