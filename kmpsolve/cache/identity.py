@@ -25,7 +25,7 @@ def name_of(system: System, *, solver: str) -> str | None:
     """A name for everything that a plan reads of packages; ``None`` if it may change unnoticed.
 
     Each file counts with its place on disk, size and times, zypper's caches also with the cookie that zypper
-    keeps beside them.
+    keeps beside them, and with where it keeps what it downloads.
 
     Parameters
     ----------
@@ -59,9 +59,11 @@ def _repository(repository: Repository) -> list[object] | None:
     if repository.location.count("://") or not solv.is_file():
         return None
     cookie = solv.with_name("cookie")
-    metadata = repository.metadata / "repodata/repomd.xml" if repository.metadata is not None else None
-    files = [_file(path) for path in (solv, *([metadata] if metadata is not None else []))]
+    # Patches are read beside the .solv file: which of these files has them, only repomd.xml would tell.
+    beside = sorted((repository.metadata / "repodata").iterdir()) if repository.metadata is not None else []
+    files = [_file(path) for path in (solv, *beside)]
     if None in files:
         return None
     text = cookie.read_text(errors="replace") if cookie.is_file() else ""
-    return [repository.alias, repository.priority, repository.refreshed, text, files]
+    packages = os.fspath(repository.packages) if repository.packages is not None else None
+    return [repository.alias, repository.priority, repository.refreshed, packages, text, files]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -27,7 +29,8 @@ def settled(sandbox: Sandbox) -> str | None:
 def sandbox() -> Iterator[Sandbox]:
     with Sandbox() as made:
         made.install_rpms(rpmbuild.build([ONE]))
-        made.add_repository("r", f"dir:{repository.rpm_md((ONE, TWO))}", refresh=False)
+        patches = [repository.PatchSpec(id="SUSE-2026-1", packages=(TWO,))]
+        made.add_repository("r", f"dir:{repository.rpm_md((ONE, TWO), patches)}", refresh=False)
         assert made.zypper("refresh").code == 0
         yield made
 
@@ -60,6 +63,28 @@ def test_a_refresh_changes_it(sandbox: Sandbox) -> None:
     first = settled(sandbox)
     assert sandbox.zypper("refresh", "--force").code == 0
     assert settled(sandbox) not in (None, first)
+
+
+@pytest.mark.parametrize("how", ["cut short", "gone"])
+def test_damaged_patches_change_it(sandbox: Sandbox, how: str) -> None:
+    """They are read beside zypper's cache of the packages, which stays as it is."""
+    first = settled(sandbox)
+    (patches,) = sandbox.path("/var/cache/zypp/raw/r/repodata").glob("*updateinfo*")
+    if how == "gone":
+        patches.unlink()
+    else:
+        patches.write_bytes(patches.read_bytes()[:-10])
+    assert settled(sandbox) not in (None, first)
+    assert sandbox.zypper("refresh", "--force").code == 0
+
+
+def test_where_downloads_are_kept_changes_it(sandbox: Sandbox) -> None:
+    first = settled(sandbox)
+    system = read_root(sandbox.root)
+    (repository,) = system.repositories
+    assert name_of(system, solver="x") == first
+    moved = replace(system, repositories=(replace(repository, packages=Path("/elsewhere")),))
+    assert name_of(moved, solver="x") not in (None, first)
 
 
 def test_a_priority_changes_it(sandbox: Sandbox) -> None:
