@@ -6,7 +6,6 @@ import os
 import shlex
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 
@@ -69,9 +68,8 @@ class Loaded:
 
 def new_universe(policy: Policy, rules: Sequence[KmpRule]) -> Universe:
     """An empty universe under zypp's rules and those that the configuration has for KMPs."""
-    return Universe(
-        policy, lambda name: any(rule.rebuilt_on_host and fnmatchcase(name, rule.match) for rule in rules)
-    )
+    asked = Request(kmp_rules=tuple(rules))
+    return Universe(policy, lambda name: (rule := asked.rule(name)) is not None and rule.rebuilt_on_host)
 
 
 def prepare(

@@ -103,3 +103,25 @@ def test_a_wrong_plan_is_noticed(name: str, path: str, value: object, tmp_path: 
     assert wrong != answer.plan
     altered = dataclasses.replace(answer, stdout=json.dumps(wrong))
     assert set(runner.disagreements(scenario, altered)) - set(runner.disagreements(scenario, answer))
+
+
+_BUILT_HERE = '[[kmp]]\nmatch = "{}"\nrebuilt_on_host = true\n'
+_SAYS_NOTHING_OF_IT = '[[kmp]]\nmatch = "nvidia-*"\non_blocked = "warn"\n'
+
+
+@pytest.mark.parametrize(
+    ("configuration", "verdict"),
+    [
+        (_BUILT_HERE.format("*"), "safe"),
+        (_BUILT_HERE.format("nvidia-*") + _SAYS_NOTHING_OF_IT, "safe"),
+        (_BUILT_HERE.format("acme-*") + _SAYS_NOTHING_OF_IT, "unverified"),
+        (_SAYS_NOTHING_OF_IT + _BUILT_HERE.format("*"), "unverified"),
+    ],
+)
+def test_the_first_entry_that_matches_says_what_is_built_on_the_host(
+    configuration: str, verdict: str, tmp_path: Path
+) -> None:
+    scenario = fixture.load("rebuilt-on-host-configured")
+    asked = dataclasses.replace(scenario.request, configuration=configuration)
+    answer = runner.ask(dataclasses.replace(scenario, request=asked), "rpm-md", tmp_path)
+    assert answer.plan["verdict"] == verdict
