@@ -6,12 +6,14 @@ With the lock in place the same ``zypper up`` takes the newest kernel that keeps
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from kmpsolve.errors import ConfigError, PrivilegeError
 from kmpsolve.metadata.rootpath import Root
 from kmpsolve.model.nevra import Nevra
-from kmpsolve.model.plan import Plan
+from kmpsolve.model.plan import FlavorPlan, Plan
+from kmpsolve.planner.system import FlavorSystem
 from kmpsolve.session import Loaded
 from kmpsolve.zypp.lockfile import HOLD, KEEP, OwnLock, own_locks, rewrite
 from kmpsolve.zypp.survey import Guarded, survey
@@ -78,13 +80,15 @@ def _unseen(loaded: Loaded, root: Path) -> list[OwnLock]:
     ]
 
 
-def keep(plan: Plan, root: Path) -> None:
+def keep(plan: Plan, root: Path, loaded: Loaded) -> None:
     """Keep the last kernel that is good for every KMP, if the one that boots next is not.
 
     Parameters
     ----------
     plan
         The judgement of a transaction that goes on. Flavors that it does not touch keep what they have.
+    loaded
+        What it was made from.
 
     Raises
     ------
@@ -98,17 +102,31 @@ def keep(plan: Plan, root: Path) -> None:
         if lock.comment == KEEP and lock.name.removesuffix("-base") not in judged
     }
     for flavor in plan.flavors:
-        counted = {kmp.name for kmp in flavor.kmps if kmp.waived is None}
+        minded = {kmp.name for kmp in flavor.kmps if kmp.waived is None} - _nobodys_loss(flavor, loaded)
         kernels = {kernel.uname_r: Nevra.parse(kernel.nevra) for kernel in flavor.current}
         good = [
             row.uname_r
             for row in flavor.boot_matrix
-            if all(use.via != "none" for name, use in row.kmps.items() if name in counted)
+            if all(use.via != "none" for name, use in row.kmps.items() if name in minded)
         ]
         if good and good[0] != flavor.boot_matrix[0].uname_r and good[0] in kernels:
             nevra = kernels[good[0]]
             locks.add(OwnLock(name=nevra.name, evr=str(nevra.evr), comment=KEEP))
     rewrite(locks_path(root), sorted(locks), frozenset((KEEP,)))
+
+
+def _nobodys_loss(flavor: FlavorPlan, loaded: Loaded) -> set[str]:
+    """KMPs that no kernel has to keep: those that do not count, and those that a person removes.
+
+    One that worked nowhere before counts as soon as it works.
+    """
+    strict = replace(loaded.request, already_broken="block")
+    kmps = FlavorSystem(loaded.universe, strict, flavor.flavor).kmps
+    spared = {kmp.name for kmp in kmps if not kmp.counts}
+    if loaded.request.already_broken != "block":
+        serving = {name for row in flavor.boot_matrix for name, use in row.kmps.items() if use.via != "none"}
+        spared |= {kmp.name for kmp in kmps if not kmp.works_somewhere} - serving
+    return spared | {w.message.partition(" ")[0] for w in flavor.warnings if w.reference == "removed"}
 
 
 def locks_path(root: Path) -> Path:

@@ -96,7 +96,7 @@ def answer(question: Mapping[str, Any], arguments: list[str]) -> dict[str, Any]:
     if action == "warn" and config.keep_last_good:
         from kmpsolve.zypp.guard import keep
 
-        keep(plan, root)
+        keep(plan, root, loaded)
     if action in ("abort", "hold"):
         message = words.stopped(
             losses, arguments, guarded=guarded, unheld=unheld, snapper=_snapper_beside_us()

@@ -604,3 +604,55 @@ def test_keep_last_good() -> None:
             assert purged.code == 0, str(purged)
             assert (DRIVER in host.installed()) == keep, str(purged)
             assert (OLD in host.installed()) == keep, str(purged)
+
+
+_IGNORED = '[[kmp]]\nmatch = "tape-*"\non_blocked = "ignore"\n'
+_UNUSED = '[[kmp]]\nmatch = "tape-*"\nscope = "in-use"\n'
+
+
+@pytest.mark.parametrize(
+    ("needs", "more", "kept"),
+    [
+        ("ksym(default:kfree) = 1", "", True),
+        ("ksym(default:kfree) = 1", 'already_broken = "block"\n', False),
+        ("ksym(default:kmalloc) = 9f00aa11", _IGNORED, True),
+        ("ksym(default:kmalloc) = 9f00aa11", _UNUSED, True),
+        ("ksym(default:kmalloc) = 9f00aa11", "", False),
+    ],
+    ids=["works nowhere", "works nowhere and counts", "ignored", "not in use", "works on the new one"],
+)
+def test_what_does_not_count_keeps_no_kernel_from_being_good(needs: str, more: str, kept: bool) -> None:
+    tape = PackageSpec(
+        name="tape-kmp-default",
+        version="1_k6.4.0_150600.23.25",
+        release="1",
+        vendor=specs(DRIVER)[0].vendor,
+        provides=("kmod(tape.ko)", "multiversion(kernel)"),
+        requires=(needs,),
+    )
+    configuration = f'on_blocked = "warn"\nkeep_last_good = true\n{more}'
+    with Host(OLD, DRIVER, configuration=configuration, more=[tape]) as host:
+        host.add("updates", specs(NEW))
+        empty = ["sh", "-c", "echo . | cpio --quiet -o -H newc > /boot/initrd-$(uname -r)"]
+        assert host.run(empty).code == 0
+        ended = host.zypper("up")
+        assert ended.code == 0, str(ended)
+        assert NEW in host.installed()
+        assert ("comment: kmpsolve keep" in host.locks()) == kept, str(ended)
+        # The guard is of the same opinion.
+        assert host.kmpsolve("guard", "on").code in (0, 4)
+        assert ("comment: kmpsolve keep" in host.locks()) == kept
+
+
+def test_a_driver_that_a_person_removes_keeps_no_kernel_from_being_good() -> None:
+    gone = PackageSpec(
+        name="tape-kmp-default",
+        version="1_k6.4.0_150600.23.25",
+        release="1",
+        provides=("kmod(tape.ko)", "multiversion(kernel)"),
+        requires=("ksym(default:kfree) = 37a0cba",),
+    )
+    configuration = 'on_blocked = "warn"\nkeep_last_good = true\n'
+    with Host(OLD, DRIVER, NEW, configuration=configuration, more=[gone]) as host:
+        assert host.zypper("rm", "tape-kmp-default").code == 0
+        assert "comment: kmpsolve keep" in host.locks()
