@@ -16,13 +16,15 @@ from kmpsolve.model.plan import Cause, KmpPlan, Warned
 from kmpsolve.request import Request
 from kmpsolve.solver.universe import Universe
 
-__all__ = ["Signing", "look_at_signatures"]
+__all__ = ["REQUIRED", "Signing", "look_at_signatures"]
 
 
 _NOT_CHECKED = Warned(
     reference="signature-not-checked",
     message="not checked: signatures of what is fetched; only RPMs tell, and kmpsolve apply looks at them",
 )
+REQUIRED = "signature-required"
+"""Refers to a signature that has to be there, and of which nobody can tell."""
 _ALWAYS = "damaged"
 _STATES = {
     _ALWAYS: "with a signature that every kernel refuses",
@@ -120,7 +122,7 @@ class _Look:
                 return None, _NOT_CHECKED
             self.unchecked.append(build.name)
             text = f"nobody looked at the signature of {build}: metadata does not tell"
-            return None, Warned(reference="signature-required", message=text)
+            return None, Warned(reference=REQUIRED, message=text)
         states = {state for _, state in doubted}
         text = _would_not_load(build, doubted)
         stranger = self.required and "unknown-key" in states
@@ -129,6 +131,7 @@ class _Look:
             return cause, None
         if self.enforced and "unchecked" in states:
             self.unchecked.append(build.name)
+            return None, Warned(reference=REQUIRED, message=text)
         return None, Warned(reference="signature", message=text) if states else None
 
 

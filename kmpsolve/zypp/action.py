@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from kmpsolve.config import Config
 from kmpsolve.model.plan import FlavorPlan, KmpPlan, Plan
+from kmpsolve.planner.signing import REQUIRED
 from kmpsolve.request import Request
 
 __all__ = ["action", "counted", "falling"]
@@ -45,7 +46,7 @@ def falling(flavor: FlavorPlan) -> set[str]:
 
 def _doubtful(flavor: FlavorPlan) -> bool:
     """Whether a KMP beside those that are lost cannot be verified on another kernel than boots now."""
-    if any(w.reference == "signature-required" for kmp in flavor.kmps for w in kmp.warnings):
+    if any(w.reference == REQUIRED for kmp in flavor.kmps for w in kmp.warnings):
         return True
     stays = flavor.target is not None and flavor.target.nevra in [one.nevra for one in flavor.current[:1]]
     return not stays and any(kmp.decision == "unverified" for kmp in flavor.kmps)

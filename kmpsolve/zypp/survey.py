@@ -22,6 +22,7 @@ from kmpsolve.planner.command import zypper_install
 from kmpsolve.planner.deciding import endangered
 from kmpsolve.planner.evaluation import Evaluation, evaluate
 from kmpsolve.planner.judgement import judge_transaction
+from kmpsolve.planner.signing import REQUIRED
 from kmpsolve.planner.system import FlavorSystem
 from kmpsolve.session import Loaded
 from kmpsolve.solver.transaction import update_everything
@@ -33,6 +34,7 @@ __all__ = ["Guarded", "Held", "free_patches", "survey"]
 _SHARED = ("devel", "source", "macros", "syms", "docs")
 """Packages of a kernel release that all its flavors share."""
 _UNVERSIONED = "built without symbol versions"
+_UNSEEN = "its signature is not known"
 _FALLBACK = "a fallback kernel would lose it"
 
 Lost: TypeAlias = tuple[tuple[str, str], ...]
@@ -195,8 +197,8 @@ def _stopped(system: FlavorSystem, flavor: FlavorPlan, doubtful: bool) -> Lost:
             continue
         if kmp.decision == "blocked" and flavor.verdict == "blocked":
             found.append((kmp.name, _reason(kmp)))
-        elif kmp.decision == "unverified" and doubtful:
-            found.append((kmp.name, _UNVERSIONED))
+        elif doubtful and (doubt := _doubt(kmp)):
+            found.append((kmp.name, doubt))
     if system.request.protect_fallback and not found:
         found = [(name, _FALLBACK) for name in sorted(falling(flavor) & counted)]
     return tuple(found)
@@ -219,11 +221,18 @@ def _lost(system: FlavorSystem, evaluation: Evaluation, doubtful: bool) -> Lost:
     for subject, kmp in zip(system.kmps, evaluation.kmps, strict=True):
         if not subject.counts:
             continue
-        if doubtful and kmp.decision == "unverified":
-            found.append((kmp.name, _UNVERSIONED))
+        if doubtful and (doubt := _doubt(kmp)):
+            found.append((kmp.name, doubt))
         if kmp.decision == "blocked" and not _only_warned(system, kmp.name):
             found.append((kmp.name, _reason(kmp)))
     return tuple(found)
+
+
+def _doubt(kmp: KmpPlan) -> str:
+    """Why nobody can tell whether a KMP loads; empty if somebody can."""
+    if kmp.decision == "unverified":
+        return _UNVERSIONED
+    return _UNSEEN if any(warning.reference == REQUIRED for warning in kmp.warnings) else ""
 
 
 def _only_warned(system: FlavorSystem, name: str) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from kmpsolve.errors import KmpsolveError
 from kmpsolve.model.nevra import Nevra
 from kmpsolve.model.plan import FlavorPlan, KmpPlan, Plan, WayOut
+from kmpsolve.planner.signing import REQUIRED
 from kmpsolve.report.terminal import printable
 
 if TYPE_CHECKING:
@@ -232,7 +233,7 @@ def _reason(plan: Plan) -> str:
 
 def _unchecked(flavor: FlavorPlan) -> list[str]:
     """What is told of signatures that had to be known, and of headers that a rebuild needs."""
-    told = ("headers-missing", "signature-required") if _arrives(flavor) else ("signature-required",)
+    told = ("headers-missing", REQUIRED) if _arrives(flavor) else (REQUIRED,)
     return [w.message for kmp in flavor.kmps for w in kmp.warnings if w.reference in told]
 
 

@@ -22,6 +22,7 @@ from tests.e2e.host import (
     TOOL,
     Host,
     patches,
+    served,
     specs,
     stopped,
     without_root,
@@ -656,3 +657,22 @@ def test_a_driver_that_a_person_removes_keeps_no_kernel_from_being_good() -> Non
     with Host(OLD, DRIVER, NEW, configuration=configuration, more=[gone]) as host:
         assert host.zypper("rm", "tape-kmp-default").code == 0
         assert "comment: kmpsolve keep" in host.locks()
+
+
+def test_a_signature_that_nobody_could_look_at_is_held_too() -> None:
+    """The hook would stop every update for it, where unverified = "abort"."""
+    configuration = 'require_signed = true\nunverified = "abort"\n'
+    packages = specs(MIDDLE, NEW, REBUILD, NEWER_TOOL)
+    with (
+        Host(OLD, DRIVER, TOOL, configuration=configuration) as host,
+        served(repository.rpm_md(packages)) as url,
+    ):
+        host.add("updates", packages, url=url)
+        assert host.zypper("refresh").code == 0
+        assert host.zypper("up").code == 8
+        switched = host.kmpsolve("guard", "on")
+        assert "acme-kmp-default: its signature is not known" in " ".join(switched.stdout.split())
+        ended = host.zypper("up")
+        assert ended.code == 0, str(ended)
+        assert {MIDDLE, NEWER_TOOL} <= {*host.installed()}
+        assert not {NEW, REBUILD} & {*host.installed()}
