@@ -20,7 +20,7 @@ from kmpsolve.metadata.rootpath import Root
 from kmpsolve.model.needs import flavor_of_uname
 from kmpsolve.model.plan import Unmanaged
 from kmpsolve.modules.checkreport import Subject
-from kmpsolve.modules.efikeys import refuses_unsigned
+from kmpsolve.modules.efikeys import enrolled_certificates, refuses_unsigned
 from kmpsolve.modules.findings import Finding, Severity, named
 from kmpsolve.modules.loader import Judgement, judge_together
 from kmpsolve.modules.module import Module
@@ -386,8 +386,8 @@ def _of_unmanaged(disk: Disk, unmanaged: Iterable[Unmanaged]) -> Iterator[Findin
 
 
 def _certificates(root: Root) -> tuple[x509.Certificate, ...]:
-    """The certificates that packages put there to be enrolled."""
-    found: list[x509.Certificate] = []
+    """The certificates that packages put there to be enrolled, and those that are."""
+    found = [*(enrolled_certificates(root.path("/sys/firmware/efi/efivars")) or ())]
     for name in root.names(_CERTIFICATES):
         path = root.path(f"{_CERTIFICATES}/{name}")
         try:

@@ -15,6 +15,7 @@ import pytest
 from kmpsolve.cli import main
 from kmpsolve.modules.module import module_name
 from tests.disk.building import Building, depmod, module_of, names_that, stock
+from tests.modules import kbuild
 from tests.modules.debian import DebianKernel
 from tests.support import rpmbuild
 from tests.support.packages import PackageSpec
@@ -157,6 +158,42 @@ def test_required_signatures(verify: Any, system: Building, tmp_path: Path) -> N
     assert answer.exit == 4
     assert {reference for reference, _ in answer.found()} == {"would-not-load"}
     assert "none of the certificates signed it" in answer.json["findings"][0]["message"]
+
+
+def test_required_signatures_with_a_key_that_the_firmware_has(
+    verify: Any, system: Building, tmp_path: Path
+) -> None:
+    """What the machine's owner enrolled lies in no folder."""
+    config = tmp_path / "signed.toml"
+    config.write_text("require_signed = true\n")
+    key, certificate = kbuild.signing_key(tmp_path / "ours")
+    pem = tmp_path / "ours.pem"
+    subprocess.run(["openssl", "x509", "-inform", "DER", "-in", certificate, "-out", pem], check=True)
+    refused = verify("--format", "json", "--config", str(config)).json["findings"]
+    assert refused
+    for path in {(system.root / finding["subject"].lstrip("/")).resolve() for finding in refused}:
+        command: list[str | Path] = [
+            "openssl",
+            "cms",
+            "-sign",
+            "-binary",
+            "-noattr",
+            "-nocerts",
+            "-md",
+            "sha256",
+        ]
+        command += ["-outform", "DER", "-signer", pem, "-inkey", key, "-in", path]
+        message = subprocess.run(command, check=True, capture_output=True).stdout
+        trailer = struct.pack(">5B3xI", 0, 0, 2, 0, 0, len(message)) + b"~Module signature appended~\n"
+        path.write_bytes(path.read_bytes() + message + trailer)
+    assert verify("--format", "json", "--config", str(config)).exit == 4
+    efivars = system.root / "sys/firmware/efi/efivars"
+    efivars.mkdir(parents=True)
+    der = certificate.read_bytes()
+    kind = bytes.fromhex("a159c0a5e494a74a87b5ab155c2bf072")
+    entry = struct.pack("<16sIII", kind, 44 + len(der), 0, 16 + len(der)) + bytes(16) + der
+    (efivars / "MokListRT-605dab50-e046-4300-abb6-3dd810dd8b23").write_bytes(b"\x06\0\0\0" + entry)
+    assert verify("--format", "json", "--config", str(config)).exit == 0
 
 
 @pytest.mark.parametrize(
