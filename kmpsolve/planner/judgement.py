@@ -12,11 +12,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
 
+from kmpsolve.compat.judgement import Fit, judge
 from kmpsolve.errors import KmpsolveError, RequestError
 from kmpsolve.model.nevra import Nevra
 from kmpsolve.model.package import KernelUnit, KmpBuild, Package
 from kmpsolve.model.plan import (
     BootState,
+    BuildInUse,
     Cause,
     Decision,
     FlavorPlan,
@@ -155,7 +157,7 @@ class _Judge:
             kmps=with_use(self.aftermath.request.machine, self.aftermath.kmps, kmps),
             modules_lost=self._kernel_modules_lost(),
             unmanaged=(),
-            boot_matrix=self.aftermath.rows,
+            boot_matrix=self._rows(kmps),
             newest_safe=safe,
             ways_out=ways,
             warnings=tuple(sorted(warnings)),
@@ -170,7 +172,32 @@ class _Judge:
             for s in self.aftermath.subjects
         }
         arriving = [Nevra.parse(nevra) for nevra in sorted(self.aftermath.transition.arriving)]
-        return look_at_signatures(self.aftermath.universe, self.aftermath.request, chosen, arriving, found)
+        signing = look_at_signatures(self.aftermath.universe, self.aftermath.request, chosen, arriving, found)
+        unit = self.aftermath.next
+        if unit is None or not signing.refused:
+            return signing
+        loading = [b for b in self.aftermath.after if b.package.handle not in signing.refused]
+        fit = judge(loading, unit, self.aftermath.universe.table)
+        pairs = zip(self.aftermath.subjects, signing.kmps, strict=True)
+        return replace(signing, kmps=tuple(self._built_upon(*pair, signing, fit) for pair in pairs))
+
+    @staticmethod
+    def _built_upon(subject: Subject, kmp_plan: KmpPlan, signing: Signing, fit: Fit) -> KmpPlan:
+        """The same, or blocked if it needs symbols of what is refused."""
+        chosen = [build for build in subject.after if str(build.nevra) == kmp_plan.chosen]
+        if kmp_plan.decision not in ("reuse", "fetch") or any(map(fit.fits, chosen)):
+            return kmp_plan
+        causes = tuple(sorted(set(signing.refused.values()), key=str))
+        return replace(kmp_plan, decision="blocked", chosen=None, repository=None, causes=causes)
+
+    def _rows(self, kmps: Iterable[KmpPlan]) -> tuple[BootState, ...]:
+        """The boot matrix: what is refused serves nobody."""
+        refused = [kmp.name for kmp in kmps if any(cause.kind == "signature" for cause in kmp.causes)]
+        if not (refused and self.aftermath.rows):
+            return self.aftermath.rows
+        first, *others = self.aftermath.rows
+        none = dict.fromkeys(refused, BuildInUse(build=None, via="none"))
+        return (replace(first, kmps={**first.kmps, **none}), *others)
 
     def _left_by(self, subject: Subject, kmp_plan: KmpPlan) -> KmpPlan:
         """The same, or blocked if user space needs what only a build out of use provides.
