@@ -138,9 +138,10 @@ def choose(system: FlavorSystem, projection: Projection, choices: Allowed, cover
         reasons = _explain(chooser, choices, allowed)
     picked = {name: options[0] for name, options in allowed.items()}
     own = {option.stand for option in picked.values()}
+    usable = [build for build in system.extras if build.package.handle not in system.signatures.refused]
     added = tuple(
-        _best_twin(system.extras, build)
-        for build in system.extras
+        _best_twin(usable, build)
+        for build in usable
         if Stand(build.package.handle, "compatible") in outcome.stands - own
     )
     return Choice(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from kmpsolve.compat.judgement import Fit, judge
 from kmpsolve.errors import SolverError
 from kmpsolve.model.package import KernelUnit, KmpBuild, Package
-from kmpsolve.model.plan import Cause, KmpPlan, Verdict, Warned, worst
+from kmpsolve.model.plan import KmpPlan, Verdict, Warned, worst
 from kmpsolve.planner.causes import sentence
 from kmpsolve.planner.choice import Choice, choose
 from kmpsolve.planner.details import Details
@@ -69,58 +69,6 @@ class Evaluation:
         return tuple({build.package.handle: build.package for build in found}.values())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refusals:
-    """Builds from repositories that could serve and are refused for their signatures.
-
-    Parameters
-    ----------
-    causes
-        Why, by handle.
-    blocked
-        KMPs that were blocked while nothing was refused.
-    """
-
-    causes: Mapping[int, Cause] = field(default_factory=dict)
-    blocked: frozenset[str] = frozenset()
-
-    def spare(self, offered: tuple[Option, ...]) -> tuple[Option, ...]:
-        """The options without what is refused."""
-        return tuple(o for o in offered if o.build is None or o.build.package.handle not in self.causes)
-
-    def and_these(self, causes: Mapping[int, Cause], choice: Choice) -> Refusals:
-        """With those of what was chosen now."""
-        blocked = self.blocked
-        if not self.causes:
-            options = choice.options.items()
-            blocked = frozenset(name for name, option in options if option.decision == "blocked")
-        return Refusals(causes={**self.causes, **causes}, blocked=blocked)
-
-    def told(self, kmp: Kmp, kmp_plan: KmpPlan) -> KmpPlan:
-        """The same with what was refused: the cause, if it is for signatures that a KMP is blocked.
-
-        It may be blocked for those of another KMP whose symbols it needs.
-        """
-        if not self.causes:
-            return kmp_plan
-        handles = {(str(b.nevra), b.package.repository): b.package.handle for b in kmp.builds}
-        own = [self.causes[handle] for handle in handles.values() if handle in self.causes]
-        causes = kmp_plan.causes
-        blamed = kmp_plan.decision == "blocked" and kmp.works_somewhere and kmp.name not in self.blocked
-        if blamed:
-            causes = tuple(sorted(set(own or self.causes.values()), key=str))
-        # What the rest of the system is said to keep out are builds that fit but for what is refused.
-        by_system = {cause.kind for cause in kmp_plan.causes} if blamed else set()
-        tried = tuple(
-            replace(attempt, cause="signature")
-            if (handle := handles.get((attempt.nevra, attempt.repository))) is not None
-            and (handle in self.causes or (not attempt.mismatches and attempt.cause in by_system))
-            else attempt
-            for attempt in kmp_plan.tried
-        )
-        return replace(kmp_plan, tried=tried, causes=causes)
-
-
 def _all_options(
     system: FlavorSystem, fit: Fit, headers: bool, at_rest: Mapping[str, KmpBuild] | None = None
 ) -> dict[str, tuple[Option, ...]]:
@@ -153,7 +101,6 @@ def evaluate(
     *,
     installed_only: bool = False,
     counted_only: bool = False,
-    refusals: Refusals | None = None,
 ) -> Evaluation:
     """Decide every KMP of `system` on `unit`.
 
@@ -164,10 +111,17 @@ def evaluate(
         does not load.
     counted_only
         Fetch nothing for KMPs that do not count.
-    refusals
-        Builds that were chosen before and whose signatures are refused.
     """
-    refusals = refusals or Refusals()
+    while (found := _evaluated(system, unit, installed_only, counted_only)) is None:
+        pass
+    return found
+
+
+def _evaluated(
+    system: FlavorSystem, unit: KernelUnit, installed_only: bool, counted_only: bool
+) -> Evaluation | None:
+    """As `evaluate`; ``None`` if by now other builds can be chosen than before."""
+    refused = system.signatures.refused
     universe = system.universe
     fit = system.judge(unit, installed_only=installed_only)
     headers = _headers(system, unit)
@@ -181,14 +135,17 @@ def evaluate(
             name: tuple(o for o in own if name not in spared or o.build is None or o.build.package.installed)
             for name, own in offered.items()
         }
-    offered = {name: refusals.spare(own) for name, own in offered.items()}
+    offered = {
+        name: tuple(o for o in own if o.build is None or o.build.package.handle not in refused)
+        for name, own in offered.items()
+    }
     stands = {option.stand for choices in offered.values() for option in choices if option.stand is not None}
     joining = set[Stand]()
     if not installed_only:
         joining = {
             Stand(b.package.handle, "compatible")
             for b in system.extras
-            if fit.fits(b) and b.package.handle not in refusals.causes
+            if fit.fits(b) and b.package.handle not in refused
         }
     everything = {b.package.handle: b for b in system.dedicated}
     choices = [[o.stand for o in own if o.stand is not None] for own in offered.values()]
@@ -204,21 +161,19 @@ def evaluate(
     ) as projection:
         choice = choose(system, projection, offered, unit.modules)
     if not (choice.settled or installed_only) and system.widen():
-        return evaluate(system, unit, counted_only=counted_only, refusals=refusals)
+        return None
     _check_again(system, fit, choice)
     details = Details(system, fit, choice, offered)
     signing = look_at_signatures(
-        universe,
-        system.request,
+        system.signatures,
         {name: option.build for name, option in choice.options.items()},
         [package.nevra for package in choice.companions],
         [details.kmp(kmp) for kmp in system.kmps],
         choice.added,
     )
     if signing.refused:
-        more = refusals.and_these(signing.refused, choice)
-        return evaluate(system, unit, counted_only=counted_only, refusals=more)
-    signed = map(refusals.told, system.kmps, signing.kmps)
+        return None
+    signed = _with_refusals(system, fit, signing.kmps) if refused and not installed_only else signing.kmps
     kmps = tuple(_with_unread(universe, *pair) for pair in zip(system.kmps, signed, strict=True))
     verdicts: list[Verdict] = ["safe"]
     for kmp, kmp_plan in zip(system.kmps, kmps, strict=True):
@@ -249,6 +204,38 @@ def evaluate(
         headers=(headers or ()) if rebuilding else (),
         warnings=tuple(warnings),
     )
+
+
+def _with_refusals(system: FlavorSystem, fit: Fit, kmps: Iterable[KmpPlan]) -> list[KmpPlan]:
+    """The KMPs with what is refused for its signature among their builds tried and, where it is, as the cause.
+
+    A KMP may be blocked for the signature of another one whose symbols it needs.
+    """
+    refused = system.signatures.refused
+    everything = [*system.extras, *(build for kmp in system.kmps for build in kmp.builds)]
+    left = {b.package.handle: b for b in everything if b.package.handle not in refused}
+    loading = judge(left.values(), fit.unit, system.universe.table)
+    could_load = {
+        refused[b.package.handle] for b in everything if b.package.handle in refused and fit.fits(b)
+    }
+    found: list[KmpPlan] = []
+    for kmp, kmp_plan in zip(system.kmps, kmps, strict=True):
+        spoilt = {b.package.handle: b for b in kmp.builds if fit.fits(b) and not loading.fits(b)}
+        named = {(str(b.nevra), b.package.repository) for b in spoilt.values()}
+        tried = tuple(
+            replace(attempt, cause="signature") if (attempt.nevra, attempt.repository) in named else attempt
+            for attempt in kmp_plan.tried
+        )
+        causes = kmp_plan.causes
+        if kmp_plan.decision == "blocked" and kmp.works_somewhere and len(spoilt) == _fitting(kmp, fit) > 0:
+            own = [refused[handle] for handle in spoilt if handle in refused]
+            causes = tuple(sorted(set(own or could_load), key=str))
+        found.append(replace(kmp_plan, tried=tried, causes=causes))
+    return found
+
+
+def _fitting(kmp: Kmp, fit: Fit) -> int:
+    return len({build.package.handle for build in kmp.builds if fit.fits(build)})
 
 
 def _is_unread(universe: Universe, kmp: Kmp) -> bool:

@@ -172,7 +172,7 @@ class _Judge:
             for s in self.aftermath.subjects
         }
         arriving = [Nevra.parse(nevra) for nevra in sorted(self.aftermath.transition.arriving)]
-        signing = look_at_signatures(self.aftermath.universe, self.aftermath.request, chosen, arriving, found)
+        signing = look_at_signatures(self.aftermath.system.signatures, chosen, arriving, found)
         unit = self.aftermath.next
         if unit is None or not signing.refused:
             return signing

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from kmpsolve.errors import KmpsolveError
 from kmpsolve.model.nevra import Nevra
@@ -16,7 +17,7 @@ from kmpsolve.model.plan import Cause, KmpPlan, Warned
 from kmpsolve.request import Request
 from kmpsolve.solver.universe import Universe
 
-__all__ = ["REQUIRED", "Signing", "look_at_signatures"]
+__all__ = ["REQUIRED", "Signatures", "Signing", "look_at_signatures"]
 
 
 _NOT_CHECKED = Warned(
@@ -58,8 +59,7 @@ class Signing:
 
 
 def look_at_signatures(
-    universe: Universe,
-    request: Request,
+    signatures: Signatures,
     chosen: Mapping[str, KmpBuild | None],
     companions: Iterable[Nevra],
     kmps: Iterable[KmpPlan],
@@ -74,6 +74,8 @@ def look_at_signatures(
 
     Parameters
     ----------
+    signatures
+        What is known of them.
     chosen
         The build that is chosen for each KMP, by its name.
     companions
@@ -81,58 +83,87 @@ def look_at_signatures(
     added
         KMPs that are not installed and come along.
     """
-    look = _Look(universe, request)
     seen: list[KmpPlan] = []
+    looks: list[tuple[KmpBuild, _Look]] = []
     for kmp_plan in kmps:
         build = chosen[kmp_plan.name]
         if kmp_plan.decision != "fetch" or build is None:
             seen.append(kmp_plan)
             continue
-        cause, warning = look.at(build)
-        if cause is not None:
-            kmp_plan = replace(kmp_plan, decision="blocked", chosen=None, repository=None, causes=(cause,))
-        elif warning is not None:
-            kmp_plan = replace(kmp_plan, warnings=tuple(sorted({*kmp_plan.warnings, warning})))
+        look = signatures.of(build)
+        looks.append((build, look))
+        if look.cause is not None:
+            kmp_plan = replace(
+                kmp_plan, decision="blocked", chosen=None, repository=None, causes=(look.cause,)
+            )
+        elif look.warning is not None:
+            kmp_plan = replace(kmp_plan, warnings=tuple(sorted({*kmp_plan.warnings, look.warning})))
         seen.append(kmp_plan)
-    told = [warning for _, warning in map(look.at, added) if warning not in (None, _NOT_CHECKED)]
+    beside = [(build, signatures.of(build)) for build in added]
+    told = [look.warning for _, look in beside if look.warning not in (None, _NOT_CHECKED)]
+    looks += beside
     return Signing(
         kmps=tuple(seen),
-        unchecked=tuple(look.unchecked),
-        refused=look.refused,
-        warnings=(*told, *_new_certificates(companions)),
+        unchecked=tuple(build.name for build, look in looks if look.unchecked),
+        refused={build.package.handle: look.cause for build, look in looks if look.cause is not None},
+        warnings=(*filter(None, told), *_new_certificates(companions)),
     )
 
 
+@dataclass(frozen=True, slots=True)
 class _Look:
-    """Looks at one build after the other, and remembers which are refused and of which nobody can tell."""
+    """Why a build is refused, else what there is to tell of it; whether it has to be known and is not."""
+
+    cause: Cause | None = None
+    warning: Warned | None = None
+    unchecked: bool = False
+
+
+class Signatures:
+    """Looks at each build once, whatever kernel it is for.
+
+    Parameters
+    ----------
+    universe, request
+        What there is, and what is asked of signatures.
+    """
 
     def __init__(self, universe: Universe, request: Request) -> None:
         self.universe = universe
         self.request = request
-        self.required = request.require_signed
-        self.enforced = self.required or _secure_boot(request)
-        self.unchecked: list[str] = []
         self.refused: dict[int, Cause] = {}
+        """Why builds that were looked at are refused, by handle."""
+        self._known: dict[int, _Look] = {}
 
-    def at(self, build: KmpBuild) -> tuple[Cause | None, Warned | None]:
-        """Why a build is refused, else what there is to tell of it."""
+    @cached_property
+    def _enforced(self) -> bool:
+        return self.request.require_signed or _secure_boot(self.request)
+
+    def of(self, build: KmpBuild) -> _Look:
+        """Look at a build's modules."""
+        handle = build.package.handle
+        if handle not in self._known:
+            look = self._known[handle] = self._look(build)
+            if look.cause is not None:
+                self.refused[handle] = look.cause
+        return self._known[handle]
+
+    def _look(self, build: KmpBuild) -> _Look:
+        required = self.request.require_signed
         doubted = _doubted_modules(self.universe, self.request, build.package)
-        if doubted is None:
-            if not self.required:
-                return None, _NOT_CHECKED
-            self.unchecked.append(build.name)
+        if doubted is None and required:
             text = f"nobody looked at the signature of {build}: metadata does not tell"
-            return None, Warned(reference=REQUIRED, message=text)
+            return _Look(warning=Warned(reference=REQUIRED, message=text), unchecked=True)
+        if doubted is None:
+            return _Look(warning=_NOT_CHECKED)
         states = {state for _, state in doubted}
         text = _would_not_load(build, doubted)
-        stranger = self.required and "unknown-key" in states
-        if _ALWAYS in states or (self.enforced and states & _REFUSED) or stranger:
-            cause = self.refused[build.package.handle] = Cause("signature", text, (str(build),))
-            return cause, None
-        if self.enforced and "unchecked" in states:
-            self.unchecked.append(build.name)
-            return None, Warned(reference=REQUIRED, message=text)
-        return None, Warned(reference="signature", message=text) if states else None
+        stranger = required and "unknown-key" in states
+        if _ALWAYS in states or (self._enforced and states & _REFUSED) or stranger:
+            return _Look(cause=Cause("signature", text, (str(build),)))
+        if self._enforced and "unchecked" in states:
+            return _Look(warning=Warned(reference=REQUIRED, message=text), unchecked=True)
+        return _Look(warning=Warned(reference="signature", message=text) if states else None)
 
 
 def _would_not_load(build: KmpBuild, doubted: Iterable[tuple[str, str]]) -> str:

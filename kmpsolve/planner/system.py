@@ -13,6 +13,7 @@ from kmpsolve.model.package import KernelUnit, KmpBuild
 from kmpsolve.model.plan import CauseKind, Waived
 from kmpsolve.model.relation import Relation, covers, obsoleted_by, parse_relation
 from kmpsolve.planner.kernels import Kernels
+from kmpsolve.planner.signing import Signatures
 from kmpsolve.request import Request
 from kmpsolve.solver.universe import Universe
 
@@ -93,6 +94,7 @@ class FlavorSystem:
         self.units = self.kernels.units
         self.newest = self.kernels.newest
         self.arch = self.kernels.arch
+        self.signatures = Signatures(universe, request)
         self._fits: dict[tuple[int, bool], Fit] = {}
         self._take(universe.near_kmps())
         self.kmps = self._read_kmps()

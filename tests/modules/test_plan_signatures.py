@@ -345,12 +345,18 @@ class Workshop:
         )
 
     def plan(
-        self, installed: list[PackageSpec], offered: list[PackageSpec], settings: str = _REQUIRED
+        self,
+        installed: list[PackageSpec],
+        offered: list[PackageSpec],
+        settings: str = _REQUIRED,
+        *,
+        newer_kernel: bool = False,
     ) -> dict[str, Any]:
         base, user = (read_module(self.folder / f"{name}.ko") for name in (_MODULE, _USER))
         crcs = dict(base.versions) | {s: c for s, c in user.versions.items() if s not in base.exports}
         all_crcs = crcs | {symbol: str(export.crc) for symbol, export in base.exports.items()}
         first = _kernel("1", {"gone": "1", **all_crcs})
+        newer = [_kernel("3", {"never": "1"})] if newer_kernel else []
         (self.place / "root").mkdir(exist_ok=True)
         config, output = self.place / "kmpsolve.toml", self.place / "plan.json"
         config.write_text(settings)
@@ -359,8 +365,9 @@ class Workshop:
                 "plan",
                 *("--root", str(self.place / "root")),
                 *("--installed", str(repository.rpm_folder([first, *installed]))),
-                *("--repo", f"sle={repository.rpm_md([_kernel('2', crcs)])}"),
+                *("--repo", f"sle={repository.rpm_md([_kernel('2', crcs), *newer])}"),
                 *("--repo", f"acme={repository.rpm_md(offered)}"),
+                *("--repo", f"mirror={repository.rpm_md(offered)}"),
                 *("--config", str(config), "--format", "json", "-o", str(output)),
             ]
         )
@@ -411,7 +418,7 @@ def test_a_signed_build_is_taken_instead(workshop: Workshop) -> None:
     assert document["verdict"] == "safe"
     assert _arriving(document) == ["kernel-default", "kmpsolve_base-kmp-default-2"]
     (kmp,) = document["flavors"][0]["kmps"]
-    assert [attempt["cause"] for attempt in kmp["tried"]] == ["symbols", None, "signature"]
+    assert [attempt["cause"] for attempt in kmp["tried"]] == ["symbols", *[None] * 2, *["signature"] * 2]
 
 
 @pytest.mark.parametrize("used", ["fetch", "reuse"])
@@ -451,3 +458,13 @@ def test_what_works_nowhere_and_is_refused(workshop: Workshop) -> None:
     assert document["verdict"] == "safe"
     assert _decided(document) == {"kmpsolve_base-kmp-default": ("blocked", ["already-broken"])}
     assert _arriving(document) == ["kernel-default"]
+
+
+def test_what_is_refused_on_another_kernel_is_no_cause(workshop: Workshop) -> None:
+    """The newest safe kernel is looked for among all of them."""
+    offered = [workshop.kmp(_MODULE, "2", signed=False)]
+    document = workshop.plan([workshop.old(_MODULE)], offered, newer_kernel=True)
+    assert _decided(document) == {"kmpsolve_base-kmp-default": ("blocked", ["symbols"])}
+    (kmp,) = document["flavors"][0]["kmps"]
+    assert {attempt["cause"] for attempt in kmp["tried"]} == {"symbols"}
+    assert document["flavors"][0]["newest_safe"] == "kernel-default-6.4.0-1.1.x86_64"
