@@ -9,6 +9,8 @@ from pathlib import Path
 
 from cryptography import x509
 
+from kmpsolve.modules.certificates import readable
+
 __all__ = ["enrolled_certificates", "refuses_unsigned", "secure_boot"]
 
 _SECURE_BOOT = "SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
@@ -97,11 +99,7 @@ def enrolled_certificates(efivars: Path) -> tuple[x509.Certificate, ...] | None:
 
 
 def _certificates(content: bytes) -> Iterator[x509.Certificate]:
-    for entry in _entries(content, _X509):
-        try:
-            yield x509.load_der_x509_certificate(entry)
-        except ValueError:
-            continue
+    return readable(_entries(content, _X509))
 
 
 def _entries(content: bytes, wanted: bytes) -> Iterator[bytes]:

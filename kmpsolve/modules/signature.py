@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
 from kmpsolve.errors import MetadataError
+from kmpsolve.modules.certificates import certificates_in, readable
 from kmpsolve.modules.folder import files_below
 from kmpsolve.modules.moklist import ListedKey, is_key_list, parse_key_list
 
@@ -208,9 +209,7 @@ def parse_certificates(content: bytes, where: str) -> tuple[x509.Certificate, ..
         If it holds none.
     """
     try:
-        if b"-----BEGIN CERTIFICATE-----" in content:
-            return tuple(x509.load_pem_x509_certificates(content))
-        return (x509.load_der_x509_certificate(content),)
+        return certificates_in(content)
     except ValueError as error:
         raise MetadataError(
             "is no X.509 certificate in DER or PEM form",
@@ -302,7 +301,7 @@ def verify(signature: Signature | None, certificates: Iterable[KnownKey]) -> Sig
     if signature.form == "other" or not signature.digest:
         return "unchecked"
     certificates = tuple(certificates)
-    embedded = _embedded(signature)
+    embedded = tuple(readable(signature.certificates))
     signer = next((known for known in (*certificates, *embedded) if _matches(signature, known)), None)
     if signer is None:
         return "unknown-key"
@@ -310,17 +309,6 @@ def verify(signature: Signature | None, certificates: Iterable[KnownKey]) -> Sig
     if state == "fine" and signer not in certificates and not _leads_to(signer, embedded, certificates):
         return "unknown-key"
     return state
-
-
-def _embedded(signature: Signature) -> tuple[x509.Certificate, ...]:
-    """The certificates that come with a signature, without those that cannot be read."""
-    found = []
-    for content in signature.certificates:
-        try:
-            found.append(x509.load_der_x509_certificate(content))
-        except ValueError:
-            continue
-    return tuple(found)
 
 
 def _made_by(signature: Signature, signer: KnownKey) -> SignatureState:

@@ -316,3 +316,21 @@ def test_certificates(tmp_path: Path) -> None:
         read_certificates(folder)
     with pytest.raises(MetadataError, match="cannot be read"):
         read_certificates(tmp_path / "nowhere")
+
+
+def test_damaged_certificates(base: Path, tmp_path: Path) -> None:
+    """What is wrong with one may only be seen when it is looked at closely."""
+    key, certificate = kbuild.signing_key(tmp_path, name="Ours")
+    message = _message(base, (key, _pem(certificate)), options=("-noattr", "-md", "sha256"))
+    der = certificate.read_bytes()
+    assert der in message
+    known = parse_certificates(der, "")
+    content = base.read_bytes()
+    version, name = der.index(b"\xa0\x03\x02\x01\x02") + 4, der.index(b"Ours")
+    for place, byte in ((version, b"\x12"), (name, b"\xff")):
+        damaged = der[:place] + byte + der[place + 1 :]
+        with pytest.raises(MetadataError, match="is no X"):
+            parse_certificates(damaged, "")
+        signed = read_module(_with_trailer(content, message.replace(der, damaged)), "signed").signature
+        assert verify(signed, known) == "fine"
+        assert verify(signed, ()) == "unknown-key"
