@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from kmpsolve.compat.judgement import Fit, judge
@@ -183,7 +183,7 @@ def _evaluated(
             verdicts.append("blocked" if kmp_plan.decision == "blocked" else "unverified")
         if kmp.counts and kmp.name in signing.unchecked:
             verdicts.append("unverified")
-    if {build.name for build in choice.added}.intersection(signing.unchecked):
+    if _counts_on(system, unit, choice, signing.unchecked):
         verdicts.append("unverified")
     warnings: list[Warned] = list(signing.warnings)
     if choice.impossible:
@@ -203,6 +203,22 @@ def _evaluated(
         kmps=kmps,
         headers=(headers or ()) if rebuilding else (),
         warnings=tuple(warnings),
+    )
+
+
+def _counts_on(system: FlavorSystem, unit: KernelUnit, choice: Choice, names: Sequence[str]) -> bool:
+    """Whether a KMP that counts needs a symbol or a module of one that comes along under one of these names."""
+    if not any(build.name in names for build in choice.added):
+        return False
+    builds = [option.build for option in choice.options.values() if option.build is not None]
+    builds += [build for build in choice.added if build.name not in names]
+    loading = judge({b.package.handle: b for b in builds}.values(), unit, system.universe.table)
+    there = set(unit.modules).union(*(build.modules for build in builds))
+    served = ((kmp, choice.options[kmp.name]) for kmp in system.kmps if kmp.counts)
+    return any(
+        not (loading.fits(option.build) and kmp.modules.keys() <= there)
+        for kmp, option in served
+        if option.build is not None and option.decision in ("reuse", "fetch")
     )
 
 

@@ -468,3 +468,23 @@ def test_what_is_refused_on_another_kernel_is_no_cause(workshop: Workshop) -> No
     (kmp,) = document["flavors"][0]["kmps"]
     assert {attempt["cause"] for attempt in kmp["tried"]} == {"symbols"}
     assert document["flavors"][0]["newest_safe"] == "kernel-default-6.4.0-1.1.x86_64"
+
+
+def test_a_kmp_that_comes_along_and_is_not_at_hand(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    real = repository.rpm_md
+    numbers = count()
+
+    def metadata_only(specs: list[PackageSpec]) -> Path:
+        place = tmp_path / f"bare-{next(numbers)}"
+        shutil.copytree(real(specs) / "repodata", place / "repodata")
+        return place
+
+    monkeypatch.setattr(repository, "rpm_md", metadata_only)
+    user, base = (workshop.kmp(name, "2", signed=True) for name in (_USER, _MODULE))
+    waiver = '[[waiver]]\nkmp = "kmpsolve_user*"\nreason = "unused"\nexpires = 2099-01-01\n'
+    for settings, verdict in (("", "safe"), (_REQUIRED, "unverified"), (_REQUIRED + waiver, "safe")):
+        document = workshop.plan([user], [base], settings)
+        assert (document["verdict"], _decided(document)["kmpsolve_user-kmp-default"][0]) == (verdict, "reuse")
+        assert "kmpsolve_base-kmp-default-2" in _arriving(document)
