@@ -8,6 +8,9 @@ from cryptography import x509
 
 __all__ = ["certificates_in", "read_certificate", "readable"]
 
+_DAMAGE = (x509.InvalidVersion, TypeError)
+"""What comes out of a damaged certificate beside a ValueError."""
+
 
 def read_certificate(content: bytes) -> x509.Certificate:
     """A certificate in DER.
@@ -19,7 +22,7 @@ def read_certificate(content: bytes) -> x509.Certificate:
     """
     try:
         return _whole(x509.load_der_x509_certificate(content))
-    except x509.InvalidVersion as error:
+    except _DAMAGE as error:
         raise ValueError(str(error)) from error
 
 
@@ -35,7 +38,7 @@ def certificates_in(content: bytes) -> tuple[x509.Certificate, ...]:
         return (read_certificate(content),)
     try:
         return tuple(map(_whole, x509.load_pem_x509_certificates(content)))
-    except x509.InvalidVersion as error:
+    except _DAMAGE as error:
         raise ValueError(str(error)) from error
 
 
@@ -50,5 +53,5 @@ def readable(contents: Iterable[bytes]) -> Iterator[x509.Certificate]:
 
 def _whole(certificate: x509.Certificate) -> x509.Certificate:
     """The same, once what signatures are matched by was read: that is only looked at when it is asked for."""
-    _ = certificate.issuer, certificate.serial_number
+    _ = certificate.issuer.public_bytes(), certificate.serial_number
     return certificate

@@ -55,6 +55,7 @@ _NO_EXTENSION = (
     x509.DuplicateExtension,
     x509.ExtensionNotFound,
     x509.UnsupportedGeneralNameType,
+    TypeError,
     ValueError,
 )
 _STEP = 1 << 20

@@ -37,7 +37,7 @@ from kmpsolve.model.modalias import pattern_to_regex
 from kmpsolve.model.needs import parse_need
 from kmpsolve.model.nevra import Nevra
 from kmpsolve.modules.module import read_module
-from kmpsolve.modules.signature import parse_certificates, read_signature
+from kmpsolve.modules.signature import parse_certificates, read_signature, verify
 from kmpsolve.modules.symvers import read_symvers
 from kmpsolve.zypp.first_stage import Hook
 from kmpsolve.zypp.lockfile import HOLD, OwnLock, merged, own_locks
@@ -188,9 +188,10 @@ def cached(data: bytes) -> None:
 
 def signatures(data: bytes) -> None:
     """Signatures behind modules, certificates, armored keys."""
-    read_signature(io.BytesIO(data))
+    signature, _ = read_signature(io.BytesIO(data))
+    verify(signature, ())
     dearmored(data)
-    parse_certificates(data, "fuzz")
+    verify(signature, parse_certificates(data, "fuzz"))
 
 
 def initrd(data: bytes) -> None:
