@@ -15,13 +15,15 @@ from typing import BinaryIO, cast
 from kmpsolve.errors import MetadataError
 from kmpsolve.metadata.compression import CorruptError, decompressed
 
-__all__ = ["MAX_UNPACKED", "damaged", "open_unpacked", "unpack"]
+__all__ = ["KMOD", "MAX_UNPACKED", "damaged", "open_unpacked", "unpack"]
 
 MAX_UNPACKED = 256 << 20
 """The most a module may have, in bytes: several times the largest that distributions ship."""
 
 _IN_MEMORY = 16 << 20
-_COMPRESSED = (b"\x1f\x8b", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd", b"BZh")
+KMOD = (b"\x1f\x8b", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")
+"""What begins like gzip, xz and zstd, in which kmod reads modules (libkmod/libkmod-file.c)."""
+_COMPRESSED = (*KMOD, b"BZh")
 
 
 def damaged(where: str, message: str, reference: str = "unreadable-module") -> MetadataError:
@@ -31,7 +33,9 @@ def damaged(where: str, message: str, reference: str = "unreadable-module") -> M
     )
 
 
-def unpack(stream: BinaryIO, where: str, limit: int = MAX_UNPACKED) -> BinaryIO:
+def unpack(
+    stream: BinaryIO, where: str, limit: int = MAX_UNPACKED, kinds: tuple[bytes, ...] = _COMPRESSED
+) -> BinaryIO:
     """`stream` itself, or its uncompressed content if it starts like gzip, xz, zstd or bzip2.
 
     Parameters
@@ -42,13 +46,15 @@ def unpack(stream: BinaryIO, where: str, limit: int = MAX_UNPACKED) -> BinaryIO:
         What to call it in an error.
     limit
         The most bytes its content may have.
+    kinds
+        What compressed content starts with; anything else is not unpacked.
 
     Raises
     ------
     MetadataError
         If it is cut short, damaged, or larger than `limit`.
     """
-    compressed = stream.read(6).startswith(_COMPRESSED)
+    compressed = stream.read(6).startswith(kinds)
     if not compressed and stream.seek(0, os.SEEK_END) > limit:
         raise damaged(where, f"has more than {limit >> 20} MiB")
     stream.seek(0)
@@ -72,7 +78,7 @@ def unpack(stream: BinaryIO, where: str, limit: int = MAX_UNPACKED) -> BinaryIO:
     return cast(BinaryIO, content)
 
 
-def open_unpacked(path: Path, limit: int = MAX_UNPACKED) -> BinaryIO:
+def open_unpacked(path: Path, limit: int = MAX_UNPACKED, kinds: tuple[bytes, ...] = _COMPRESSED) -> BinaryIO:
     """Open a regular file and unpack it; see `unpack`.
 
     Raises
@@ -91,7 +97,7 @@ def open_unpacked(path: Path, limit: int = MAX_UNPACKED) -> BinaryIO:
         raise damaged(str(path), "is not a regular file")
     content: BinaryIO | None = None
     try:
-        content = unpack(stream, str(path), limit)
+        content = unpack(stream, str(path), limit, kinds)
     except OSError as error:
         raise damaged(str(path), f"cannot be read: {error.strerror}") from error
     finally:

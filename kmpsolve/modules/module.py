@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from kmpsolve.errors import MetadataError
-from kmpsolve.modules.compression import damaged, open_unpacked, unpack
+from kmpsolve.modules.compression import KMOD, damaged, open_unpacked, unpack
 from kmpsolve.modules.elf import ABSOLUTE, UNDEFINED, WEAK, Elf, Relocation, Section
 from kmpsolve.modules.signature import Signature, read_signature
 
@@ -303,9 +303,10 @@ def read_module(source: Path | bytes | BinaryIO, name: str | None = None) -> Mod
     """
     where = name or (str(source) if isinstance(source, Path) else "module")
     if isinstance(source, Path):
-        opened = open_unpacked(source)
+        opened = open_unpacked(source, kinds=KMOD)
     else:
-        opened = unpack(io.BytesIO(source) if isinstance(source, bytes) else source, where)
+        content = io.BytesIO(source) if isinstance(source, bytes) else source
+        opened = unpack(content, where, kinds=KMOD)
     with closing(opened) as stream:
         try:
             return _read(stream, where)

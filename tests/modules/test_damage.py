@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import lzma
 import os
@@ -83,6 +84,11 @@ def test_no_module(content: bytes, message: str) -> None:
     assert caught.value.where == "made.ko"
     assert caught.value.hint
     assert "\n" not in str(caught.value)
+
+
+def test_what_kmod_does_not_unpack(base: Path) -> None:
+    with pytest.raises(MetadataError, match="no readable kernel module"):
+        read_module(bz2.compress(base.read_bytes()), "made.ko")
 
 
 def test_other_elf_files(base: Path, tmp_path: Path) -> None:
