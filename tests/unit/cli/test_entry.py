@@ -65,6 +65,7 @@ def test_a_named_kernel_is_planned_for(world: list[str], capsys: pytest.CaptureF
         (["-o", "/nowhere/plan.txt"], 3, "/nowhere/plan.txt: cannot be written: No such file or directory"),
         (["--root", "/nowhere"], 3, "/nowhere"),
         (["--repo", "sle=/other"], 2, "--repo: two repositories have the alias sle"),
+        (["--repo", "sle"], 2, "--repo: two repositories have the alias sle"),
         (["--root", ""], 2, "--root is empty"),
         (["--root="], 2, "--root is empty"),
         (["--strict", "--repo", ""], 2, "--repo is empty"),
@@ -191,6 +192,27 @@ def test_repositories_without_an_alias_may_end_alike(
     main([*world[:3], "--repo", places[0], "--repo", places[1] + "/", "--format", "json"])
     read = json.loads(capsys.readouterr().out)["inputs"]["repositories"]
     assert [one["alias"] for one in read] == [places[0], places[1] + "/"]
+
+
+def test_a_repository_that_is_given_twice_counts_once(
+    world: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = str(tmp_path / "repo")
+    main([*world[:3], "--repo", place, "--repo", place, "--format", "json"])
+    read = json.loads(capsys.readouterr().out)["inputs"]["repositories"]
+    assert [(one["alias"], one["source"]) for one in read] == [("repo", place)]
+
+
+@pytest.mark.parametrize("below", [("",), ("/repo", "/other/repo")])
+def test_an_alias_made_from_an_address_has_no_password(
+    below: tuple[str, ...], world: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    addresses = [f"http://me:secret@127.0.0.1:99999{path}" for path in below]
+    given = [word for address in addresses for word in ("--repo", address)]
+    assert main([*world, *given, "--format", "json"]) == 4
+    out, err = capsys.readouterr()
+    assert len(json.loads(out)["inputs"]["skipped"]) == len(below)
+    assert "secret" not in out + err
 
 
 def test_a_name_of_megabytes_does_not_fill_the_log(
