@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kmpsolve.errors import ConfigError, KmpsolveError, MetadataError
+from kmpsolve.errors import ConfigError, KmpsolveError, MetadataError, UsageError
 from kmpsolve.metadata.database import SYSTEM
 from kmpsolve.model.plan import SkippedInput
 
@@ -36,6 +36,11 @@ class Sources:
         Instead of the root's repositories: (alias, source) pairs; empty: none are needed.
     extra
         Besides these: (alias, source) pairs.
+
+    Raises
+    ------
+    UsageError
+        If an alias does not tell one repository from everything else.
     """
 
     root: Path | None = None
@@ -43,6 +48,20 @@ class Sources:
     installed: str | None = None
     repositories: tuple[tuple[str, str], ...] | None = None
     extra: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        taken = {SYSTEM}
+        for alias, _ in (*(self.repositories or ()), *self.extra):
+            if alias in taken:
+                raise UsageError(
+                    f"two repositories have the alias {alias}"
+                    if alias != SYSTEM
+                    else f"{alias} stands for what is installed, and can be no repository's alias",
+                    reference="alias-twice",
+                    where="--repo",
+                    hint="name them apart: --repo ALIAS=SRC",
+                )
+            taken.add(alias)
 
     @property
     def folder(self) -> str | None:

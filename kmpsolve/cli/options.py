@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kmpsolve.cli.streams import complain, deliver
 from kmpsolve.config import Config, read_config
-from kmpsolve.errors import ConfigError, UsageError
+from kmpsolve.errors import ConfigError
 from kmpsolve.metadata.variables import without_password
 from kmpsolve.model.plan import Inputs, Verdict
 from kmpsolve.request import Request
@@ -91,36 +91,21 @@ def _aliases_and_sources(texts: Sequence[str]) -> list[tuple[str, str]]:
     """Split each [ALIAS=]SRC; without an alias it is the last part of SRC, or SRC where that is taken.
 
     A SRC that is given twice without an alias counts once. An alias is shown, so it has no password.
-
-    Raises
-    ------
-    UsageError
-        ``alias-twice``: none of two repositories may take the place of the other.
     """
-    named: dict[str, str] = {}
+    named: list[tuple[str, str]] = []
     unnamed: dict[str, str] = {}
     for text in texts:
         alias, equals, source = text.partition("=")
         alias = _readable(alias)
         if equals and alias and source and not {"/", "?"} & set(alias):
-            _name(named, alias, source)
+            named.append((alias, source))
         else:
             unnamed[text] = _readable(without_password(text))
     short = [Path(shown.rstrip("/")).name or shown for shown in unnamed.values()]
+    taken = {alias for alias, _ in named} | {alias for alias in short if short.count(alias) > 1}
     for (source, shown), alias in zip(unnamed.items(), short, strict=True):
-        _name(named, alias if short.count(alias) == 1 and alias not in named else shown, source)
-    return list(named.items())
-
-
-def _name(named: dict[str, str], alias: str, source: str) -> None:
-    if alias in named:
-        raise UsageError(
-            f"two repositories have the alias {alias}",
-            reference="alias-twice",
-            where="--repo",
-            hint="name them apart: --repo ALIAS=SRC",
-        )
-    named[alias] = source
+        named.append((shown if alias in taken else alias, source))
+    return named
 
 
 def _readable(name: str) -> str:

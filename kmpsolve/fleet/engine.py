@@ -142,7 +142,8 @@ class Engine(ABC):
 
     def with_repositories(self, audit: Audit, more: Sequence[tuple[str, str]], bar: Bar) -> Audit:
         """Add what the audit would be with more repositories."""
-        taken = {one.alias for one in self.stock.inputs.repositories}
+        inputs = self.stock.inputs
+        taken = {one.alias for one in inputs.repositories} | {one.alias for one in inputs.skipped}
         named = [(f"{alias}+" if alias in taken else alias, source) for alias, source in more]
         with self.other(replace(self.where, extra=(*self.where.extra, *named))) as other:
             decided = other._decided(audit.fleet.distinct, bar)

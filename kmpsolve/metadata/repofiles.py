@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from kmpsolve.errors import ConfigError
 from kmpsolve.metadata.content import Skipped
+from kmpsolve.metadata.database import SYSTEM
 from kmpsolve.metadata.inifile import IniSyntaxError, entries, is_true
 from kmpsolve.metadata.rootpath import Root
 from kmpsolve.metadata.variables import expand, expand_url
@@ -133,7 +134,10 @@ def read_repo_files(root: Root, folder: str, variables: Mapping[str, str]) -> Re
             invalid.append(Skipped(alias=name, reason=f"{file} {error.message}"))
             continue
         for alias in sorted(sections):
-            if alias in found:
+            if alias == SYSTEM:
+                reason = f"{file}: {alias} stands for what is installed, and can be no repository's alias"
+                invalid.append(Skipped(alias=name, reason=reason))
+            elif alias in found:
                 reason = f"{file} defines it again; {found[alias].file} counts"
                 invalid.append(Skipped(alias=alias, reason=reason))
             else:

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+import kmpsolve
 from kmpsolve.cli import main
+from kmpsolve.errors import UsageError
 from tests.support import rpmmd
 from tests.support.packages import PackageSpec
 
@@ -66,6 +68,7 @@ def test_a_named_kernel_is_planned_for(world: list[str], capsys: pytest.CaptureF
         (["--root", "/nowhere"], 3, "/nowhere"),
         (["--repo", "sle=/other"], 2, "--repo: two repositories have the alias sle"),
         (["--repo", "sle"], 2, "--repo: two repositories have the alias sle"),
+        (["--repo", "@System=/other"], 2, "--repo: @System stands for what is installed"),
         (["--root", ""], 2, "--root is empty"),
         (["--root="], 2, "--root is empty"),
         (["--strict", "--repo", ""], 2, "--repo is empty"),
@@ -192,6 +195,13 @@ def test_repositories_without_an_alias_may_end_alike(
     main([*world[:3], "--repo", places[0], "--repo", places[1] + "/", "--format", "json"])
     read = json.loads(capsys.readouterr().out)["inputs"]["repositories"]
     assert [one["alias"] for one in read] == [places[0], places[1] + "/"]
+
+
+@pytest.mark.parametrize("aliases", [("a", "a"), ("@System", "a")])
+def test_programs_name_repositories_apart_too(aliases: tuple[str, str], tmp_path: Path) -> None:
+    folder = rpmmd.write(tmp_path / "repo", [_kernel("1.1")])
+    with pytest.raises(UsageError):
+        kmpsolve.plan(installed=folder, repositories=[(alias, str(folder)) for alias in aliases])
 
 
 def test_a_repository_that_is_given_twice_counts_once(

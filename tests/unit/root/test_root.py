@@ -217,6 +217,15 @@ def test_alias_defined_twice(tmp_path: Path) -> None:
     assert [(one.alias, "again" in one.reason) for one in system.skipped] == [("a", True)]
 
 
+def test_no_repository_passes_for_what_is_installed(tmp_path: Path) -> None:
+    text = REPO.format(1, "baseurl=http://x.example/")
+    system = read_root(root_with(tmp_path, a=text, b=text.replace("[a]", "[@System]")))
+    assert [one.alias for one in system.repositories] == ["a"]
+    assert [(one.alias, "stands for what is installed" in one.reason) for one in system.skipped] == [
+        ("b.repo", True)
+    ]
+
+
 def test_locks_can_be_switched_off(tmp_path: Path) -> None:
     root = root_with(tmp_path)
     (root / "etc/zypp/locks").write_text("solvable_name: x\n")
