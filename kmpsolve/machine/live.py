@@ -18,6 +18,11 @@ __all__ = ["LiveMachine"]
 _LOAD_FOLDERS = tuple(
     f"{top}/modules-load.d" for top in ("/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib")
 )
+_LOAD_KEYS = frozenset(
+    ("modules_load", "rd.modules_load", "rd.driver.pre", "rd.driver.post", "rdloaddriver", "rdinsmodpost")
+)
+"""What loads modules on the kernel's command line, with a dash or an underscore: systemd's, dracut's old and new."""
+_MODULES = "/lib/modules"
 
 
 def _plain(name: str) -> str:
@@ -78,58 +83,73 @@ class LiveMachine:
             return None
 
     @cached_property
-    def asked_for(self) -> frozenset[str]:
-        """The modules that modules-load.d(5) or the kernel's command line loads at boot."""
+    def asked_for(self) -> frozenset[str] | None:
+        """What modules-load.d(5) or the kernel's command line loads at boot; ``None`` if it cannot be read."""
         files: dict[str, str] = {}
-        for folder in _LOAD_FOLDERS:
-            for name in self.root.names(folder):
-                if name.endswith(".conf"):
-                    files.setdefault(name, f"{folder}/{name}")
         found: set[str] = set()
-        for path in files.values():
-            try:
+        try:
+            for folder in _LOAD_FOLDERS:
+                for name in self.root.names(folder):
+                    if name.endswith(".conf"):
+                        files.setdefault(name, f"{folder}/{name}")
+            for path in files.values():
                 text = self.root.read(path) or ""
-            except ConfigError:
-                continue
-            found |= {line for line in map(str.strip, text.splitlines()) if line and line[0] not in "#;"}
+                found |= {line for line in map(str.strip, text.splitlines()) if line and line[0] not in "#;"}
+        except (ConfigError, MetadataError):
+            return None
         try:
             words = (self.proc.folder / "cmdline").read_text().split()
         except (OSError, UnicodeDecodeError):
             words = []
         for word in words:
             key, _, value = word.partition("=")
-            if key in ("modules_load", "modules-load", "rd.driver.pre", "rd.driver.post"):
+            if key.replace("-", "_") in _LOAD_KEYS:
                 found |= set(filter(None, value.split(",")))
         return frozenset(map(_plain, found))
 
     @cached_property
-    def for_hardware(self) -> frozenset[str]:
-        """The modules whose aliases match a device here, by the running kernel's modules.alias."""
-        found = set()
+    def for_hardware(self) -> frozenset[str] | None:
+        """The modules whose aliases match a device here; ``None`` if the running kernel's cannot be read.
+
+        Every kernel's modules.alias is asked: a driver for hardware that is there may be installed for another
+        kernel than the running one.
+        """
+        aliases: set[tuple[str, str]] = set()
         try:
-            text = self.root.read(f"/lib/modules/{self.uname_r}/modules.alias") or ""
+            kernels = self.root.names(_MODULES)
         except (ConfigError, MetadataError):
-            text = ""
-        for line in text.splitlines():
-            words = line.split()
-            if len(words) != 3 or words[0] != "alias" or words[2] in found:
-                continue
-            if self.devices.matching(words[1]):
-                found.add(words[2])
+            return None
+        for kernel in kernels:
+            text = self._text(f"{_MODULES}/{kernel}/modules.alias")
+            if text is None and kernel == self.uname_r:
+                return None
+            lines = map(str.split, (text or "").splitlines())
+            aliases.update((words[1], words[2]) for words in lines if len(words) == 3 and words[0] == "alias")
+        found: set[str] = set()
+        for pattern, module in aliases:
+            if module not in found and self.devices.matching(pattern):
+                found.add(module)
         return frozenset(map(_plain, found))
+
+    def _text(self, inside: str) -> str | None:
+        try:
+            return self.root.read(inside)
+        except (ConfigError, MetadataError):
+            return None
 
     def uses(self, module: str) -> tuple[str, ...]:
         """Why a module counts as in use, for a sentence that begins with its name; empty if it does not."""
         reasons = []
         if self.loaded is None or module in self.loaded:
             reasons.append("is loaded" if self.loaded is not None else "may be loaded")
-        if module in self.asked_for:
-            reasons.append("is loaded at boot")
+        if self.asked_for is None or module in self.asked_for:
+            reasons.append("is loaded at boot" if self.asked_for is not None else "may be loaded at boot")
         reasons += [f"drives {anchor.purpose}" for anchor in self.anchors if module in anchor.modules]
         if self.in_initrd is None or module in self.in_initrd:
             reasons.append("is in the initrd" if self.in_initrd is not None else "may be in the initrd")
-        if module in self.for_hardware:
-            reasons.append("matches hardware that is there")
+        if self.for_hardware is None or module in self.for_hardware:
+            matches = "matches" if self.for_hardware is not None else "may match"
+            reasons.append(f"{matches} hardware that is there")
         return tuple(reasons)
 
     def boots_from(self, modules: Iterable[str]) -> tuple[str, ...]:

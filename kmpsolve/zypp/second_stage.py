@@ -124,9 +124,11 @@ def _hold(root: Path, request: Request, config: Config) -> Guarded:
     return hold(fresh, root, doubtful=config.unverified == "abort")
 
 
-def _in_use(uname_r: str) -> frozenset[str]:
+def _in_use(uname_r: str) -> frozenset[str] | None:
     machine = LiveMachine(uname_r)
-    return (machine.loaded or frozenset()) | machine.asked_for
+    if machine.loaded is None or machine.asked_for is None:
+        return None
+    return machine.loaded | machine.asked_for
 
 
 def _remember(config: Config) -> None:

@@ -88,7 +88,7 @@ def read_transition(
     *,
     arguments: Sequence[str] = (),
     first: frozenset[str] = frozenset(),
-    in_use: frozenset[str] = frozenset(),
+    in_use: frozenset[str] | None = frozenset(),
 ) -> Transition:
     """Find the packages behind the steps, and what goes without being named: the replaced and the obsoleted.
 
@@ -99,7 +99,7 @@ def read_transition(
     first
         Aliases of repositories that zypper was given with the command, whose packages it prefers.
     in_use
-        Modules that are loaded, as the kernel spells them.
+        Modules that are loaded, as the kernel spells them; ``None`` if nobody can tell: any may be.
 
     Raises
     ------
@@ -144,6 +144,7 @@ def read_transition(
             package.name
             for package in gone
             if package.handle in builds
+            and in_use is not None
             and not builds[package.handle].modules.keys() & in_use
             and named_for_removal(arguments, package.nevra)
         ),

@@ -81,6 +81,34 @@ def test_matching_hardware(alias: str, matches: bool, tmp_path: Path) -> None:
     )
 
 
+def test_hardware_of_a_driver_that_is_installed_for_another_kernel(tmp_path: Path) -> None:
+    """Its aliases are in that kernel's modules.alias only."""
+    for kernel, module in (("6.4.0-1-default", "virtio_net"), ("6.4.0-2-default", "acme-nic")):
+        place = tmp_path / "lib/modules" / kernel / "modules.alias"
+        place.parent.mkdir(parents=True)
+        place.write_text(f"alias virtio:d00000001v* {module}\n")
+    assert live("virtio", tmp_path).uses("acme_nic") == ("matches hardware that is there",)
+
+
+def test_without_the_running_kernels_aliases_everything_may_match_hardware(tmp_path: Path) -> None:
+    (tmp_path / "lib/modules/6.4.0-1-default").mkdir(parents=True)
+    assert live("virtio", tmp_path).uses("acme") == ("may match hardware that is there",)
+
+
+def test_what_cannot_be_read_may_be_loaded_at_boot(tmp_path: Path) -> None:
+    place = tmp_path / "etc/modules-load.d/acme.conf"
+    place.parent.mkdir(parents=True)
+    place.symlink_to("acme.conf")
+    assert live("virtio", tmp_path).uses("acme") == ("may be loaded at boot",)
+
+
+@pytest.mark.parametrize("key", ["modules-load", "rd.modules_load", "rd.modules-load", "rd.driver.pre"])
+def test_what_the_command_line_loads(key: str, tmp_path: Path) -> None:
+    machine = live("virtio", tmp_path)
+    (tmp_path / "proc/cmdline").write_text(f"{key}=acme quiet\n")
+    assert machine.uses("acme") == ("is loaded at boot",)
+
+
 def test_without_proc_modules_everything_may_be_loaded(tmp_path: Path) -> None:
     machine = live("virtio", tmp_path)
     (tmp_path / "proc/modules").unlink()
