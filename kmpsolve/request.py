@@ -39,6 +39,10 @@ class MachineView(Protocol):
         """What the machine would lose without these modules, the most important first."""
         ...
 
+    def starts_with(self, modules: Iterable[str]) -> bool:
+        """Whether the initrd is known to hold one of these modules."""
+        ...
+
 
 class DiskView(Protocol):
     """The system's disk, as far as the planner asks it."""

@@ -156,3 +156,7 @@ class LiveMachine:
         """What the machine would lose without these modules: purposes, the most important first."""
         names = frozenset(modules)
         return tuple(anchor.purpose for anchor in self.anchors if names & anchor.modules)
+
+    def starts_with(self, modules: Iterable[str]) -> bool:
+        """Whether the running kernel's initrd is known to hold one of these modules."""
+        return not frozenset(modules).isdisjoint(self.in_initrd or ())

@@ -24,16 +24,20 @@ def lost_in_use(machine: MachineView | None, lost: Iterable[str]) -> list[str]:
 def with_use(
     machine: MachineView | None, kmps: Sequence[Kmp], plans: Sequence[KmpPlan]
 ) -> tuple[KmpPlan, ...]:
-    """Blocked KMPs with what this machine uses them for; those without which it does not boot come first."""
+    """Blocked KMPs with what this machine uses them for; those that it needs to boot and to be reached come first.
+
+    What is in the initrd comes after what is known to be behind a file system: many an initrd holds more than
+    this machine needs.
+    """
     if machine is None:
         return tuple(plans)
     told: list[tuple[int, KmpPlan]] = []
     for kmp, plan in zip(kmps, plans, strict=True):
-        rank = 2
+        rank = 3
         if plan.decision == "blocked":
             purposes = machine.boots_from(kmp.modules)
             boots = [purpose for purpose in purposes if purpose != _NETWORK]
-            rank = 0 if boots else 1 if purposes else 2
+            rank = 0 if boots else 1 if machine.starts_with(kmp.modules) else 2 if purposes else 3
             plan = replace(plan, warnings=tuple(sorted({*plan.warnings, *_use(machine, kmp, purposes)})))
         told.append((rank, plan))
     return tuple(plan for _, plan in sorted(told, key=lambda pair: pair[0]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 from kmpsolve.machine.live import LiveMachine
@@ -37,3 +38,17 @@ def live(name: str, folder: Path, *, uname_r: str = "6.4.0-1-default") -> LiveMa
     (root / "sys").mkdir(exist_ok=True)
     (root / "proc").mkdir(exist_ok=True)
     return LiveMachine(uname_r, root=Root(root), sys=Root(root / "sys"), proc=Root(root / "proc"))
+
+
+def write_initrd(root: Path, *names: str) -> None:
+    """An initrd of the machine's kernel that holds modules of these names."""
+    work = root / "work"
+    for name in names:
+        place = work / "lib/modules/6.4.0-1-default/updates" / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(name)
+    (root / "boot").mkdir(exist_ok=True)
+    with (root / "boot/initrd-6.4.0-1-default").open("wb") as target:
+        subprocess.run(
+            ["sh", "-c", "find . | cpio --quiet -o -H newc | xz"], cwd=work, stdout=target, check=True
+        )

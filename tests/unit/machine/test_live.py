@@ -2,25 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.unit.machine.fakes import live
-
-
-def _initrd(root: Path, *names: str) -> None:
-    work = root / "work"
-    for name in names:
-        place = work / "lib/modules/6.4.0-1-default/updates" / name
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_text(name)
-    (root / "boot").mkdir(exist_ok=True)
-    with (root / "boot/initrd-6.4.0-1-default").open("wb") as target:
-        subprocess.run(
-            ["sh", "-c", "find . | cpio --quiet -o -H newc | xz"], cwd=work, stdout=target, check=True
-        )
+from tests.unit.machine.fakes import live, write_initrd
 
 
 def test_loaded_and_driving(tmp_path: Path) -> None:
@@ -35,7 +21,7 @@ def test_loaded_and_driving(tmp_path: Path) -> None:
 
 
 def test_in_the_initrd(tmp_path: Path) -> None:
-    _initrd(tmp_path, "acme-storage.ko.zst")
+    write_initrd(tmp_path, "acme-storage.ko.zst")
     assert live("virtio", tmp_path).uses("acme_storage") == ("is in the initrd",)
 
 

@@ -12,7 +12,7 @@ from kmpsolve.request import Request
 from tests.property.cases import acme, beta, kernel
 from tests.support.packages import PackageSpec
 from tests.support.universes import sealed
-from tests.unit.machine.fakes import live
+from tests.unit.machine.fakes import live, write_initrd
 
 UNAME = "6.4.0-20-default"
 Provides = Callable[[], Iterable[str]]
@@ -91,6 +91,16 @@ def test_only_what_the_machine_boots_from_changes_the_order(tmp_path: Path) -> N
         ("beta", "reuse"),
         ("corp", "blocked"),
     ]
+
+
+def test_what_is_in_the_initrd_comes_before_what_is_not(tmp_path: Path) -> None:
+    names = ("acme", "corp", "disk", "early", "net")
+    modules = dict(zip(names, ("acme", "corp", "virtio_blk", "early", "virtio_net"), strict=True))
+    installed = [kernel(1), *(acme(name=name, modules=f"{modules[name]}.ko") for name in names)]
+    machine = live("virtio", tmp_path / "machine")
+    write_initrd(tmp_path / "machine", "early.ko.zst", "unknown.ko")
+    found = planned(tmp_path / "a", installed, [kernel(2, "a=2")], machine=machine)
+    assert [kmp.name.partition("-")[0] for kmp in found.kmps] == ["disk", "early", "net", "acme", "corp"]
 
 
 # -- the disk -------------------------------------------------------------------------------------------------
