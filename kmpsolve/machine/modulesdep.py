@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from kmpsolve.errors import MetadataError
 from kmpsolve.machine.tree import ModuleTree, Trees, module_name
 
-__all__ = ["INDEX", "TEXT", "listed_modules"]
+__all__ = ["INDEX", "TEXT", "listed_modules", "listed_needs"]
 
 TEXT = "modules.dep"
 INDEX = "modules.dep.bin"
@@ -25,14 +25,28 @@ _END = b"\0"
 
 def listed_modules(trees: Trees, tree: ModuleTree, name: str) -> Mapping[str, str] | None:
     """Module name -> its path below the tree, as `TEXT` or `INDEX` tells it; ``None`` if that cannot be read."""
+    lines = _lines(trees, tree, name)
+    if lines is None:
+        return None
+    files = [file for file, _ in lines]
+    return {module_name(file): below for file, below in zip(files, _below(files, tree), strict=True)}
+
+
+def listed_needs(trees: Trees, tree: ModuleTree, name: str) -> Mapping[str, frozenset[str]]:
+    """Module name -> the names of those that modprobe loads before it; nothing if that cannot be read."""
+    lines = _lines(trees, tree, name) or ()
+    return {module_name(file): frozenset(map(module_name, needed.split())) for file, needed in lines}
+
+
+def _lines(trees: Trees, tree: ModuleTree, name: str) -> list[tuple[str, str]] | None:
+    """What stands before and behind the colon of each line."""
     try:
         content = trees.locate(f"{tree.path}/{name}").read_bytes()
         lines = _indexed(content) if name == INDEX else content.splitlines()
         texts = [line.decode("utf-8", "surrogateescape") for line in lines]
     except (OSError, MetadataError, IndexError, ValueError):
         return None
-    files = [text.partition(":")[0] for text in texts if ":" in text]
-    return {module_name(file): below for file, below in zip(files, _below(files, tree), strict=True)}
+    return [(file, needed) for file, colon, needed in (text.partition(":") for text in texts) if colon]
 
 
 def _below(files: Iterable[str], tree: ModuleTree) -> Iterator[str]:

@@ -8,11 +8,12 @@ from dataclasses import replace
 from kmpsolve.errors import MetadataError
 from kmpsolve.machine.initrd import Initrd, find_initrd, read_initrd
 from kmpsolve.machine.kernels import read_module_file
-from kmpsolve.machine.modulesdep import INDEX, TEXT
+from kmpsolve.machine.modulesdep import INDEX, TEXT, listed_needs
 from kmpsolve.machine.reading import Disk, KernelDisk
+from kmpsolve.machine.tree import module_name
 from kmpsolve.modules.findings import Finding, named
 from kmpsolve.modules.loader import judge_together
-from kmpsolve.modules.module import read_module
+from kmpsolve.modules.module import Module, read_module
 
 __all__ = ["of_initrd", "of_modules_dep"]
 
@@ -52,6 +53,7 @@ def _of_listing(disk: Disk, kernel: KernelDisk, name: str) -> Finding | None:
         files = (resolved.file, *resolved.clashes)
         if listed.get(module) not in {file.below for file in files}:
             wrong.append(module)
+    wrong += sorted(_without_what_they_need(disk, kernel, name) - set(wrong))
     gone = [
         module
         for module, said in listed.items()
@@ -67,6 +69,36 @@ def _of_listing(disk: Disk, kernel: KernelDisk, name: str) -> Finding | None:
         f" run depmod -a {tree.uname_r}",
         rule=_MODPROBE,
     )
+
+
+def _without_what_they_need(disk: Disk, kernel: KernelDisk, name: str) -> set[str]:
+    """Modules of KMPs before which modprobe would not load one whose symbols they need.
+
+    So it is where a file was exchanged for one that needs more, and depmod did not run. As depmod does, the module
+    is taken that exports the symbol; where that is not one module alone, nothing is said.
+    """
+    contents = {module.path: module.module for offer in disk.offers for module in offer.modules}
+    read: dict[str, Module] = {}
+    for loaded, resolved in kernel.actual.items():
+        module = contents.get(disk.trees.spelled(resolved.file.target or ""))
+        if module is not None:
+            read[loaded] = module
+    if not read:
+        return set()
+    exporters: dict[str, set[str]] = {}
+    for symbol, place in kernel.kernel.symvers.modules.items():
+        exporters.setdefault(symbol, set()).add(module_name(place))
+    for loaded, module in read.items():
+        for symbol in module.exports:
+            exporters.setdefault(symbol, set()).add(loaded)
+    listed = listed_needs(disk.trees, kernel.tree, name)
+
+    def lacks(loaded: str, symbol: str) -> bool:
+        from_where = exporters.get(symbol, set())
+        known = len(from_where) == 1 and from_where <= kernel.actual.keys() - {loaded}
+        return known and not from_where <= listed.get(loaded, frozenset())
+
+    return {name for name, module in read.items() if any(lacks(name, symbol) for symbol in module.undefined)}
 
 
 def of_initrd(disk: Disk, kernel: KernelDisk) -> Iterator[Finding]:

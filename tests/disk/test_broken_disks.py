@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.disk.building import Building, depmod, names_that, stock
+from tests.disk.building import Building, depmod, module_of, names_that, stock
 from tests.modules import kbuild
 from tests.modules.debian import DebianKernel
 
@@ -203,6 +203,25 @@ def depmod_did_not_run(disk: Building, near: Near) -> Found:
     return [("modules-dep-outdated", "error", _path(near[0], "modules.dep"))]
 
 
+def depmod_did_not_run_for_a_module_that_needs_more(disk: Building, near: Near) -> Found:
+    """At the same path: what it needs from the kernel's own modules is not loaded before it."""
+    kernel = near[0]
+    name = next(n for n, path in stock(kernel).items() if set(module_of(path).depends) & stock(kernel).keys())
+    for needed in module_of(stock(kernel)[name]).depends:
+        place = disk.tree(kernel) / "kernel" / "drivers" / stock(kernel)[needed].name
+        shutil.copy(stock(kernel)[needed], place)
+        disk.own("kernel-amd64-extra-1-1.x86_64", place)
+    placed = disk.kmp(
+        "delta-kmp-amd64-1_k1-1.x86_64", kernel, {"delta.ko": stock(kernel)[_another(near, fit=False)]}
+    )
+    depmod(disk.root, kernel.uname_r)
+    shutil.copy(stock(kernel)[name], placed["delta.ko"])
+    return [
+        ("modules-dep-outdated", "error", _path(kernel, "modules.dep")),
+        ("no-build-fits", "error", f"/lib/modules/{near[1].uname_r}"),
+    ]
+
+
 def no_modules_dep(disk: Building, near: Near) -> Found:
     (disk.tree(near[0]) / "modules.dep").unlink()
     return [("modules-dep-missing", "error", _path(near[0], "modules.dep"))]
@@ -317,6 +336,7 @@ FAULTS: tuple[Fault, ...] = (
     kernel_whose_folder_is_gone,
     two_places_for_modules,
     depmod_did_not_run,
+    depmod_did_not_run_for_a_module_that_needs_more,
     no_modules_dep,
     no_index_of_modules_dep,
     index_of_modules_dep_is_cut_short,
