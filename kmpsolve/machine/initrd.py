@@ -1,12 +1,13 @@
 """The modules in an initrd.
 
 An initrd is one or more cpio archives one after the other ("newc", Linux:
-Documentation/driver-api/early-userspace/buffer-format.rst), padded with zeros, of which the later ones are
-usually compressed: microcode comes first, uncompressed.
+Documentation/driver-api/early-userspace/buffer-format.rst), padded with zeros, each compressed or not. Usually
+microcode comes first, uncompressed; what somebody added by hand comes last.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from typing import BinaryIO
 
 from kmpsolve.errors import MetadataError
 from kmpsolve.machine.tree import module_name
-from kmpsolve.metadata.compression import CorruptError, decompressed
+from kmpsolve.metadata.compression import CorruptError, first_frame
 from kmpsolve.metadata.rootpath import Root
 
 __all__ = ["Initrd", "find_initrd", "read_initrd"]
@@ -152,26 +153,21 @@ def _unreadable(path: Path, reason: str) -> MetadataError:
 
 def _read_all(stream: BinaryIO, modules: dict[str, bytes]) -> None:
     seen = False
-    while True:
-        head = _after_padding(stream)
-        if not head:
-            if not seen:
-                raise CorruptError("it is empty")
-            return
-        place = stream.tell() - len(head)
-        stream.seek(place)
+    while head := _after_padding(stream):
         if head.startswith(_MAGIC):
+            place = stream.tell()
             pieces = _Pieces(_raw(stream))
             _read_archive(pieces, modules)
             stream.seek(place + pieces.given)
         else:
-            _read_compressed(head, stream, modules)
-            return
+            _read_compressed(stream, modules)
         seen = True
+    if not seen:
+        raise CorruptError("it is empty")
 
 
 def _after_padding(stream: BinaryIO) -> bytes:
-    """The next six bytes that do not begin with a zero; the stream stands behind them."""
+    """The next six bytes that do not begin with a zero; the stream stands before them."""
     while True:
         start = stream.tell()
         piece = stream.read(_STEP)
@@ -180,14 +176,23 @@ def _after_padding(stream: BinaryIO) -> bytes:
         content = piece.lstrip(b"\0")
         if content:
             stream.seek(start + len(piece) - len(content))
-            return stream.read(6)
+            head = stream.read(6)
+            stream.seek(-len(head), os.SEEK_CUR)
+            return head
 
 
-def _read_compressed(head: bytes, stream: BinaryIO, modules: dict[str, bytes]) -> None:
+def _frames(stream: BinaryIO) -> Iterator[bytes]:
+    """What is in the compressed frames that follow each other: one archive may be in several of them."""
+    while True:
+        yield from first_frame(stream)
+        head = _after_padding(stream)
+        if not head or head.startswith(_MAGIC):
+            return
+
+
+def _read_compressed(stream: BinaryIO, modules: dict[str, bytes]) -> None:
     """What is compressed may itself be several archives with padding between them."""
-    if not head.startswith((b"\x1f\x8b", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd", b"BZh")):
-        raise CorruptError("its compression is not known")
-    pieces = _Pieces(decompressed(stream))
+    pieces = _Pieces(_frames(stream))
     magic = pieces.past_padding(4)
     if not magic:
         raise CorruptError("it is empty")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import os
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import BinaryIO, Protocol
 
-__all__ = ["CHUNK", "CorruptError", "decompressed"]
+__all__ = ["CHUNK", "CorruptError", "decompressed", "first_frame"]
 
 CHUNK = 1 << 18
 """Bytes that are read or written at a time."""
@@ -63,6 +64,26 @@ def decompressed(stream: BinaryIO) -> Iterator[bytes]:
     except (EOFError, OSError, zlib.error, lzma.LZMAError) as error:
         # bz2 says OSError for damaged bytes; a disk that cannot be read is no better for the reader.
         raise CorruptError(str(error)) from error
+
+
+def first_frame(stream: BinaryIO) -> Iterator[bytes]:
+    """Yield the content of the one gz, xz, zst or bz2 frame that begins where a file stands, and stop behind it.
+
+    Raises
+    ------
+    CorruptError
+        If there is no such frame, or its bytes are damaged, end too early or need too much memory.
+    """
+    head = stream.read(6)
+    stream.seek(-len(head), os.SEEK_CUR)
+    kind = next((start for magic, start in _FRAMES if head.startswith(magic)), None)
+    if kind is None:
+        raise CorruptError("its compression is not known")
+    try:
+        behind = yield from kind(stream)
+    except (EOFError, OSError, zlib.error, lzma.LZMAError) as error:
+        raise CorruptError(str(error)) from error
+    stream.seek(-len(behind), os.SEEK_CUR)
 
 
 class _Rewound:
@@ -131,9 +152,56 @@ def _zst(stream: _Rewound) -> Iterator[bytes]:
         raise EOFError("the file ends too early")
 
 
+def _given(stream: BinaryIO, size: int = CHUNK) -> bytes:
+    given = stream.read(size)
+    if not given:
+        raise EOFError("the file ends too early")
+    return given
+
+
+def _one_gz(stream: BinaryIO) -> Generator[bytes, None, bytes]:
+    frame = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    while not frame.eof:
+        yield frame.decompress(frame.unconsumed_tail or _given(stream), CHUNK)
+    return frame.unused_data
+
+
+def _one(stream: BinaryIO, frame: _Frame) -> Generator[bytes, None, bytes]:
+    while not frame.eof:
+        yield frame.decompress(_given(stream) if frame.needs_input else b"", CHUNK)
+    return frame.unused_data
+
+
+def _one_bz2(stream: BinaryIO) -> Generator[bytes, None, bytes]:
+    return _one(stream, bz2.BZ2Decompressor())
+
+
+def _one_xz(stream: BinaryIO) -> Generator[bytes, None, bytes]:
+    return _one(stream, lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_MEMORY))
+
+
+def _one_zst(stream: BinaryIO) -> Generator[bytes, None, bytes]:
+    import zstandard
+
+    frame = zstandard.ZstdDecompressor(max_window_size=_MEMORY).decompressobj()
+    try:
+        while not frame.eof:
+            yield frame.decompress(_given(stream, _ZSTD_CHUNK))
+    except zstandard.ZstdError as error:
+        raise CorruptError(str(error)) from error
+    return frame.unused_data
+
+
+_GZ, _XZ, _ZST, _BZ2 = b"\x1f\x8b", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd", b"BZh"
 _KINDS: tuple[tuple[bytes, Callable[[_Rewound], Iterator[bytes]]], ...] = (
-    (b"\x1f\x8b", _gz),
-    (b"\xfd7zXZ\x00", _xz),
-    (b"\x28\xb5\x2f\xfd", _zst),
-    (b"BZh", _bz2),
+    (_GZ, _gz),
+    (_XZ, _xz),
+    (_ZST, _zst),
+    (_BZ2, _bz2),
+)
+_FRAMES: tuple[tuple[bytes, Callable[[BinaryIO], Generator[bytes, None, bytes]]], ...] = (
+    (_GZ, _one_gz),
+    (_XZ, _one_xz),
+    (_ZST, _one_zst),
+    (_BZ2, _one_bz2),
 )

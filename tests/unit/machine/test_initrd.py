@@ -69,7 +69,30 @@ def test_packed(packer: str, padding: int, archive: bytes, early: bytes, tmp_pat
     packed = PACKERS[packer](archive)
     assert _read(packed, tmp_path) == EXPECTED
     assert _read(early + b"\0" * padding + packed, tmp_path) == EXPECTED
-    assert _read(early + packed + (b"\0" * padding if packer == "plain" else b""), tmp_path) == EXPECTED
+    assert _read(early + packed + b"\0" * padding, tmp_path) == EXPECTED
+
+
+@pytest.mark.parametrize("second", sorted(PACKERS))
+@pytest.mark.parametrize("first", sorted(PACKERS))
+@pytest.mark.parametrize("padding", [0, 4, 300_000])
+def test_packed_archives_one_after_the_other(
+    first: str, second: str, padding: int, archive: bytes, early: bytes, tmp_path: Path
+) -> None:
+    """As by ``cat initrd more.cpio``: the kernel takes them in any order."""
+    zeros = b"\0" * padding
+    for order in ((archive, early), (early, archive)):
+        packed = [PACKERS[packer](part) + zeros for packer, part in zip((first, second), order, strict=True)]
+        assert _read(b"".join(packed), tmp_path) == EXPECTED
+
+
+@pytest.mark.parametrize("packer", sorted(PACKERS))
+def test_one_archive_in_several_packed_parts(
+    packer: str, archive: bytes, early: bytes, tmp_path: Path
+) -> None:
+    """So do those pack who use several processors at once."""
+    half = len(archive) // 2
+    packed = PACKERS[packer](archive[:half]) + PACKERS[packer](archive[half:])
+    assert _read(packed + early, tmp_path) == EXPECTED
 
 
 def test_several_archives_in_one_packed_part(archive: bytes, early: bytes, tmp_path: Path) -> None:
@@ -93,6 +116,8 @@ def test_damage_is_told(archive: bytes, early: bytes, tmp_path: Path) -> None:
         archive[: len(archive) // 2],
         early + packed[:100],
         early + b"garbage",
+        packed + b"garbage",
+        packed + early[:200],
         archive[:54] + b"zzzzzzzz" + archive[62:],
         archive[:94] + b"ffffffff" + archive[102:],
     ):
