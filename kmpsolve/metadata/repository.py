@@ -24,6 +24,7 @@ __all__ = ["Repository", "locate"]
 _REPOMD = "repodata/repomd.xml"
 _LOCAL = frozenset({"dir", "file"})
 _REMOTE = frozenset({"http", "https"})
+_UNFETCHED = frozenset({"download-failed", "download-refused", "not-found"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +50,8 @@ class Repository:
         What is asked of its signature.
     copy
         The folder with zypper's copy of its metadata, where another place is read instead.
+    mirrors
+        Further addresses, which are asked in their order where `location` cannot be fetched.
     """
 
     definition: RepositoryDefinition
@@ -59,6 +62,7 @@ class Repository:
     reason: str = ""
     trust: Trust | None = None
     copy: Path | None = None
+    mirrors: tuple[str, ...] = ()
 
     @property
     def alias(self) -> str:
@@ -89,22 +93,15 @@ class Repository:
             )
         # What reads metadata takes imports that a plan from a cache does not need.
         from kmpsolve.metadata.rpmmd import newest_timestamp, with_patches
-        from kmpsolve.metadata.source import open_source
 
         # Without --force zypper finds its copy up to date, and leaves it damaged.
         remedy = f"Refresh it: zypper refresh --force {shlex.quote(self.alias)}"
-        content = open_source(
-            self.location,
-            alias=self.alias,
-            priority=self.priority,
-            trust=self.trust,
-            remedy=remedy if self.metadata is not None else None,
-        )
+        content = self._read(self.location, remedy if self.metadata is not None else None)
         if self.copy is not None:
             content = told_if_older(content, newest_timestamp(self.copy, self.alias))
         content = replace(
             content,
-            source=without_password(self.location),
+            source=without_password(content.source),
             refreshed=self.refreshed,
             packages_at=self.packages,
             trusted=content.solv is not None and out_of_reach(content.solv),
@@ -112,6 +109,23 @@ class Repository:
         if content.solv is None or self.metadata is None:
             return content
         return with_patches(content, self.metadata, remedy=remedy)
+
+    def _read(self, location: str, remedy: str | None) -> Content:
+        """From the first address that can be fetched, as zypper does; what is damaged there is not passed over."""
+        from kmpsolve.metadata.source import open_source
+
+        unfetched: MetadataError | None = None
+        for place in (location, *self.mirrors):
+            try:
+                return open_source(
+                    place, alias=self.alias, priority=self.priority, trust=self.trust, remedy=remedy
+                )
+            except MetadataError as error:
+                if error.reference not in _UNFETCHED:
+                    raise
+                unfetched = unfetched or error
+        assert unfetched is not None
+        raise unfetched
 
 
 def locate(
@@ -152,7 +166,9 @@ def _located(
     local = next(_local_folders(root, definition), None)
     refreshed = int(index.stat().st_mtime) if index.is_file() else None
 
-    def found(location: Path | str, metadata: Path | None = None) -> Repository:
+    def found(
+        location: Path | str, metadata: Path | None = None, mirrors: tuple[str, ...] = ()
+    ) -> Repository:
         ours = location in (solv, base)
         return Repository(
             definition=definition,
@@ -161,6 +177,7 @@ def _located(
             refreshed=refreshed,
             trust=asked_of(root, conf, definition, keys, raw if ours else None),
             copy=base if cached and not ours and index.is_file() else None,
+            mirrors=mirrors,
             packages=local
             or root.path(f"{conf.packages_folder}/{folder}").joinpath(*_steps(definition.path)),
         )
@@ -178,9 +195,9 @@ def _located(
         return _unreadable(definition, "zypper's copy of it can be written by others than root")
     if other is not None:
         return _unreadable(definition, "zypper's cache of it is out of date")
-    address = next((url for url in definition.urls if urlsplit(url).scheme in _REMOTE), None)
-    if address is not None:
-        return found(_below(address, definition.path))
+    addresses = [_below(url, definition.path) for url in definition.urls if urlsplit(url).scheme in _REMOTE]
+    if addresses:
+        return found(addresses[0], mirrors=tuple(addresses[1:]))
     if definition.mirrorlist or definition.metalink:
         return _unreadable(definition, "it has never been refreshed, and only zypper follows mirror lists")
     if not definition.urls:

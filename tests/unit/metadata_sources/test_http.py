@@ -22,6 +22,8 @@ import pytest
 
 from kmpsolve.errors import KmpsolveError, MetadataError
 from kmpsolve.metadata.http import cache_folder, open_http
+from kmpsolve.metadata.repository import Repository
+from kmpsolve.metadata.root import read_root
 from kmpsolve.metadata.server import Patience
 from kmpsolve.metadata.source import open_source
 from tests.support import repository
@@ -369,6 +371,40 @@ def test_redirects_are_followed_with_the_password_only_at_home(
         assert {headers.get("Authorization") for _, headers in server.asked} == {"Basic dXNAZXI6c2U6Y3JldA=="}
         ((_, headers),) = mirror.asked
         assert "Authorization" not in headers
+
+
+@pytest.fixture
+def mirrored(server: Server, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
+    """A repository of a system of which the first address has nothing."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    file = tmp_path / "root/etc/zypp/repos.d/vendor.repo"
+    file.parent.mkdir(parents=True)
+    addresses = "\n  ".join(server.address + path for path in ("/nothing", "", "/nowhere"))
+    file.write_text(f"[vendor]\ngpgcheck=0\nbaseurl={addresses}\n")
+    (found,) = read_root(tmp_path / "root").readable()
+    return found
+
+
+def test_where_one_address_fails_the_next_one_is_asked(server: Server, mirrored: Repository) -> None:
+    content = mirrored.open()
+    assert len(samples.view(content)) == 3
+    assert content.source == server.address
+    indexes = dict.fromkeys(path for path, _ in server.asked if path.endswith("repomd.xml"))
+    assert list(indexes) == ["/nothing/repodata/repomd.xml", "/repodata/repomd.xml"]
+
+
+def test_where_every_address_fails_the_first_one_is_told(server: Server, mirrored: Repository) -> None:
+    server.tricks = {"/repodata/repomd.xml": [answers(403), answers(404), answers(404)]}
+    with pytest.raises(MetadataError) as caught:
+        mirrored.open()
+    assert caught.value.reference == "download-refused"
+
+
+def test_what_is_damaged_at_one_address_is_not_passed_over(server: Server, mirrored: Repository) -> None:
+    server.tricks = {"/nothing/repodata/repomd.xml": [serves(b"<repomd/>")] * 2}
+    with pytest.raises(MetadataError) as caught:
+        mirrored.open()
+    assert caught.value.reference == "no-primary"
 
 
 def test_the_query_of_an_address_is_kept(server: Server, cache: Path) -> None:
