@@ -22,6 +22,9 @@ REPOMD_LIMIT = 8 << 20
 _UPDATEINFOS = 64
 """Files; each is unpacked and read, and repositories have one or two."""
 
+_ZCHUNK = "updateinfo_zck"
+"""Usually stands beside the same file in another compression. Without one, nobody tells what was retracted."""
+
 _ALGORITHMS = {
     "sha256": "sha256",
     "sha512": "sha512",
@@ -114,7 +117,7 @@ def read_repomd(stream: BinaryIO, origin: Origin) -> Repomd:
     ------
     MetadataError
         If it is malformed, or lists no primary file, or one that cannot be verified or lies outside
-        the repository.
+        the repository; or patches in a form that cannot be read.
     """
     reader = _RepomdReader(origin)
     read_xml(stream, name=REPOMD.name, root="repomd", start=reader.start, end=reader.end, origin=origin)
@@ -127,6 +130,10 @@ def read_repomd(stream: BinaryIO, origin: Origin) -> Repomd:
             "repomd.xml lists several primary files that are not the same", "ambiguous-primary"
         )
     updateinfo = tuple(record for record in reader.records if record.type == "updateinfo")
+    if _ZCHUNK in reader.kinds and not updateinfo:
+        raise origin.damaged(
+            "repomd.xml lists its updateinfo as zchunk alone, which is not read here", "zchunk-alone"
+        )
     if len(updateinfo) > _UPDATEINFOS:
         raise origin.damaged(
             f"repomd.xml lists {len(updateinfo)} updateinfo files; at most {_UPDATEINFOS} are read",
@@ -149,6 +156,7 @@ class _RepomdReader:
         self._attributes: dict[str, Mapping[str, str]] = {}
         self._texts: dict[str, str] = {}
         self.records: list[Record] = []
+        self.kinds: set[str] = set()
         self.revision: str | None = None
         self.timestamp: int | None = None
 
@@ -174,6 +182,7 @@ class _RepomdReader:
         stamp = re.match(r"\d{1,18}(?=\.|$)", self._texts.get("timestamp", ""), re.ASCII)
         if stamp:
             self.timestamp = max(int(stamp[0]), self.timestamp or 0)
+        self.kinds.add(kind)
         if kind not in ("primary", "updateinfo"):
             return
         checksum = self._digest(kind, "checksum")

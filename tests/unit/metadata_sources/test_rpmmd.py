@@ -168,6 +168,17 @@ def test_a_link_to_the_repository_is_followed(tmp_path: Path) -> None:
     assert len(samples.view(open_rpmmd(tmp_path / "link", alias="x"))) == 1
 
 
+def test_zchunk_beside_the_same_file_in_another_compression_is_passed_over(tmp_path: Path) -> None:
+    patches = b"<updates/>"
+    entries = (
+        Entry(),
+        Entry(type="primary_zck"),
+        Entry(type="updateinfo_zck", content=patches),
+        Entry(type="updateinfo", content=patches),
+    )
+    assert len(samples.view(open_rpmmd(write(tmp_path / "repo", *entries), alias="x"))) == 1
+
+
 def test_sizes_and_open_checksums_may_be_missing(tmp_path: Path) -> None:
     entry = Entry(replace={"size": None, "open-size": None, "open-checksum": None, "timestamp": "1.5"})
     content = open_rpmmd(write(tmp_path / "repo", entry), alias="x")
@@ -177,6 +188,11 @@ def test_sizes_and_open_checksums_may_be_missing(tmp_path: Path) -> None:
 
 BROKEN: dict[str, tuple[tuple[Entry, ...], str, str]] = {
     "no primary": ((Entry(type="filelists"),), "no-primary", "lists no primary"),
+    "patches that cannot be read": (
+        (Entry(), Entry(type="updateinfo_zck")),
+        "zchunk-alone",
+        "updateinfo as zchunk alone",
+    ),
     "two different primaries": (
         (Entry(), Entry(suffix=".xz", content=PRIMARY.replace(b"noarch", b"x86_64"))),
         "ambiguous-primary",
