@@ -181,13 +181,15 @@ def _of_loading(
 
 
 def _way_back(report: VerifyReport, disk: Disk, running: KernelDisk, before: Before | None) -> Finding:
-    """A line that boots the last kernel on which every KMP works."""
+    """A line that boots the last kernel on which every KMP works, and of whose folder nothing is wrong."""
     bad = {subject.kernel for subject in report.subjects if subject.verdict == "blocked"}
+    errors = [finding for finding in report.findings if finding.severity == "error"]
     good = [
         kernel.tree.uname_r
         for kernel in disk.kernels
         if kernel is not running
         and kernel.tree.uname_r not in bad
+        and not any(_about(finding, kernel.tree.uname_r) for finding in errors)
         and flavor_of_uname(kernel.tree.uname_r) == flavor_of_uname(running.tree.uname_r)
         and all(kernel.expected.builds.values())
     ]

@@ -379,6 +379,16 @@ def test_no_kernel_is_good(verify: Any, system: Building, near: Near, tmp_path: 
     )
 
 
+def test_a_kernel_that_finds_no_module_is_not_good(
+    verify: Any, system: Building, near: Near, tmp_path: Path
+) -> None:
+    """Every KMP has a build for it, and yet none would be loaded there."""
+    _before(system, verify, near, tmp_path, "acme")
+    (system.tree(near[0]) / "modules.dep.bin").unlink()
+    _machine(system, running=near[1], tmp_path=tmp_path)
+    assert "no other installed kernel keeps every KMP" in verify("--booted", "--format", "json").out
+
+
 def test_the_running_kernel_is_not_on_the_disk(
     verify: Any, system: Building, near: Near, tmp_path: Path
 ) -> None:
