@@ -77,6 +77,7 @@ class Server:
         self._headers = {"User-Agent": "kmpsolve", "Accept-Encoding": "identity"}
         self._pools: dict[str | None, urllib3.PoolManager] = {}
         try:
+            address.encode()  # bytes that are no text are in no address
             parts = urlsplit(address)
         except ValueError:
             raise origin.damaged("its address is malformed", "malformed-address") from None

@@ -78,6 +78,13 @@ def _local_path(address: str, alias: str) -> Path:
             where=alias,
             hint=f"For a local folder, write three slashes: file:///{parts.netloc}{parts.path}",
         )
+    if not parts.path:  # or it would be whichever folder a program happens to run in
+        raise RequestError(
+            f"{address} names no folder",
+            reference="source-missing",
+            where=alias,
+            hint="Write the whole path behind three slashes: file:///srv/repository",
+        )
     return Path(unquote(parts.path))
 
 

@@ -120,6 +120,8 @@ def test_the_header_of_a_solv_file_is_checked(data: bytes, reference: str, tmp_p
         ("{}/notes.txt/below", MetadataError, "file-unreadable"),
         ("{}/a\0b", MetadataError, "file-unreadable"),
         ("file://otherhost{}", RequestError, "file-address-host"),
+        ("file://", RequestError, "source-missing"),
+        ("http://127.0.0.1:9/\udcff", MetadataError, "malformed-address"),
         ("ftp://example.com/repo", RequestError, "unknown-scheme"),
         ("nfs://example.com/repo", RequestError, "unknown-scheme"),
     ],
