@@ -134,9 +134,8 @@ def read_repo_files(root: Root, folder: str, variables: Mapping[str, str]) -> Re
             invalid.append(Skipped(alias=name, reason=f"{file} {error.message}"))
             continue
         for alias in sorted(sections):
-            if alias == SYSTEM:
-                reason = f"{file}: {alias} stands for what is installed, and can be no repository's alias"
-                invalid.append(Skipped(alias=name, reason=reason))
+            if wrong := _no_alias(alias):
+                invalid.append(Skipped(alias=name, reason=f"{file}: {wrong}"))
             elif alias in found:
                 reason = f"{file} defines it again; {found[alias].file} counts"
                 invalid.append(Skipped(alias=alias, reason=reason))
@@ -146,6 +145,14 @@ def read_repo_files(root: Root, folder: str, variables: Mapping[str, str]) -> Re
         repositories=tuple(found[alias] for alias in sorted(found)),
         invalid=tuple(sorted(invalid, key=lambda one: (one.alias, one.reason))),
     )
+
+
+def _no_alias(text: str) -> str:
+    """Why the name of a section cannot be the alias of a repository; empty if it can."""
+    if text == SYSTEM:
+        return f"{text} stands for what is installed, and can be no repository's alias"
+    readable = text.encode(errors="backslashreplace").decode()
+    return "" if readable == text else f"the alias {readable} has bytes in it that are no text"
 
 
 def list_services(root: Root, folder: str) -> tuple[str, ...]:

@@ -217,13 +217,20 @@ def test_alias_defined_twice(tmp_path: Path) -> None:
     assert [(one.alias, "again" in one.reason) for one in system.skipped] == [("a", True)]
 
 
-def test_no_repository_passes_for_what_is_installed(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("alias", "reason"),
+    [
+        (b"@System", "stands for what is installed"),
+        (b"Gr\xfcn", r"Gr\udcfcn has bytes in it that are no text"),
+    ],
+)
+def test_what_can_be_no_alias(alias: bytes, reason: str, tmp_path: Path) -> None:
     text = REPO.format(1, "baseurl=http://x.example/")
-    system = read_root(root_with(tmp_path, a=text, b=text.replace("[a]", "[@System]")))
+    root = root_with(tmp_path, a=text)
+    (root / "etc/zypp/repos.d/b.repo").write_bytes(text.encode().replace(b"[a]", b"[%s]" % alias))
+    system = read_root(root)
     assert [one.alias for one in system.repositories] == ["a"]
-    assert [(one.alias, "stands for what is installed" in one.reason) for one in system.skipped] == [
-        ("b.repo", True)
-    ]
+    assert [(one.alias, reason in one.reason) for one in system.skipped] == [("b.repo", True)]
 
 
 def test_locks_can_be_switched_off(tmp_path: Path) -> None:
