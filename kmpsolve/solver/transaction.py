@@ -34,7 +34,7 @@ class Transacted:
 def _policy_jobs(universe: Universe) -> list[solv.Job]:
     pool = universe.pool
     jobs = []
-    for spec in universe.policy.multiversion:
+    for spec in universe.multiversion_specs:
         if spec.startswith("provides:"):
             dep = pool.Dep(spec.removeprefix("provides:"))
             jobs.append(pool.Job(solv.Job.SOLVER_MULTIVERSION | solv.Job.SOLVER_SOLVABLE_PROVIDES, dep.id))

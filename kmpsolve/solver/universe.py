@@ -389,9 +389,16 @@ class Universe:
         packages = [k.package for k in self.kernels] + [b.package for b in self.installed_kmps]
         return tuple(p.handle for p in packages if p.installed and self.locked(p))
 
+    @property
+    def multiversion_specs(self) -> tuple[str, ...]:
+        """zypp's ``multiversion``; bytes that are no text name no package, and libsolv takes none."""
+        return tuple(
+            spec for spec in self.policy.multiversion if spec == spec.encode(errors="ignore").decode()
+        )
+
     def _multiversion_solvables(self) -> list[solv.XSolvable]:
         found = []
-        for spec in self.policy.multiversion:
+        for spec in self.multiversion_specs:
             if spec.startswith("provides:"):
                 found += self.pool.whatprovides(self.pool.Dep(spec.removeprefix("provides:")))
             else:

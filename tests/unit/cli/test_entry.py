@@ -186,6 +186,17 @@ def test_same_input_same_bytes(world: list[str]) -> None:
     assert b"blocked" in outputs.pop()
 
 
+def test_bytes_that_are_no_text_in_multiversion_name_no_package(
+    world: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = tmp_path / "root/etc/zypp/multiversion.d/own"
+    place.parent.mkdir(parents=True)
+    place.write_bytes(b"kernel\xff\nprovides:\xff\nprovides:multiversion(kernel)\n")
+    assert main([*world, "--root", str(tmp_path / "root"), "--kernel", "6.4.0-1.2", "--format", "json"]) == 0
+    steps = json.loads(capsys.readouterr().out)["transaction"]
+    assert [step["action"] for step in steps] == ["install"]
+
+
 def test_repositories_without_an_alias_may_end_alike(
     world: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
