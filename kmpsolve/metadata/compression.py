@@ -8,7 +8,7 @@ import lzma
 import os
 import zlib
 from collections.abc import Callable, Generator, Iterator
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, TypeAlias
 
 __all__ = ["CHUNK", "CorruptError", "decompressed", "first_frame"]
 
@@ -57,10 +57,14 @@ def decompressed(stream: BinaryIO) -> Iterator[bytes]:
         If the bytes are damaged, end too early or need too much memory.
     """
     head = stream.read(6)
-    rest = _Rewound(head, stream)
-    kind = next((start for magic, start in _KINDS if head.startswith(magic)), _plain)
+    rest, one = _Rewound(head, stream), _of_kind(head)
     try:
-        yield from kind(rest)
+        if one is None:
+            yield from _plain(rest)
+        elif one is _one_gz:  # gzip's own reader passes over the zeros that may follow
+            yield from _members(rest)
+        else:
+            yield from _all_frames(rest, one)
     except (EOFError, OSError, zlib.error, lzma.LZMAError) as error:
         # bz2 says OSError for damaged bytes; a disk that cannot be read is no better for the reader.
         raise CorruptError(str(error)) from error
@@ -76,18 +80,18 @@ def first_frame(stream: BinaryIO) -> Iterator[bytes]:
     """
     head = stream.read(6)
     stream.seek(-len(head), os.SEEK_CUR)
-    kind = next((start for magic, start in _FRAMES if head.startswith(magic)), None)
-    if kind is None:
+    one = _of_kind(head)
+    if one is None:
         raise CorruptError("its compression is not known")
     try:
-        behind = yield from kind(stream)
+        behind = yield from one(stream)
     except (EOFError, OSError, zlib.error, lzma.LZMAError) as error:
         raise CorruptError(str(error)) from error
     stream.seek(-len(behind), os.SEEK_CUR)
 
 
 class _Rewound:
-    """A stream with the bytes that were taken from its beginning put back."""
+    """A stream into which bytes that were taken from it can be put back."""
 
     def __init__(self, head: bytes, stream: BinaryIO) -> None:
         self._head = head
@@ -97,91 +101,45 @@ class _Rewound:
         head, self._head = self._head[:size], self._head[size:]
         return head or self._stream.read(size)
 
-
-def _plain(stream: _Rewound) -> Iterator[bytes]:
-    while chunk := stream.read():
-        yield chunk
+    def put_back(self, content: bytes) -> None:
+        self._head = content + self._head
 
 
-def _gz(stream: _Rewound) -> Iterator[bytes]:
-    with gzip.GzipFile(fileobj=stream, mode="rb") as file:  # type: ignore[call-overload]
-        while chunk := file.read(CHUNK):
-            yield chunk
+_Source: TypeAlias = BinaryIO | _Rewound
+_OneFrame: TypeAlias = Callable[[_Source], Generator[bytes, None, bytes]]
+"""Yields the content of one frame, and returns what was read and is behind it."""
 
 
-def _frames(stream: _Rewound, start: Callable[[], _Frame]) -> Iterator[bytes]:
-    frame = start()
-    while True:
-        if frame.eof:
-            given = frame.unused_data or stream.read()
-            if not given:
-                return
-            frame = start()
-        elif frame.needs_input:
-            given = stream.read()
-            if not given:
-                raise EOFError("the file ends too early")
-        else:
-            given = b""
-        yield frame.decompress(given, CHUNK)
-
-
-def _bz2(stream: _Rewound) -> Iterator[bytes]:
-    return _frames(stream, bz2.BZ2Decompressor)
-
-
-def _xz(stream: _Rewound) -> Iterator[bytes]:
-    return _frames(stream, lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_MEMORY))
-
-
-def _zst(stream: _Rewound) -> Iterator[bytes]:
-    import zstandard  # seldom needed, and importing it takes as long as reading a small repository
-
-    context = zstandard.ZstdDecompressor(max_window_size=_MEMORY)
-    frame = context.decompressobj()
-    try:
-        while given := stream.read(_ZSTD_CHUNK):
-            while given:
-                if frame.eof:
-                    frame = context.decompressobj()
-                yield frame.decompress(given)
-                given = frame.unused_data
-    except zstandard.ZstdError as error:
-        raise CorruptError(str(error)) from error
-    if not frame.eof:
-        raise EOFError("the file ends too early")
-
-
-def _given(stream: BinaryIO, size: int = CHUNK) -> bytes:
+def _given(stream: _Source, size: int = CHUNK) -> bytes:
     given = stream.read(size)
     if not given:
         raise EOFError("the file ends too early")
     return given
 
 
-def _one_gz(stream: BinaryIO) -> Generator[bytes, None, bytes]:
+def _one_gz(stream: _Source) -> Generator[bytes, None, bytes]:
     frame = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
     while not frame.eof:
         yield frame.decompress(frame.unconsumed_tail or _given(stream), CHUNK)
     return frame.unused_data
 
 
-def _one(stream: BinaryIO, frame: _Frame) -> Generator[bytes, None, bytes]:
+def _one(stream: _Source, frame: _Frame) -> Generator[bytes, None, bytes]:
     while not frame.eof:
         yield frame.decompress(_given(stream) if frame.needs_input else b"", CHUNK)
     return frame.unused_data
 
 
-def _one_bz2(stream: BinaryIO) -> Generator[bytes, None, bytes]:
+def _one_bz2(stream: _Source) -> Generator[bytes, None, bytes]:
     return _one(stream, bz2.BZ2Decompressor())
 
 
-def _one_xz(stream: BinaryIO) -> Generator[bytes, None, bytes]:
+def _one_xz(stream: _Source) -> Generator[bytes, None, bytes]:
     return _one(stream, lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_MEMORY))
 
 
-def _one_zst(stream: BinaryIO) -> Generator[bytes, None, bytes]:
-    import zstandard
+def _one_zst(stream: _Source) -> Generator[bytes, None, bytes]:
+    import zstandard  # seldom needed, and importing it takes as long as reading a small repository
 
     frame = zstandard.ZstdDecompressor(max_window_size=_MEMORY).decompressobj()
     try:
@@ -192,16 +150,34 @@ def _one_zst(stream: BinaryIO) -> Generator[bytes, None, bytes]:
     return frame.unused_data
 
 
-_GZ, _XZ, _ZST, _BZ2 = b"\x1f\x8b", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd", b"BZh"
-_KINDS: tuple[tuple[bytes, Callable[[_Rewound], Iterator[bytes]]], ...] = (
-    (_GZ, _gz),
-    (_XZ, _xz),
-    (_ZST, _zst),
-    (_BZ2, _bz2),
+_FRAMES: tuple[tuple[bytes, _OneFrame], ...] = (
+    (b"\x1f\x8b", _one_gz),
+    (b"\xfd7zXZ\x00", _one_xz),
+    (b"\x28\xb5\x2f\xfd", _one_zst),
+    (b"BZh", _one_bz2),
 )
-_FRAMES: tuple[tuple[bytes, Callable[[BinaryIO], Generator[bytes, None, bytes]]], ...] = (
-    (_GZ, _one_gz),
-    (_XZ, _one_xz),
-    (_ZST, _one_zst),
-    (_BZ2, _one_bz2),
-)
+
+
+def _of_kind(head: bytes) -> _OneFrame | None:
+    return next((one for magic, one in _FRAMES if head.startswith(magic)), None)
+
+
+def _plain(stream: _Rewound) -> Iterator[bytes]:
+    while chunk := stream.read():
+        yield chunk
+
+
+def _members(stream: _Rewound) -> Iterator[bytes]:
+    with gzip.GzipFile(fileobj=stream, mode="rb") as file:  # type: ignore[call-overload]
+        while chunk := file.read(CHUNK):
+            yield chunk
+
+
+def _all_frames(stream: _Rewound, one: _OneFrame) -> Iterator[bytes]:
+    more = b""
+    while True:
+        stream.put_back(more)
+        behind = yield from one(stream)
+        more = behind or stream.read()
+        if not more:
+            return
