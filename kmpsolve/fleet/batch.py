@@ -148,51 +148,59 @@ class Builder:
             return str(error)
 
     def lines(self, blocks: Iterable[bytes], *, first: bool) -> None:
-        """Take our own lines, in blocks of whole ones."""
+        """Take our own lines, in blocks of whole ones.
+
+        Raises
+        ------
+        CorruptError
+            If `blocks` does: those that came before it are taken.
+        """
         batch, raw_states, decode = self.batch, self._raw, self._decode
         at = len(batch.sources) - 1
         nan = math.nan
         hosts, states, numbers = batch.hosts, batch.states, batch.lines
         collected, refreshed, groups = batch.collected, batch.refreshed, batch.groups
         number = 0
-        for block in blocks:
-            lines = block.split(b"\n")
-            if not lines[-1]:
-                lines.pop()
-            if first and lines:
-                lines[0] = lines[0].removeprefix(b"\xef\xbb\xbf")
-                first = False
-            for text in lines:
-                number += 1
-                try:
-                    if len(text) > MAX_LINE:
-                        raise ValueError(f"has {len(text)} bytes, more than the {MAX_LINE} allowed")
-                    line = decode(text)
-                    host = line.host
-                    if line.schema_version != SCHEMA_VERSION or not host.isprintable() or len(host) > 255:
-                        raise ValueError(host)
-                    raw = bytes(line.state)
-                except (ValueError, RecursionError):
-                    # The slow way knows why, or that nothing is wrong after all.
-                    if text.strip():
-                        self._one(text, number)
-                    continue
-                state = raw_states.get(raw)
-                if state is None:
-                    state = raw_states[raw] = self._new_state(raw)
-                if isinstance(state, str):
-                    self.damage(number, state)
-                    continue
-                hosts.append(host)
-                states.append(state)
-                numbers.append(number)
-                moment = line.collected
-                collected.append(nan if moment is None else _moment(moment))
-                refreshed.append(nan if line.refreshed is None else line.refreshed)
-                if self._label is not None:
-                    groups.append(self._key(line.labels))  # type: ignore[union-attr]
-        batch.at.extend([at] * (len(hosts) - len(batch.at)))
-        batch.sources[at].lines += number
+        try:
+            for block in blocks:
+                lines = block.split(b"\n")
+                if not lines[-1]:
+                    lines.pop()
+                if first and lines:
+                    lines[0] = lines[0].removeprefix(b"\xef\xbb\xbf")
+                    first = False
+                for text in lines:
+                    number += 1
+                    try:
+                        if len(text) > MAX_LINE:
+                            raise ValueError(f"has {len(text)} bytes, more than the {MAX_LINE} allowed")
+                        line = decode(text)
+                        host = line.host
+                        if line.schema_version != SCHEMA_VERSION or not host.isprintable() or len(host) > 255:
+                            raise ValueError(host)
+                        raw = bytes(line.state)
+                    except (ValueError, RecursionError):
+                        # The slow way knows why, or that nothing is wrong after all.
+                        if text.strip():
+                            self._one(text, number)
+                        continue
+                    state = raw_states.get(raw)
+                    if state is None:
+                        state = raw_states[raw] = self._new_state(raw)
+                    if isinstance(state, str):
+                        self.damage(number, state)
+                        continue
+                    hosts.append(host)
+                    states.append(state)
+                    numbers.append(number)
+                    moment = line.collected
+                    collected.append(nan if moment is None else _moment(moment))
+                    refreshed.append(nan if line.refreshed is None else line.refreshed)
+                    if self._label is not None:
+                        groups.append(self._key(line.labels))  # type: ignore[union-attr]
+        finally:  # what was read before the damage counts
+            batch.at.extend([at] * (len(hosts) - len(batch.at)))
+            batch.sources[at].lines += number
 
     def _one(self, text: bytes, number: int) -> None:
         try:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
+from kmpsolve.fleet.batch import Builder
 from kmpsolve.fleet.gathering import gather
 from kmpsolve.fleet.pieces import Block
 from kmpsolve.fleet.reading import Reader
+from kmpsolve.metadata.compression import CorruptError
 from kmpsolve.metadata.inventories import sniff
 from kmpsolve.metadata.places import Place, host_of_file
 
@@ -28,6 +32,21 @@ def hosts(*blocks: bytes) -> tuple[list[str], list[int | None]]:
 
 def test_line_numbers_go_on_over_pieces() -> None:
     assert hosts(line("a") + b"bad\n", line("b") + b"\n" + b"bad\n", b"bad\n") == (["a", "b"], [2, 5, 6])
+
+
+def test_lines_before_a_damaged_block_are_those_of_their_file() -> None:
+    def blocks() -> Iterator[bytes]:
+        yield line("a") + line("b")
+        raise CorruptError("the file ends too early")
+
+    builder = Builder(None)
+    builder.enter(Place(name="cut", path=None, host="cut", folder="in"))
+    with pytest.raises(CorruptError):
+        builder.lines(blocks(), first=True)
+    assert (list(builder.batch.at), builder.batch.sources[0].lines) == ([0, 0], 2)
+    builder.enter(Place(name="whole", path=None, host="whole", folder="in"))
+    builder.lines([line("c")], first=True)
+    assert list(builder.batch.at) == [0, 0, 1]
 
 
 @pytest.mark.parametrize(
