@@ -35,6 +35,8 @@ HEAD = 1 << 16
 """Bytes that tell what a file holds."""
 _LARGEST = 256 << 20
 """Bytes that a document, which has to be read whole, may have."""
+_SUPPORTCONFIG = ("rpm.txt", "basic-environment.txt")
+"""The files of a supportconfig that tell of kernels and packages."""
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _OUR_LINE = re.compile(rb'^[ \t]*\{[ \t]*"', re.MULTILINE)
 
@@ -117,7 +119,7 @@ def read_place(place: Place, wanted: Iterable[str] | None = None) -> Iterator[Re
             yield _from_root(place)
         elif place.kind == "supportconfig":
             assert place.path is not None
-            texts = [_text(place, f"{name}.txt") for name in ("rpm", "basic-environment")]
+            texts = [_text(place, file) for file in _SUPPORTCONFIG]
             yield _record(from_supportconfig(*texts), 1, wanted, keyed=True)
         else:
             with open_place(place) as stream:
@@ -161,7 +163,7 @@ def read_stream(
         raise ValueError("is empty")
     kind = sniff(bytes(data[:HEAD]))
     if kind == "archive":
-        yield _from_archive(bytes(data), wanted)
+        yield from _from_archive(name, bytes(data), wanted)
         return
     if kind == "document":
         try:
@@ -301,18 +303,36 @@ def _hosts_in(
         yield _taken(name, census, line, wanted, keyed=named)
 
 
-def _from_archive(data: bytes, wanted: Iterable[str] | None) -> Record:
-    texts = {"rpm.txt": "", "basic-environment.txt": ""}
+def _from_archive(name: str, data: bytes, wanted: Iterable[str] | None) -> Iterator[Record | Damage]:
+    """A packed supportconfig, or several in folders of their own.
+
+    Raises
+    ------
+    ValueError
+        If the archive is damaged, or no supportconfig is in it.
+    """
+    folders: dict[str, dict[str, str]] = {}
     try:
         # Without a colon tarfile would unpack once more, and a file of holes has any size it likes.
         with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
             for member in archive:
-                name = member.name.rpartition("/")[2]
-                if name in texts and member.isfile() and (file := archive.extractfile(member)) is not None:
-                    texts[name] = file.read(len(data)).decode("utf-8", "replace")
+                folder, _, file = member.name.rpartition("/")
+                if file not in _SUPPORTCONFIG or not member.isfile():
+                    continue
+                if (content := archive.extractfile(member)) is not None:
+                    text = content.read(len(data)).decode("utf-8", "replace")
+                    folders.setdefault(folder, dict.fromkeys(_SUPPORTCONFIG, ""))[file] = text
     except (tarfile.TarError, EOFError) as error:
         raise ValueError(f"is a damaged archive ({' '.join(str(error).split())})") from error
-    return _record(from_supportconfig(*texts.values()), 1, wanted, keyed=True)
+    if len(folders) < 2:
+        texts = next(iter(folders.values()), dict.fromkeys(_SUPPORTCONFIG, ""))
+        yield _record(from_supportconfig(*texts.values()), 1, wanted, keyed=True)
+        return
+    for folder, texts in folders.items():
+        try:
+            yield _record(from_supportconfig(*texts.values()), 1, wanted, keyed=True)
+        except ValueError as error:
+            yield Damage(name, None, f"{shown(folder)}: {error}")
 
 
 def _from_root(place: Place) -> Record:

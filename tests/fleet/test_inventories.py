@@ -250,6 +250,26 @@ def test_supportconfig(world: World, tmp_path: Path) -> None:
         assert [group["key"] for group in document["groups"]] == ["SLES 15 SP6"]
 
 
+def test_supportconfigs_in_one_archive(world: World, tmp_path: Path) -> None:
+    """Each is a host, and one of which no packages are told is no other one's."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        for host, verdict in {"a": "blocked", "b": "safe", "c": None}.items():
+            names = nevras(world, known(world, verdict)) if verdict else []
+            told = {
+                "rpm.txt": "#==[ Command ]======#\n# rpm -qa --last\n" + "\n".join(names),
+                "basic-environment.txt": f"Linux {host} 6.4.0-150600.23.1-default #1 x x86_64 GNU/Linux\n",
+            }
+            for name, text in told.items():
+                member = tarfile.TarInfo(f"fleet/scc_{host}/{name}")
+                member.size = len(text)
+                archive.addfile(member, io.BytesIO(text.encode()))
+    (tmp_path / "fleet.txz").write_bytes(lzma.compress(stream.getvalue()))
+    document = world.audit(tmp_path / "fleet.txz")
+    assert results(document) == {"a": "blocked", "b": "safe"}
+    assert [damage["reason"].partition(":")[0] for damage in document["damaged"]] == ["fleet/scc_c"]
+
+
 def _parts(nevra: str) -> dict[str, str | int | None]:
     rest, _, arch = nevra.rpartition(".")
     name, version, release = rest.rsplit("-", 2)
