@@ -31,7 +31,9 @@ _ARCH = (
     r"|riscv\w+|loongarch64|ia64|mips\w*|sparc\w*|alpha\w*|m68k|sh[34]\w*|hppa\w*)"
 )
 """rpm's architectures: what else ends a name is part of a release, or of nothing."""
-_RPM = re.compile(rf"(?P<nevra>[A-Za-z0-9_][^\s/]*-[^\s/-]+-[^\s/-]+\.{_ARCH})(?:\.rpm)?(?:\s.*)?")
+_RPM = re.compile(rf"(?P<nevra>[A-Za-z0-9_][^\s/:]*-[^\s/-]+-[^\s/-]+\.{_ARCH})(?:\.rpm)?(?:\s.*)?")
+_TWO = re.compile(r"-[^-]+-[^-]+\.(?:noarch|x86_64|aarch64|i[56]86|ppc64le|s390x)[^-]*-.*-")
+"""What a NEVRA holds that is two, since no line ended between them."""
 _KNOWN = re.compile(_ARCH)
 _ANOTHER = re.compile(r"\s(?!\S+src\.rpm)\w[^\s/]*-[^\s/-]+-[^\s/-]+\.[a-z]\w*(?:\.rpm)?(?!\S)")
 _NOT_PACKAGES = re.compile(r"gpg-pubkey-[0-9a-f]+-[0-9a-f]+(?:\.\(none\))?(?:\s.*)?")
@@ -140,7 +142,9 @@ def listed_package(line: str) -> str | None:
     if not text or text.startswith("#") or _NOT_PACKAGES.fullmatch(text):
         return ""
     match = _RPM.fullmatch(text)
-    return match["nevra"] if match and is_package(match["nevra"]) else None
+    if not match or _TWO.search(match["nevra"]) or not is_package(match["nevra"]):
+        return None
+    return match["nevra"]
 
 
 # JSON

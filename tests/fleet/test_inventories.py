@@ -123,6 +123,16 @@ def test_no_second_package_on_a_line_is_lost(world: World, tmp_path: Path, betwe
     assert b"is no package name" in done.stderr
 
 
+def test_names_that_no_line_end_parts(world: World, tmp_path: Path) -> None:
+    """The second one's name would be part of the first one's, and a driver lost."""
+    first, *others = nevras(world, known(world, "safe"))
+    listing = f"{first}\nacme-kmp-default-1.0_k6.4.0_10-1.x86_64bash-5.2-1.x86_64\n"
+    (tmp_path / "e.txt").write_text("\n".join([listing, *others]))
+    document = world.audit(tmp_path)
+    assert [damage["line"] for damage in document["damaged"]] == [2]
+    assert results(document) == {"e": "unverified"}
+
+
 @pytest.mark.parametrize(
     "more", ["  Mon 05 Feb 2024 10:00:00 AM CET", " a-1-1.src.rpm", "\t2024-02-05T10:00:00.5"]
 )
