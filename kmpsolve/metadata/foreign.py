@@ -69,8 +69,9 @@ class Census:
         """Take one package; what is none becomes a gap."""
         if name == "gpg-pubkey":
             return
-        parts = [str(part) for part in (name, version, release)]
-        number = str(epoch).strip() if epoch not in (None, "", "(none)", "None") else "0"
+        parts = ["" if part is None else str(part) for part in (name, version, release)]
+        number = str(epoch or "").strip()
+        number = "0" if number in ("", "(none)", "None") else number
         nevra = (
             f"{parts[0]}-{'' if number == '0' else number + ':'}{parts[1]}-{parts[2]}.{arch or UNKNOWN_ARCH}"
         )
@@ -319,19 +320,26 @@ _COLUMNS = {
     "nevra": ("nevra", "nvra", "nvrea", "installed_package", "latest_package", "package_nvra"),
     "running": ("kernel_version", "running_kernel", "kernel"),
 }
+_NUMBERS = ("system_id", "server_id")
+"""What tells systems of one name apart."""
 
 
 def _from_rows(rows: Iterable[Mapping[str, Any]]) -> list[Census]:
-    """Packages as rows; a row may name its host."""
-    found: dict[str | None, Census] = {}
+    """Packages as rows; a row may name its host, and tell it by a number from others of that name."""
+    found: dict[tuple[str | None, object], Census] = {}
     for row in rows:
-        plain = {str(key).strip().lower().replace(" ", "_"): value for key, value in row.items() if key}
+        plain = {
+            str(key).strip().lower().replace(" ", "_"): value.strip() if isinstance(value, str) else value
+            for key, value in row.items()
+            if key
+        }
         told = {
             meaning: next((plain[key] for key in keys if plain.get(key) not in (None, "")), None)
             for meaning, keys in _COLUMNS.items()
         }
         host = str(told["host"]) if told["host"] is not None else None
-        census = found.setdefault(host, Census(host=host))
+        number = next((plain[key] for key in _NUMBERS if plain.get(key) not in (None, "")), None)
+        census = found.setdefault((host, number), Census(host=host))
         if told["running"] is not None:
             census.running = str(told["running"])
         arch = told["arch"]
@@ -378,6 +386,8 @@ def from_csv(lines: Sequence[str], delimiter: str) -> list[Census]:
         rows = list(csv.DictReader(lines, delimiter=delimiter, strict=True, restkey=_NO_COLUMN))
     except csv.Error as error:
         raise ValueError(f"is malformed CSV: {shown(str(error))}") from error
+    if not rows:
+        raise ValueError("lists no package")
     return _from_rows(rows)
 
 
@@ -414,12 +424,12 @@ def from_supportconfig(rpm: str, environment: str) -> Census:
     for lines in sections:
         if (
             lines[0].startswith("# rpm -qa --queryformat")
-            and "%{NAME}" in lines[0]
+            and re.search(r"%(?:-\d+)?\{NAME\}", lines[0])
             and "VENDOR" not in lines[0]
         ):
             for line in lines[1:]:
                 words = line.split()
-                if len(words) >= 2 and words[0] not in ("NAME", "gpg-pubkey"):
+                if words and words[0] not in ("NAME", "gpg-pubkey"):
                     census.add_edition(words[0], words[-1], None)
     if not census.packages:
         raise ValueError("is a supportconfig without a list of packages (rpm.txt)")

@@ -179,7 +179,7 @@ def read_stream(
         text = [line.decode("utf-8", "replace") for line in lines]
         first = next((number for number, line in enumerate(text) if line.strip()), 0)
         if delimiter := csv_columns(text[first]):
-            for census in from_csv([line.rstrip("\r") for line in text[first:] if line.strip()], delimiter):
+            for census in from_csv([f"{line}\n" for line in text[first:] if line.strip()], delimiter):
                 yield _taken(name, census, first + 2, wanted, keyed=census.host is not None)
             return
         kind = "listing"  # the whole line is no header, only its beginning looked like one

@@ -260,6 +260,22 @@ def test_supportconfig(world: World, tmp_path: Path) -> None:
         assert [group["key"] for group in document["groups"]] == ["SLES 15 SP6"]
 
 
+@pytest.mark.parametrize(("more", "verdict"), [("", "safe"), ("acme-kmp-default\n", "unverified")])
+def test_a_supportconfig_without_whole_names(world: World, tmp_path: Path, more: str, verdict: str) -> None:
+    """The table that supportutils writes first tells no architecture; a row that is cut short is a gap."""
+    parts = [_parts(nevra) for nevra in nevras(world, known(world, "safe"))]
+    rows = "".join(f"{p['name']:<35} {'(none)':<35} {p['version']}-{p['release']}\n" for p in parts)
+    (tmp_path / "rpm.txt").write_text(
+        "#==[ Command ]======================================#\n"
+        '# rpm -qa --queryformat "%-35{NAME} %-35{DISTRIBUTION} %{VERSION}-%{RELEASE}\\n" | sort -k 1,2 -t " " -i\n'
+        f"{'NAME':<35} {'DISTRIBUTION':<35} VERSION\n{rows}{more}"
+    )
+    (tmp_path / "basic-environment.txt").write_text(
+        "Linux web-7 6.4.0-150600.23.1-default #1 SMP x86_64 x86_64 x86_64 GNU/Linux\n"
+    )
+    assert results(world.audit(tmp_path)) == {"web-7": verdict}
+
+
 def test_supportconfigs_in_one_archive(world: World, tmp_path: Path) -> None:
     """Each is a host, and one of which no packages are told is no other one's."""
     stream = io.BytesIO()
@@ -389,6 +405,33 @@ def test_uyuni(world: World, tmp_path: Path) -> None:
     ]
     (tmp_path / "export.csv").write_text("\n".join([columns, *lines]))
     assert results(world.audit(tmp_path / "export.csv")) == {"s1": "blocked", "s2": "blocked"}
+
+
+def test_rows_of_uyuni(world: World, tmp_path: Path) -> None:
+    """Two systems of one name are not one that has the packages of both, and no row is passed over."""
+    columns = "system_id,hostname,name,version,release,epoch,arch"
+
+    def rows(host: str, verdict: str, *more: str) -> list[str]:
+        parts = [_parts(nevra) for nevra in nevras(world, known(world, verdict))]
+        told = [f"{host}, {p['name']}, {p['version']}, {p['release']}, ,{p['arch']}" for p in parts]
+        return [*told, *(f"{host},{row}" for row in more)]
+
+    def told(*lines: str) -> tuple[dict[str, str], list[str]]:
+        (tmp_path / "rows.csv").write_text("\n".join([columns, *lines]))
+        document = world.audit(tmp_path / "rows.csv", host)
+        return results(document), [damage["reason"].partition(",")[0] for damage in document["damaged"]]
+
+    host = tmp_path / "other.txt"
+    host.write_text("\n".join(nevras(world, known(world, "safe"))))
+    safe, other = {"w": "safe", "other": "safe"}, {"other": "safe"}
+    assert told(*rows("1,w", "safe")) == (safe, [])
+    assert told(*rows("1,w", "safe"), *rows("2,w", "blocked")) == (safe, ["host w is there twice"])
+    assert told(*rows("1,w", "safe", ",1.0,1,,x86_64")) == ({"w": "unverified", **other}, [])
+    assert told(*rows("1,w", "safe", '"acme-kmp\n-default",1.0,1,,x86_64')) == (
+        {"w": "unverified", **other},
+        [],
+    )
+    assert told() == (other, ["lists no package"])
 
 
 def test_a_folder_of_system_roots(world: World, tmp_path: Path) -> None:
