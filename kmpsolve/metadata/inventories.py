@@ -6,6 +6,7 @@ import io
 import json
 import re
 import tarfile
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -38,6 +39,8 @@ _LARGEST = 256 << 20
 _SUPPORTCONFIG = ("rpm.txt", "basic-environment.txt")
 """The files of a supportconfig that tell of kernels and packages."""
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_OF_ANSIBLE = (b'{"ansible_', b'{"packages"', b'{"plays"')
+"""What its documents begin with, in which services and module arguments have states too."""
 _OUR_LINE = re.compile(rb'^[ \t]*\{[ \t]*"', re.MULTILINE)
 
 
@@ -87,6 +90,7 @@ def sniff(head: bytes) -> Kind:
     first = text.partition(b"\n")[0]
     if text[:1] in (b"{", b"["):
         ours = text.startswith(b'{"') and (b'"state"' in first or b'"schema_version"' in first)
+        ours &= not text.startswith(_OF_ANSIBLE)
         if ours and (b"\n" not in text.rstrip() or _complete(first)):
             return "lines"
         several = _OUR_LINE.findall(text)
@@ -257,7 +261,7 @@ def _from_documents(name: str, data: bytes, wanted: Iterable[str] | None) -> Ite
         If it is no text, or begins with no JSON where lines of ours may follow.
     """
     text = data.decode("utf-8-sig")
-    decoder = json.JSONDecoder()
+    decoder = json.JSONDecoder(object_pairs_hook=_each_once)
     place = 0
     found: list[Record | Damage] = []
     while place < len(text):
@@ -278,6 +282,15 @@ def _from_documents(name: str, data: bytes, wanted: Iterable[str] | None) -> Ite
         while place < len(text) and text[place].isspace():
             place += 1
     yield from found
+
+
+def _each_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """An object of JSON; of what stands there twice, a host or its packages, nobody knows which counts."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        raise ValueError(f"names {shown(twice)} twice")
+    return found
 
 
 def _hosts_in(

@@ -334,6 +334,14 @@ def test_salt(world: World, tmp_path: Path) -> None:
     assert results(world.audit(tmp_path / "salt.json")) == {"m1": "blocked", "m2": "blocked"}
 
 
+def test_a_host_that_one_document_names_twice(world: World, tmp_path: Path) -> None:
+    packages = {one["name"]: f"{one['version']}-{one['release']}" for one in map(_parts, nevras(world, 0))}
+    (tmp_path / "salt.json").write_text(f'{{"m1": {json.dumps(packages)}, "m1": {json.dumps(packages)}}}')
+    ended = run("audit", tmp_path / "salt.json", *world.repo)
+    assert ended.returncode == 3
+    assert b"names m1 twice" in ended.stderr
+
+
 def test_hosts_that_did_not_answer(world: World, tmp_path: Path) -> None:
     """They are told: what is not known of them may be what matters."""
     usual = {"kernel-default": "6.4.0-150600.23.1.1"}

@@ -85,6 +85,7 @@ def test_what_a_file_calls_its_host(file: str, host: str) -> None:
     [
         (line("a"), "lines"),
         (b"damaged\n" + line("a"), "lines"),
+        (b'{"ansible_facts": {"services": {"x": {"state": "running"}}, "packages": {}}}', "document"),
         (b'{\n  "schema_version": 1,\n  "state": {}\n}\n', "document"),
         (b'{"ansible_facts": {"packages": {}}}', "document"),
         (b'[{"name": "a"}]', "document"),
