@@ -180,9 +180,11 @@ class Bench:
     def decide_here(self, state: bytes) -> Decided:
         """Decide a state in this process."""
         universe, request, inputs = self._enter(state)
+        # Of several flavors that are asked for a host may have some only.
+        mine = tuple(flavor for flavor in request.flavors if flavor in universe.standing_flavors)
         refused = False
         try:
-            made = plan(universe, request, inputs)
+            made = plan(universe, replace(request, flavors=mine or request.flavors), inputs)
         except RequestError as error:
             if error.reference not in ("unknown-kernel", "unknown-flavor"):
                 raise

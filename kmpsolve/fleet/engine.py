@@ -87,7 +87,7 @@ class Engine(ABC):
         MetadataError
             If there is nothing that can be read.
         RequestError
-            If no host has the kernel that is asked for.
+            If no host has the kernel, or a flavor, that is asked for.
         """
         label = group_by if group_by not in STATE_KEYS else None
         batches: dict[int, Batch] = {}
@@ -109,7 +109,7 @@ class Engine(ABC):
                 hint="make one with: kmpsolve collect >> fleet.jsonl",
             )
         decided = self._decided(fleet.distinct, bar)
-        self._check_kernel(decided)
+        self._check_asked(decided)
         stale_before = now() - self.config.metadata_max_age
         prober = Prober(fleet.distinct, decided, self.probe)
         return conclude(fleet, decided, prober, group_by=group_by, stale_before=stale_before)
@@ -129,16 +129,23 @@ class Engine(ABC):
             bar.step("deciding states", len(found), len(states))
         return [found[number] for number in range(len(states))]
 
-    def _check_kernel(self, decided: Sequence[Decided]) -> None:
-        kernel = self.request.kernel
-        asked = kernel not in (None, "latest", "newest-safe") and any(one.refused for one in decided)
-        if asked and not any(one.flavors for one in decided):
+    def _check_asked(self, decided: Sequence[Decided]) -> None:
+        if any(one.flavors for one in decided) or not any(one.refused for one in decided):
+            return
+        kernel, flavors = self.request.kernel, self.request.flavors
+        if kernel not in (None, "latest", "newest-safe"):
             raise RequestError(
                 f"no kernel {kernel} is installed or in a repository for any host",
                 reference="unknown-kernel",
                 where="--kernel",
                 hint="see the kernels with: kmpsolve matrix",
             )
+        raise RequestError(
+            f"no kernel of flavor {' or '.join(flavors)} is installed on any host",
+            reference="unknown-flavor",
+            where="--flavor",
+            hint="see the flavors with: kmpsolve audit --group-by flavor",
+        )
 
     def with_repositories(self, audit: Audit, more: Sequence[tuple[str, str]], bar: Bar) -> Audit:
         """Add what the audit would be with more repositories."""

@@ -222,6 +222,22 @@ def test_exit_codes(
     assert tuple(found) == codes
 
 
+def test_flavors_that_not_every_host_has(world: World, by_verdict: dict[str, int]) -> None:
+    """A host is judged for those that it has; where no host has one, there is nothing to say."""
+    given = world.line("h", by_verdict["blocked"])
+    both, mine, other = (
+        run("audit", "-", *world.repo, "--format", "json", *words, given=given)
+        for words in (
+            ("--flavor", "rt", "--flavor", "default"),
+            ("--flavor", "default"),
+            ("--flavor", "rt"),
+        )
+    )
+    assert (both.returncode, both.stdout) == (4, mine.stdout)
+    assert (other.returncode, other.stdout) == (3, b"")
+    assert b"no kernel of flavor rt is installed on any host" in other.stderr
+
+
 def test_what_if_and_baseline(world: World, inventory: Path, tmp_path: Path) -> None:
     sle, vendor = world.repo[1], world.repo[3]
     done = run("audit", inventory, "--repo", sle, "--format", "json", "-o", tmp_path / "old.json")
