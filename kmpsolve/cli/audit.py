@@ -120,9 +120,10 @@ def _audited(options: argparse.Namespace) -> Audit:
         else:
             engine = machine(where, request, config, options.jobs)
         with engine:
-            audit = engine.audit(options.inventory, options.group_by, bar)
-            if options.with_repo:
-                audit = engine.with_repositories(audit, _more(options), bar)
+            more = _more(options) if options.with_repo else []
+            audit = engine.audit(options.inventory, options.group_by, bar, more)
+            if more:
+                audit = engine.with_repositories(audit, more, bar)
     return audit if baseline is None else audit.since(baseline)
 
 

@@ -79,8 +79,19 @@ class Engine(ABC):
     def other(self, where: Sources) -> Engine:
         """The same engine with other repositories."""
 
-    def audit(self, inventories: Sequence[str], group_by: str | None, bar: Bar) -> Audit:
+    def audit(
+        self,
+        inventories: Sequence[str],
+        group_by: str | None,
+        bar: Bar,
+        more: Sequence[tuple[str, str]] = (),
+    ) -> Audit:
         """Audit everything in these inventories.
+
+        Parameters
+        ----------
+        more
+            Repositories that `with_repositories` is going to ask about.
 
         Raises
         ------
@@ -92,7 +103,7 @@ class Engine(ABC):
         label = group_by if group_by not in STATE_KEYS else None
         batches: dict[int, Batch] = {}
         hosts = 0
-        for number, batch in self.read(self._orders(label, pieces(inventories))):
+        for number, batch in self.read(self._orders(label, pieces(inventories), more)):
             batches[number] = batch
             hosts += len(batch.hosts)
             bar.step("reading hosts", hosts, None)
@@ -114,11 +125,27 @@ class Engine(ABC):
         prober = Prober(fleet.distinct, decided, self.probe)
         return conclude(fleet, decided, prober, group_by=group_by, stale_before=stale_before)
 
-    def _orders(self, label: str | None, cut: Iterable[Piece]) -> Iterator[Order]:
+    def _orders(
+        self, label: str | None, cut: Iterable[Piece], more: Sequence[tuple[str, str]]
+    ) -> Iterator[Order]:
         """Each piece with its reader: which names matter is found out when a piece comes that may need them."""
         of_lines = Reader(label, frozenset())
+        names: frozenset[str] | None = None
         for piece in cut:
-            yield of_lines if only_lines(piece) else Reader(label, self.stock.names), piece
+            if only_lines(piece):
+                yield of_lines, piece
+                continue
+            if names is None:
+                names = self.stock.names
+                if more:  # what a KMP there excludes, no package here may speak of
+                    names |= load_stock(self._with(more), self.request, self.config).names
+            yield Reader(label, names), piece
+
+    def _with(self, more: Sequence[tuple[str, str]]) -> Sources:
+        inputs = self.stock.inputs
+        taken = {one.alias for one in inputs.repositories} | {one.alias for one in inputs.skipped}
+        named = [(f"{alias}+" if alias in taken else alias, source) for alias, source in more]
+        return replace(self.where, extra=(*self.where.extra, *named))
 
     def _decided(self, states: Sequence[bytes], bar: Bar) -> list[Decided]:
         found: dict[int, Decided] = {}
@@ -149,10 +176,7 @@ class Engine(ABC):
 
     def with_repositories(self, audit: Audit, more: Sequence[tuple[str, str]], bar: Bar) -> Audit:
         """Add what the audit would be with more repositories."""
-        inputs = self.stock.inputs
-        taken = {one.alias for one in inputs.repositories} | {one.alias for one in inputs.skipped}
-        named = [(f"{alias}+" if alias in taken else alias, source) for alias, source in more]
-        with self.other(replace(self.where, extra=(*self.where.extra, *named))) as other:
+        with self.other(self._with(more)) as other:
             decided = other._decided(audit.fleet.distinct, bar)
         return audit.with_repositories([alias for alias, _ in more], decided)
 

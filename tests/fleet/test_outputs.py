@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from kmpsolve.model.nevra import Nevra
 from kmpsolve.sources import Sources
 from tests.fleet.conftest import World, run
 from tests.support import rpmmd
-from tests.support.worlds import Kernel, Kmp
+from tests.support.worlds import Kernel, Kmp, Tool
 
 
 @pytest.fixture(scope="module")
@@ -254,6 +255,22 @@ def test_what_if_and_baseline(world: World, inventory: Path, tmp_path: Path) -> 
         {"host": h, "before": before[h], "now": now[h]} for h in now if before[h] != now[h]
     ]
     assert document["what_if"]["freed"]
+
+
+def test_what_if_sees_what_only_that_repository_speaks_of(tmp_path: Path) -> None:
+    """Of a list of all packages it is left out, where nothing that is there already has to do with it."""
+    old, new = Kernel(release="10.1", ksyms="b=1").spec(), Kernel(release="20.1", ksyms="b=2").spec()
+    driver = Kmp(name="acme", krel="6.4.0-10", symbols="b=1", modules="acme.ko")
+    rebuilt = replace(driver, krel="6.4.0-20", version="2.0", symbols="b=2", conflicts="foo").spec()
+    installed = [old, driver.spec(), Tool(name="foo").spec()]
+    base = rpmmd.write(tmp_path / "base", [new, *installed])
+    other = rpmmd.write(tmp_path / "other", [rebuilt])
+    (tmp_path / "h.txt").write_text("".join(f"{spec.nevra}\n" for spec in installed))
+    words = ("audit", tmp_path / "h.txt", "--format", "json", "--repo", f"base={base}")
+    asked, there = run(*words, "--with-repo", f"other={other}"), run(*words, "--repo", f"other={other}")
+    assert json.loads(there.stdout)["verdict"] == "blocked"
+    what_if = json.loads(asked.stdout)["what_if"]
+    assert (what_if["verdicts"]["blocked"], what_if["freed"]) == (1, [])
 
 
 def test_the_same_input_gives_the_same_bytes(world: World, inventory: Path) -> None:
