@@ -37,13 +37,18 @@ class Prober:
     ask: Callable[[Sequence[Probe]], Iterable[tuple[int, tuple[bool, ...]]]]
     _known: dict[tuple[int, str, str], bool] = field(default_factory=dict)
 
+    def newest_safe(self, state: int, flavor: FlavorDecided) -> str | None:
+        """The newest kernel that is safe; ``None`` also where a driver may be missing in the inventory."""
+        return flavor.newest_safe if self.decided[state].whole else None
+
     def safe(self, state: int, flavor: FlavorDecided, kernel: str) -> bool | None:
         """Whether a state is safe on a kernel; ``None`` if that has to be found out."""
-        if flavor.newest_safe is None:
+        newest = self.newest_safe(state, flavor)
+        if newest is None:
             return False
-        if kernel == flavor.newest_safe:
+        if kernel == newest:
             return True
-        if kernel not in flavor.kernels or _evr(kernel) >= _evr(flavor.newest_safe):
+        if kernel not in flavor.kernels or _evr(kernel) >= _evr(newest):
             return False
         known = flavor.safe.get(kernel)
         return self._known.get((state, flavor.flavor, kernel)) if known is None else known
@@ -140,11 +145,11 @@ def _best(
     some older kernels and others not, those that are newest for nobody have to be looked at too.
     """
     total = sum(count for _, _, count in members)
-    reachable = sum(count for _, one, count in members if one.newest_safe is not None)
     hosts: Counter[str] = Counter()
-    for _, one, count in members:
-        if one.newest_safe is not None:
-            hosts[one.newest_safe] += count
+    for state, one, count in members:
+        if kernel := prober.newest_safe(state, one):
+            hosts[kernel] += count
+    reachable = hosts.total()
     newest = sorted(hosts, key=_order)
     if not newest:
         return NewestSafe(flavor=flavor, arch=arch, nevra=None, hosts_total=total, hosts_safe=0)
@@ -178,7 +183,8 @@ def _frees_most(decided: Sequence[Decided], counts: Mapping[int, int], prober: P
                 members[flavor.flavor, flavor.arch].append((state, flavor, count))
     found = []
     for (name, _), those in sorted(members.items()):
-        kernels = sorted({f.newest_safe for _, f, _ in those if f.newest_safe}, key=_order)
+        found_safe = (prober.newest_safe(state, flavor) for state, flavor, _ in those)
+        kernels = sorted({kernel for kernel in found_safe if kernel}, key=_order)
         prober.learn([(state, flavor) for state, flavor, _ in those], kernels)
         freed = {
             kernel: sum(

@@ -107,6 +107,8 @@ class Decided:
         NEVRA of the newest installed kernel; ``""`` without one.
     refused
         The host has no such kernel, or no such flavor, as was asked for.
+    whole
+        Nothing of the host is missing in its inventory.
     """
 
     fingerprint: str
@@ -117,6 +119,7 @@ class Decided:
     newest_kernel: str
     flavors: tuple[FlavorDecided, ...]
     refused: bool = False
+    whole: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,6 +212,7 @@ class Bench:
             newest_kernel=current[0] if current else "",
             flavors=flavors,
             refused=refused,
+            whole=not told.gaps,
         )
 
     def probe_here(self, probe: Probe) -> tuple[bool, ...]:

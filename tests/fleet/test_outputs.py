@@ -97,6 +97,20 @@ def test_the_newest_safe_kernel_is_safe_for_as_many_as_it_says(world: World, inv
     assert newest["hosts_total"] == 200
 
 
+def test_no_kernel_is_safe_for_a_host_of_which_something_is_missing(
+    world: World, by_verdict: dict[str, int]
+) -> None:
+    """A driver may stand in the line that cannot be read."""
+    state = json.loads(world.states[by_verdict["blocked"]])
+    cut = json.dumps({"schema_version": 1, "host": "cut", "state": state | {"gaps": ["line 7"]}}).encode()
+    whole = world.line("h", by_verdict["safe"])
+    both, alone = world.audit("-", given=whole + cut), world.audit("-", given=whole)
+    assert both["newest_safe"] == [alone["newest_safe"][0] | {"hosts_total": 2}]
+    only = world.audit("-", given=cut)
+    assert (only["newest_safe"][0]["nevra"], only["newest_safe"][0]["hosts_safe"]) == (None, 0)
+    assert only["frees_most"] == []
+
+
 def test_the_kernel_that_frees_most_frees_as_many_as_it_says(world: World, inventory: Path) -> None:
     document = world.audit(inventory)
     (freeing,) = document["frees_most"]
