@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from kmpsolve.fleet.deciding import Decided
 from kmpsolve.fleet.gathering import Fleet
-from kmpsolve.model.plan import Verdict
+from kmpsolve.model.plan import SkippedInput, Verdict
 
 __all__ = [
     "VERDICTS",
@@ -123,11 +123,14 @@ class WhatIf:
     ----------
     freed
         Hosts that would no longer be blocked or unverified, in input order.
+    skipped
+        Which repositories could not be read then.
     """
 
     repositories: tuple[str, ...]
     verdicts: Mapping[Verdict, int]
     freed: tuple[str, ...]
+    skipped: tuple[SkippedInput, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +152,8 @@ class Audit:
         By the index of the state in `fleet`.
     counts
         Hosts by the index of their state.
+    skipped
+        Repositories that could not be read: without them no host is safe.
     stale
         Hosts whose repositories were not refreshed lately.
     groups
@@ -158,6 +163,7 @@ class Audit:
     fleet: Fleet
     decided: tuple[Decided, ...]
     counts: Mapping[int, int]
+    skipped: tuple[SkippedInput, ...]
     verdict: Verdict
     verdicts: Mapping[Verdict, int]
     blocking: tuple[Blocking, ...]
@@ -177,7 +183,9 @@ class Audit:
             (host, decided[state]) for host, state in zip(self.fleet.hosts, self.fleet.states, strict=True)
         )
 
-    def with_repositories(self, names: Sequence[str], other: Sequence[Decided]) -> Audit:
+    def with_repositories(
+        self, names: Sequence[str], other: Sequence[Decided], skipped: Sequence[SkippedInput]
+    ) -> Audit:
         """The same audit, with what it would be if these repositories were there."""
         freed = tuple(
             host
@@ -191,6 +199,7 @@ class Audit:
                 repositories=tuple(names),
                 verdicts=tally((other[state].verdict, count) for state, count in self.counts.items()),
                 freed=freed,
+                skipped=tuple(skipped),
             ),
         )
 

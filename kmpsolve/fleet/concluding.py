@@ -12,7 +12,7 @@ from kmpsolve.fleet.deciding import Decided, FlavorDecided, Probe
 from kmpsolve.fleet.gathering import Fleet
 from kmpsolve.model.evr import Evr
 from kmpsolve.model.nevra import Nevra
-from kmpsolve.model.plan import worst
+from kmpsolve.model.plan import SkippedInput, worst
 
 __all__ = ["STATE_KEYS", "Prober", "conclude"]
 
@@ -73,12 +73,20 @@ def _evr(nevra: str) -> Evr:
 
 
 def conclude(
-    fleet: Fleet, decided: Sequence[Decided], prober: Prober, *, group_by: str | None, stale_before: float
+    fleet: Fleet,
+    decided: Sequence[Decided],
+    prober: Prober,
+    *,
+    skipped: Sequence[SkippedInput],
+    group_by: str | None,
+    stale_before: float,
 ) -> Audit:
     """Sum up.
 
     Parameters
     ----------
+    skipped
+        Repositories that could not be read.
     group_by
         One of `STATE_KEYS`, or the label that `fleet` was read with.
     stale_before
@@ -94,6 +102,7 @@ def conclude(
         fleet=fleet,
         decided=tuple(decided),
         counts=counts,
+        skipped=tuple(skipped),
         verdict=worst(decided[state].verdict for state in counts),
         verdicts=tally((decided[state].verdict, count) for state, count in counts.items()),
         blocking=_blocking(decided, counts),

@@ -123,7 +123,14 @@ class Engine(ABC):
         self._check_asked(decided)
         stale_before = now() - self.config.metadata_max_age
         prober = Prober(fleet.distinct, decided, self.probe)
-        return conclude(fleet, decided, prober, group_by=group_by, stale_before=stale_before)
+        return conclude(
+            fleet,
+            decided,
+            prober,
+            skipped=self.stock.inputs.skipped,
+            group_by=group_by,
+            stale_before=stale_before,
+        )
 
     def _orders(
         self, label: str | None, cut: Iterable[Piece], more: Sequence[tuple[str, str]]
@@ -178,7 +185,8 @@ class Engine(ABC):
         """Add what the audit would be with more repositories."""
         with self.other(self._with(more)) as other:
             decided = other._decided(audit.fleet.distinct, bar)
-        return audit.with_repositories([alias for alias, _ in more], decided)
+            skipped = other.stock.inputs.skipped
+        return audit.with_repositories([alias for alias, _ in more], decided, skipped)
 
 
 def _shipped(stock: Stock, states: Sequence[bytes]) -> Shipment:

@@ -53,6 +53,7 @@ def as_json(audit: Audit) -> Iterator[str]:
         "verdict": audit.verdict,
         "hosts": len(audit.fleet.hosts),
         "damaged": _plain(audit.fleet.damaged),
+        "skipped": _plain(audit.skipped),
         "verdicts": audit.verdicts,
         "blocking": _plain(audit.blocking),
         "newest_safe": _plain(audit.newest_safe),

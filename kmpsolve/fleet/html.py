@@ -50,6 +50,9 @@ def render_html(audit: Audit) -> str:
             f"kernel-{freeing.flavor}: {evr(freeing.nevra)} frees {freeing.hosts:,} of "
             f"{plural(freeing.hosts_blocked, 'blocked host')}."
         )
+    then = audit.what_if.skipped if audit.what_if is not None else ()
+    for skipped in dict.fromkeys([*audit.skipped, *then]):
+        lead.append(f"Not read: {skipped.alias}: {skipped.reason}.")
     if audit.stale:
         lead.append(f"{plural(len(audit.stale), 'host')} with metadata that was not refreshed lately.")
     return render_page(

@@ -31,6 +31,7 @@ def audit_schema() -> dict[str, Any]:
     newest = _list(
         _object({"flavor": text, "arch": text, "nevra": maybe, "hosts_total": number, "hosts_safe": number})
     )
+    skipped = _list(_object({"alias": text, "reason": text}))
     plan = Plan.schema()
     definitions = plan.pop("$defs", {})
     plan.pop("$schema", None)
@@ -45,6 +46,7 @@ def audit_schema() -> dict[str, Any]:
                 "damaged": _list(
                     _object({"source": text, "line": {"type": ["integer", "null"]}, "reason": text})
                 ),
+                "skipped": skipped,
                 "verdicts": tally,
                 "blocking": _list(
                     _object(
@@ -75,7 +77,14 @@ def audit_schema() -> dict[str, Any]:
                 ),
                 "risks": _list(_object({"reference": text, "message": text, "hosts": number})),
                 "stale": _list(text),
-                "what_if": _object({"repositories": _list(text), "verdicts": tally, "freed": _list(text)}),
+                "what_if": _object(
+                    {
+                        "repositories": _list(text),
+                        "verdicts": tally,
+                        "freed": _list(text),
+                        "skipped": skipped,
+                    }
+                ),
                 "changes": _object(
                     {
                         "changed": _list(_object({"host": text, "before": text, "now": text})),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from kmpsolve.fleet.audit import Audit, Group, NewestSafe
-from kmpsolve.model.plan import Verdict
+from kmpsolve.model.plan import SkippedInput, Verdict
 from kmpsolve.report.table import TextCell, table
 from kmpsolve.report.terminal import Terminal, Tone, printable
 from kmpsolve.report.words import evr, few, plural
@@ -42,6 +42,9 @@ def _lines(audit: Audit, terminal: Terminal) -> Iterator[str]:
             place = f"{damage.source}:{damage.line}" if damage.line else damage.source
             yield from terminal.wrapped("  ", f"{place}: {damage.reason}", hang=4)
         yield from _more(len(audit.fleet.damaged))
+    if audit.skipped:
+        yield ""
+        yield from _not_read(audit.skipped, terminal)
     if audit.blocking:
         yield ""
         yield "What blocks"
@@ -102,6 +105,11 @@ def _head(*names: str) -> list[TextCell]:
     return [TextCell(name, number=name == "hosts") for name in names]
 
 
+def _not_read(skipped: Iterable[SkippedInput], terminal: Terminal) -> Iterator[str]:
+    for one in skipped:
+        yield from terminal.wrapped(f"Not read: {printable(one.alias)}: ", one.reason, hang=10)
+
+
 def _more(count: int) -> Iterator[str]:
     if count > _MOST:
         yield f"  (and {count - _MOST:,} more: --format json)"
@@ -142,6 +150,7 @@ def _what_if(audit: Audit, terminal: Terminal) -> Iterator[str]:
             f"it frees {plural(len(what_if.freed), 'host')}"
             + (f": {few(what_if.freed)}" if what_if.freed else ""),
         )
+        yield from _not_read([one for one in what_if.skipped if one not in audit.skipped], terminal)
 
 
 def _changes(audit: Audit, terminal: Terminal) -> Iterator[str]:

@@ -271,6 +271,20 @@ def test_what_if_and_baseline(world: World, inventory: Path, tmp_path: Path) -> 
     assert document["what_if"]["freed"]
 
 
+def test_a_repository_that_cannot_be_read_is_told(world: World, by_verdict: dict[str, int]) -> None:
+    """Or nobody knows why no host is safe, or what was asked about frees none."""
+    given = world.line("h", by_verdict["safe"])
+    words = ("audit", "-", *world.repo, "--repo", "gone=/nowhere/at/all", "--with-repo", "more=/nowhere/else")
+    for style in ("text", "html"):
+        told = run(*words, "--format", style, given=given).stdout.decode()
+        assert "Not read: gone: " in told
+        assert "Not read: more: " in told
+    document = json.loads(run(*words, "--format", "json", given=given).stdout)
+    Draft202012Validator(json.loads(run("audit", "--schema").stdout)).validate(document)
+    assert [one["alias"] for one in document["skipped"]] == ["gone"]
+    assert [one["alias"] for one in document["what_if"]["skipped"]] == ["gone", "more"]
+
+
 def test_what_if_sees_what_only_that_repository_speaks_of(tmp_path: Path) -> None:
     """Of a list of all packages it is left out, where nothing that is there already has to do with it."""
     old, new = Kernel(release="10.1", ksyms="b=1").spec(), Kernel(release="20.1", ksyms="b=2").spec()
