@@ -6,6 +6,7 @@ import json
 import os
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from kmpsolve.fleet.formats import _safe_cell
@@ -98,6 +99,16 @@ def test_names_that_would_lead_out_of_a_folder_are_only_names(world: World, tmp_
 )
 def test_no_cell_is_a_formula(cell: str) -> None:
     assert _safe_cell(cell).startswith("'")
+
+
+def test_a_file_whose_name_is_no_utf8(world: World, tmp_path: Path) -> None:
+    """The document is one for strict parsers too."""
+    (tmp_path / "good.jsonl").write_bytes(world.line("a"))
+    (tmp_path / os.fsdecode(b"\xff.txt")).write_text("nonsense\n")
+    ended = run("audit", tmp_path, *world.repo, "--format", "json")
+    document = msgspec.json.decode(ended.stdout)
+    assert [one["host"] for one in document["results"]] == ["good"]
+    assert [one["source"] for one in document["damaged"]] == [f"{tmp_path}/\ufffd.txt"]
 
 
 def test_a_fifo_in_a_folder_is_not_waited_for(world: World, tmp_path: Path) -> None:
