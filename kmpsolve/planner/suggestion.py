@@ -39,6 +39,8 @@ class Suggestion:
         The kernels that `build` fits, newest first; none if it fits none.
     fits_now
         Whether it fits the newest installed kernel.
+    unverified
+        Whether nobody can tell which kernels it fits: it was built without symbol versions.
     """
 
     kmp: str
@@ -51,6 +53,7 @@ class Suggestion:
     modules: tuple[str, ...]
     kernels: tuple[str, ...]
     fits_now: bool
+    unverified: bool
     command: str | None
 
 
@@ -78,6 +81,7 @@ class Suggestions:
                     "modules": list(one.modules),
                     "kernels": list(one.kernels),
                     "fits_now": one.fits_now,
+                    "unverified": one.unverified,
                     "command": one.command,
                 }
                 for one in self.suggestions
@@ -157,5 +161,6 @@ def _suggestion(
         modules=tuple(sorted(build.modules.values())),
         kernels=tuple(dict.fromkeys(str(unit.nevra) for unit in kernels)),
         fits_now=now,
+        unverified=not build.versioned,
         command=command,
     )

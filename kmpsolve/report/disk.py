@@ -63,6 +63,8 @@ def _suggestion(one: Suggestion, terminal: Terminal) -> Iterator[str]:
         state = terminal.tone("fits the newest installed kernel", "good")
     elif one.kernels:
         state = terminal.tone("fits another kernel only", "doubt")
+    elif one.unverified:
+        state = terminal.tone("cannot be checked, as it tells no symbol versions", "doubt")
     else:
         state = terminal.tone("fits no kernel", "bad")
     yield f"  {printable(build.name)} {build.evr} ({where}): {state}"

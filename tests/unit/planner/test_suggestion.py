@@ -12,6 +12,8 @@ import pytest
 from kmpsolve.model.modalias import Modaliases
 from kmpsolve.planner import flavor_systems
 from kmpsolve.planner.suggestion import Suggestion, Suggestions, suggest
+from kmpsolve.report.disk import render_suggestions
+from kmpsolve.report.terminal import Terminal
 from kmpsolve.request import Request
 from tests.property.cases import acme, beta, kernel
 from tests.support.packages import PackageSpec
@@ -55,6 +57,17 @@ def told(one: Suggestion) -> tuple[str, tuple[str, ...], bool, str | None]:
 
 
 INSTALL = "zypper install acme-kmp-default="
+
+
+def test_a_build_without_symbol_versions_is_not_said_to_fit_no_kernel(tmp_path: Path) -> None:
+    found = suggested(tmp_path, [kernel(10)], [drives(acme(symbols="")), drives(beta(symbols="a=9"))])
+    assert [(one.kmp, one.kernels, one.unverified) for one in found.suggestions] == [
+        ("acme-kmp-default", (), True),
+        ("beta-kmp-default", (), False),
+    ]
+    text = render_suggestions(found, Terminal())
+    assert "acme-kmp-default 1.0_k6.4.0_10-1 (from r): cannot be checked" in text
+    assert "beta-kmp-default 1.0_k6.4.0_10-1 (from r): fits no kernel" in text
 
 
 def test_the_build_for_the_newest_installed_kernel(tmp_path: Path) -> None:
@@ -180,6 +193,7 @@ def test_the_document(tmp_path: Path) -> None:
                 "modules": ["acme.ko"],
                 "kernels": ["kernel-default-6.4.0-10.1.x86_64"],
                 "fits_now": True,
+                "unverified": False,
                 "command": f"{INSTALL}1.0_k6.4.0_10-1",
             }
         ],
