@@ -73,14 +73,20 @@ def places(argument: str) -> Iterator[Place]:
             yield Place(name=argument, path=path, host=host_of_file(path.name))
             return
         nothing = True
-        for place in _in_folder(path, argument, argument, frozenset()):
+        for place in _in_folder(path, argument, argument, set()):
             nothing = False
             yield place
         if nothing:  # told, or the hosts that were to be in it would be missing without a word
             yield Place(name=argument, path=path, kind="nothing")
 
 
-def _in_folder(folder: Path, name: str, argument: str, above: frozenset[tuple[int, int]]) -> Iterator[Place]:
+def _in_folder(folder: Path, name: str, argument: str, read: set[tuple[int, int]]) -> Iterator[Place]:
+    """What is in a folder; one that a link leads to a second time, or in a circle, is not read again."""
+    status = folder.stat()
+    here = (status.st_dev, status.st_ino)
+    if here in read:
+        return
+    read.add(here)
     if _is_root(folder):
         yield Place(
             name=name, path=folder, kind="root", host=folder.resolve().name or "localhost", folder=argument
@@ -89,17 +95,13 @@ def _in_folder(folder: Path, name: str, argument: str, above: frozenset[tuple[in
     if (folder / "rpm.txt").is_file() and (folder / "basic-environment.txt").is_file():
         yield Place(name=name, path=folder, kind="supportconfig", host=folder.name, folder=argument)
         return
-    status = folder.stat()
-    here = (status.st_dev, status.st_ino)
-    if here in above:
-        return
     for entry in sorted(os.listdir(folder)):  # noqa: PTH208 (names only, and many of them)
         if entry.startswith("."):
             continue
         path = folder / entry
         below = f"{name.rstrip('/')}/{entry}"
         if path.is_dir():
-            yield from _in_folder(path, below, argument, above | {here})
+            yield from _in_folder(path, below, argument, read)
         else:
             yield Place(name=below, path=path, host=host_of_file(entry), folder=argument)
 

@@ -392,6 +392,17 @@ def test_a_file_that_is_named_twice(world: World, tmp_path: Path) -> None:
     assert (results(document), document["damaged"]) == ({"db-1": "safe"}, [])
 
 
+def test_a_folder_with_another_name(world: World, tmp_path: Path) -> None:
+    """As where the last day's inventories are also the latest: no host is there twice."""
+    day = tmp_path / "2026-11-23"
+    day.mkdir()
+    (day / "db-1.txt").write_text("\n".join(nevras(world, known(world, "safe"))))
+    (tmp_path / "latest").symlink_to(day.name)
+    (day / "again").symlink_to("..")
+    document = world.audit(tmp_path)
+    assert (results(document), document["damaged"]) == ({"db-1": "safe"}, [])
+
+
 def test_one_damaged_entry_of_a_list(world: World, tmp_path: Path) -> None:
     lines = [json.loads(world.line(f"h{n}")) for n in range(3)]
     del lines[1]["state"]
