@@ -32,12 +32,19 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Whole lines that were read from a stream."""
+    """Whole lines that were read from a stream.
+
+    Parameters
+    ----------
+    damage
+        Why nothing more could be read behind them; ``""`` if there was nothing more.
+    """
 
     place: Place
     data: bytes
     first: bool
     last: bool
+    damage: str = ""
 
 
 Piece = Span | Block | tuple[Place, ...]
@@ -144,7 +151,8 @@ def _blocks(place: Place) -> Iterator[Block]:
                     first = False
                 pending = block
         except CorruptError as error:
-            raise OSError(0, f"damaged: {error}", place.name) from error
+            yield Block(place, pending, first, last=True, damage=str(error))
+            return
         yield Block(place, pending, first, last=True)
 
 

@@ -46,8 +46,10 @@ class Reader:
             batch.enter(piece.place, alone=piece.first and piece.last)
             if only_lines(piece):
                 batch.lines([piece.data], first=piece.first)
-            else:
+            elif not piece.damage:
                 batch.records(self._whole(piece))
+            if piece.damage:
+                batch.damage(batch.batch.sources[-1].lines + 1, f"is damaged from here on ({piece.damage})")
         else:
             for place in piece:
                 batch.enter(place)

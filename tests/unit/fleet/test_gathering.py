@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 from collections.abc import Iterator
 
 import pytest
 
 from kmpsolve.fleet.batch import Builder
 from kmpsolve.fleet.gathering import gather
-from kmpsolve.fleet.pieces import Block
+from kmpsolve.fleet.pieces import Block, pieces
 from kmpsolve.fleet.reading import Reader
 from kmpsolve.metadata.compression import CorruptError
 from kmpsolve.metadata.inventories import sniff
@@ -32,6 +34,22 @@ def hosts(*blocks: bytes) -> tuple[list[str], list[int | None]]:
 
 def test_line_numbers_go_on_over_pieces() -> None:
     assert hosts(line("a") + b"bad\n", line("b") + b"\n" + b"bad\n", b"bad\n") == (["a", "b"], [2, 5, 6])
+
+
+def test_a_stream_that_is_cut_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What came before counts, as in a file."""
+
+    def cut(data: bytes) -> tuple[list[str], list[int | None]]:
+        stream = io.BytesIO(gzip.compress(data)[:-8])
+        monkeypatch.setattr("kmpsolve.fleet.pieces.open_place", lambda _: stream)
+        fleet = gather([Reader(None, frozenset()).read(piece) for piece in pieces(["-"])])
+        return fleet.hosts, [damage.line for damage in fleet.damaged]
+
+    hosts, damaged = cut(b"".join(line(f"h{n}") for n in range(200_000)))
+    assert len(hosts) > 50_000
+    assert damaged == [len(hosts) + 1]
+    assert cut(line("a")) == ([], [1])
+    assert cut(b"kernel-default-6.4.0-1.1.x86_64\n") == ([], [1])
 
 
 def test_lines_before_a_damaged_block_are_those_of_their_file() -> None:
