@@ -249,18 +249,22 @@ def test_signed_with_a_key_that_was_revoked(
         assert document["verdict"] == verdict
 
 
-def test_an_rpm_that_is_not_at_hand_is_not_checked(
-    plan: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+@pytest.fixture
+def metadata_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Repositories have no RPMs."""
     real = repository.rpm_md
     numbers = count()
 
-    def metadata_only(specs: list[PackageSpec]) -> Path:
+    def bare(specs: list[PackageSpec]) -> Path:
         place = tmp_path / f"bare-{next(numbers)}"
         shutil.copytree(real(specs) / "repodata", place / "repodata")
         return place
 
-    monkeypatch.setattr(repository, "rpm_md", metadata_only)
+    monkeypatch.setattr(repository, "rpm_md", bare)
+
+
+@pytest.mark.usefixtures("metadata_only")
+def test_an_rpm_that_is_not_at_hand_is_not_checked(plan: Callable[..., dict[str, Any]]) -> None:
     verdict, decision, _, warnings = _told(plan(signed=True))
     assert (verdict, decision) == ("safe", "fetch")
     assert "not checked" in warnings[0]
@@ -470,18 +474,8 @@ def test_what_is_refused_on_another_kernel_is_no_cause(workshop: Workshop) -> No
     assert document["flavors"][0]["newest_safe"] == "kernel-default-6.4.0-1.1.x86_64"
 
 
-def test_a_kmp_that_comes_along_and_is_not_at_hand(
-    workshop: Workshop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    real = repository.rpm_md
-    numbers = count()
-
-    def metadata_only(specs: list[PackageSpec]) -> Path:
-        place = tmp_path / f"bare-{next(numbers)}"
-        shutil.copytree(real(specs) / "repodata", place / "repodata")
-        return place
-
-    monkeypatch.setattr(repository, "rpm_md", metadata_only)
+@pytest.mark.usefixtures("metadata_only")
+def test_a_kmp_that_comes_along_and_is_not_at_hand(workshop: Workshop) -> None:
     user, base = (workshop.kmp(name, "2", signed=True) for name in (_USER, _MODULE))
     waiver = '[[waiver]]\nkmp = "kmpsolve_user*"\nreason = "unused"\nexpires = 2099-01-01\n'
     for settings, verdict in (("", "safe"), (_REQUIRED, "unverified"), (_REQUIRED + waiver, "safe")):
