@@ -7,18 +7,23 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.host import DRIVER, NEW, OLD, REBUILD, Host, specs, stopped
 from tests.modules import kbuild
 from tests.modules.debian import DebianKernel
 from tests.support.packages import PackageSpec
 
 
-def test_a_rebuild_whose_module_nobody_signed(
-    kernels: tuple[DebianKernel, ...], built: Callable[[DebianKernel], Path]
-) -> None:
+@pytest.fixture
+def unsigned(kernels: tuple[DebianKernel, ...], built: Callable[[DebianKernel], Path]) -> PackageSpec:
+    """The rebuild, with a real module that nobody signed."""
     module = (built(kernels[0]) / "kmpsolve_base.ko").read_bytes()
     (rebuild,) = specs(REBUILD)
-    unsigned = dataclasses.replace(rebuild, files=(), contents=((rebuild.files[0], module),))
+    return dataclasses.replace(rebuild, files=(), contents=((rebuild.files[0], module),))
+
+
+def test_a_rebuild_whose_module_nobody_signed(unsigned: PackageSpec) -> None:
     with Host(OLD, DRIVER, configuration="require_signed = true\n") as host:
         host.add("updates", [*specs(NEW), unsigned])
         before = host.rpmdb()
@@ -78,12 +83,7 @@ def test_a_driver_that_needs_one_that_is_refused(
             assert {use["via"] for use in flavor["boot_matrix"][0]["kmps"].values()} == {"none"}
 
 
-def test_the_last_good_kernel_is_kept_for_a_rebuild_that_is_refused(
-    kernels: tuple[DebianKernel, ...], built: Callable[[DebianKernel], Path]
-) -> None:
-    module = (built(kernels[0]) / "kmpsolve_base.ko").read_bytes()
-    (rebuild,) = specs(REBUILD)
-    unsigned = dataclasses.replace(rebuild, files=(), contents=((rebuild.files[0], module),))
+def test_the_last_good_kernel_is_kept_for_a_rebuild_that_is_refused(unsigned: PackageSpec) -> None:
     configuration = 'require_signed = true\non_blocked = "warn"\nkeep_last_good = true\n'
     with Host(OLD, DRIVER, configuration=configuration) as host:
         host.add("updates", [*specs(NEW), unsigned])
