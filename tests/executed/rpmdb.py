@@ -79,6 +79,7 @@ class _Header:
                 ksyms=self.pairs("P", _OF_SYMBOL),
                 symsets=self.pairs("P", _OF_SYMSET),
                 modules=self.modules,
+                obsoletes=self.obsoletes,
                 vendor=self.vendor,
                 arch=self.arch,
             )
