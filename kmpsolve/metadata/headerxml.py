@@ -13,6 +13,10 @@ __all__ = ["COMPARISONS", "MISSING_OK", "PREREQUISITE", "STRONG", "HeaderWriter"
 
 PREREQUISITE = 1 << 6 | 1 << 7 | 1 << 9 | 1 << 10 | 1 << 5
 """Requirements that must be met before a scriptlet runs: bits for prereq, pretrans, pre, post, posttrans."""
+_ON_INSTALLING = 1 << 9 | 1 << 10
+_LATER_TOO = 1 << 6 | 1 << 11 | 1 << 12
+"""Bits for pre and post, and for prereq, preun and postun: neither rpm nor libsolv asks again for what only the
+scriptlets required that ran when a package was installed."""
 MISSING_OK = 1 << 19
 STRONG = 1 << 27
 """How rpm before 4.12 (Code 11 and 12) spelt weak dependencies: a requirement that may be missing is a
@@ -91,7 +95,11 @@ class HeaderWriter:
         # What the package provides itself is not in metadata either (createrepo_c leaves it out).
         own = {line for _, line in requires}.intersection(result["provides"])
         # Nor are promises of rpm itself, which no package makes.
-        requires = [(s, line) for s, line in requires if line not in own and not line.startswith(_PROMISE)]
+        requires = [
+            (sense, line)
+            for sense, line in requires
+            if line not in own and not line.startswith(_PROMISE) and not _is_past(sense)
+        ]
         result["requires"] = [line for sense, line in requires if not sense & MISSING_OK]
         result["recommends"] += [line for sense, line in requires if sense & MISSING_OK]
         for old, weak, strong in (
@@ -152,6 +160,11 @@ class HeaderWriter:
             ):
                 in_primary.append(single[index] + header_text(name))
         return in_primary, kernel_modules
+
+
+def _is_past(sense: int) -> bool:
+    """Whether a requirement counted only while the package was installed."""
+    return bool(sense & _ON_INSTALLING) and not sense & _LATER_TOO
 
 
 def _texts(values: Sequence[str | bytes]) -> Sequence[str]:

@@ -128,6 +128,42 @@ def test_same_as_createrepo_writes_for_the_rpms(system: Sandbox, tmp_path: Path)
     assert sorted(actual, key=order) == sorted(expected, key=order)
 
 
+_SCRIPTED = """\
+Name: scripted
+Version: 1
+Release: 1
+Summary: What scriptlets require
+License: GPL-2.0-or-later
+BuildArch: noarch
+Requires(pre): pre
+Requires(post): post, both
+Requires(preun): preun
+Requires(post,postun): later
+PreReq: prereq
+Requires: both
+%description
+What scriptlets require.
+%files
+"""
+
+
+def test_what_only_a_scriptlet_required_that_ran_already(tmp_path: Path) -> None:
+    """Neither rpm nor zypper asks for that again: here rpm lets all of them go but those it asks for."""
+    (tmp_path / "scripted.spec").write_text(_SCRIPTED)
+    build = ["rpmbuild", "-bb", "--quiet", "--define", f"_topdir {tmp_path}", tmp_path / "scripted.spec"]
+    subprocess.run(build, check=True, capture_output=True)
+    names = ["pre", "post", "both", "preun", "later", "prereq"]
+    needed = [PackageSpec(name=name, version="1", release="1", arch="noarch") for name in names]
+    with Sandbox(shared=[tmp_path]) as sandbox:
+        sandbox.install_rpms([*rpmbuild.build(needed), *tmp_path.rglob("*.rpm")])
+        kept = [name for name in names if sandbox.run(["rpm", "-e", "--test", name]).code]
+        packages = tree(read_installed(Root(sandbox.root)).content)
+        (scripted,) = [p for p in packages if p.findtext(f"{COMMON}name") == "scripted"]
+        requires = scripted.findall(f"{COMMON}format/{RPM}requires/{RPM}entry")
+    assert sorted({entry.get("name") for entry in requires}) == sorted(kept)
+    assert kept == ["both", "preun", "later", "prereq"]
+
+
 def test_what_only_headers_tell(system: Sandbox) -> None:
     content = read_installed(Root.at(system.root)).content
     assert content.primary is not None
