@@ -19,6 +19,7 @@ from kmpsolve.cli.options import (
 )
 from kmpsolve.errors import MetadataError, RequestError
 from kmpsolve.model.jsontext import json_text
+from kmpsolve.model.needs import flavor_of_uname
 from kmpsolve.model.nevra import Nevra
 from kmpsolve.report.progress import Progress
 
@@ -105,7 +106,10 @@ def _compare(
     for text, path in zip((options.a, options.b), files, strict=True):
         if path is not None:
             kernel = _read(path)
-            sides.append((kernel, kernel.unit(flavors, universe.table)))
+            flavor = flavor_of_uname(kernel.uname_r)
+            # A kernel is its own flavor's only, as one in a repository is; a mere list may be anybody's.
+            spelled = [one for one in flavors if one in (flavor, "")] if flavor else flavors
+            sides.append((kernel, kernel.unit(spelled, universe.table)))
         else:
             side = "B" if sides else "A"
             unit = _find(text, every, side)
@@ -189,11 +193,14 @@ def _find(text: str, units: list[KernelUnit], side: str) -> KernelUnit:
         if found:
             flavors = {unit.flavor for unit in found}
             if len(flavors) > 1:
+                first = max(
+                    (unit for unit in found if unit.flavor == min(flavors)), key=lambda unit: unit.nevra.evr
+                )
                 raise RequestError(
                     f"{text} is there for {' and '.join(sorted(flavors))}",
                     reference="ambiguous-kernel",
                     where=side,
-                    hint=f"say which: --flavor {min(flavors)}, or {text}-{min(flavors)}",
+                    hint=f"say which: --flavor {first.flavor}, or {first.nevra}",
                 )
             best = max(found, key=lambda unit: unit.nevra.evr)
             arches = {unit.nevra.arch for unit in found if unit.nevra.evr == best.nevra.evr}
@@ -205,7 +212,7 @@ def _find(text: str, units: list[KernelUnit], side: str) -> KernelUnit:
                     hint=f"say which: {best.nevra}",
                 )
             return best
-    known = [_evr(unit) for unit in units]
+    known = list(dict.fromkeys(map(_evr, units)))
     near = difflib.get_close_matches(text, known, n=2, cutoff=0.6)
     raise RequestError(
         f"no kernel {text} is installed or in a repository",

@@ -249,7 +249,7 @@ def difference(
     idle = severities.unused(used)
     hits: tuple[Hit, ...] = ()
     unverified: tuple[str, ...] = ()
-    builds = tuple(builds)
+    mine: list[KmpBuild] = []
     if units is not None and table is not None:
         mine = _concerned(builds, units)
         hits = _hits(mine, units, table)
@@ -262,7 +262,7 @@ def difference(
         changed=changed,
         tolerated=frozenset(tolerated),
         hits=hits,
-        judged=len(unique_builds(builds)),
+        judged=len(unique_builds(mine)),
         unverified=unverified,
         unused=tuple(rule for rule in idle if known[rule.subject]),
         unjudged=tuple(rule for rule in idle if not known[rule.subject]),

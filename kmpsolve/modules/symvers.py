@@ -22,7 +22,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from kmpsolve.errors import MetadataError
-from kmpsolve.model.needs import normal_crc
+from kmpsolve.model.needs import flavor_of_uname, normal_crc
 from kmpsolve.modules.compression import damaged, open_unpacked, unpack
 
 __all__ = ["Symvers", "read_symvers", "uname_r_in"]
@@ -31,7 +31,8 @@ _MAX_LIST = 64 << 20
 _MAX_SYMSETS = 20_000
 _CRC = re.compile(r"(?:0x)?[0-9a-fA-F]{1,16}")
 _SYMSET = re.compile(r"(?P<name>[\w-]+)\.(?P<hash>[0-9a-f]{16})")
-_FILE = re.compile(r"(?:symvers|symsets)-(?P<uname_r>.+?)(?:\.tar)?(?:\.(?:gz|xz|zst))?")
+_FILE = re.compile(r"(?:symvers|symsets)-(?P<uname_r>\d+\.\d+.*?)(?:\.tar)?(?:\.(?:gz|xz|zst))?")
+_FLAVOR = re.compile(r"\w*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,6 +173,10 @@ def read_symvers(source: Path | BinaryIO, name: str | None = None) -> Symvers:
 
 
 def uname_r_in(path: Path) -> str:
-    """The uname -r in the name of a ``symvers-`` or ``symsets-`` file; empty if it has none."""
+    """The uname -r in the name of a ``symvers-`` or ``symsets-`` file; empty if it has none.
+
+    What else users call their copies (``symvers-sp5-old``, ``symvers-6.4.0-1-default.orig``) must not be taken for a
+    flavor: no KMP is for such a one.
+    """
     match = _FILE.fullmatch(path.name)
-    return match["uname_r"] if match else ""
+    return match["uname_r"] if match and _FLAVOR.fullmatch(flavor_of_uname(match["uname_r"])) else ""

@@ -77,7 +77,7 @@ def render_diff(diff: KabiDiff, terminal: Terminal, whole: bool = False) -> str:
 def headline(diff: KabiDiff) -> tuple[str, Literal["good", "bad", "plain"]]:
     """Whom the difference hits, in a few words, and how good that is; without any KMP nobody knows."""
     if not diff.judged:
-        return "no KMP was given to hold against it", "plain"
+        return "no KMP for it was given to hold against it", "plain"
     kmps = len({hit.build.name for hit in diff.hits})
     if diff.hits:
         return f"HITS {plural(kmps, 'KMP')}", "bad"

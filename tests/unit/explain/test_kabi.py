@@ -146,7 +146,14 @@ def several(tmp_path: Path) -> str:
 def test_diff_in_one_flavor_of_a_repository(several: str, capsys: pytest.CaptureFixture[str]) -> None:
     pair = ["6.4.0-1.1", "6.4.0-2.1"]
     assert main(["diff", *pair, "--repo", several]) == 3
-    assert "6.4.0-1.1 is there for default and rt" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "6.4.0-1.1 is there for default and rt" in told
+    spelled = told.split()[-1]
+    assert spelled.startswith("kernel-default-6.4.0-1.1.")
+    assert main(["diff", spelled, spelled, "--repo", several]) == 0
+    capsys.readouterr()
+    assert main(["diff", "6.4.0-1.11", "6.4.0-2.1", "--repo", several]) == 3
+    assert "did you mean 6.4.0-1.1 or 6.4.0-2.1?" in capsys.readouterr().err
     code, document = _json(capsys, "diff", *pair, "--repo", several, "--flavor", "rt")
     assert (code, document["a"]) == (4, "kernel-rt-6.4.0-1.1.x86_64")
     assert [entry["nevra"] for entry in document["kmps"]] == ["acme-kmp-rt-1.0_k6.4.0_1-1.x86_64"]
@@ -159,6 +166,34 @@ def test_diff_of_kernels_for_several_architectures(several: str, capsys: pytest.
     assert "say which: kernel-default-6.4.0-1.1." in told
     named = [f"kernel-default-6.4.0-{number}.1.i586" for number in (1, 2)]
     assert main(["diff", *named, "--repo", several]) == 0
+
+
+def test_a_kernel_rpm_is_for_its_own_flavor(
+    several: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A KMP that fits one flavor's kernel does not fit another's, whether it is a file or in a repository."""
+    kernels = [Kernel(release="1.1", ksyms="a=1", flavor=flavor).spec() for flavor in ("rt", "default")]
+    folder = repository.rpm_folder(kernels)
+    rpms = [str(next(folder.glob(f"kernel-{flavor}-*"))) for flavor in ("rt", "default")]
+    for pair in (["6.4.0-1-rt", "kernel-default-6.4.0-1.1.x86_64"], rpms):
+        code, document = _json(capsys, "diff", *pair, "--repo", several)
+        assert code == 4
+        (hit,) = document["kmps"]
+        assert (hit["nevra"], hit["symbols"]) == ("acme-kmp-rt-1.0_k6.4.0_1-1.x86_64", ["a"])
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("sp5-old-good", "sp6-new-good"), ("15-sp5-old", "15-sp6-new"), ("6.4.0-1-rt.old", "6.4.0-2-rt")],
+)
+def test_what_users_call_their_copies_is_no_flavor(
+    names: tuple[str, str], several: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lists = [tmp_path / f"symvers-{name}" for name in names]
+    for number, one in enumerate(lists, 1):
+        one.write_text(f"0x{number}\ta\tvmlinux\tEXPORT_SYMBOL\n")
+    code, document = _json(capsys, "diff", *map(str, lists), "--repo", several)
+    assert (code, len(document["kmps"])) == (4, 1)
 
 
 def test_a_kmp_for_another_architecture_is_not_hit(
@@ -277,7 +312,7 @@ def test_files_alone_need_no_system(lists: tuple[str, str], capsys: pytest.Captu
     assert document["changed"] == [{"symbol": "moves", "a": "abcd", "b": "abce"}]
     assert document["kmps"] == []
     assert main(["diff", *lists]) == 0
-    assert "no KMP was given to hold against it" in capsys.readouterr().out
+    assert "no KMP for it was given to hold against it" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
