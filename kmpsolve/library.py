@@ -7,11 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from kmpsolve.config import read_config
+from kmpsolve.errors import NoRepositoryError, UsageError
 from kmpsolve.model.plan import Plan
 from kmpsolve.planner import plan as plan_universe
 from kmpsolve.request import Request
 from kmpsolve.session import load
-from kmpsolve.sources import Sources
+from kmpsolve.sources import Sources, root_folder
 
 __all__ = ["plan"]
 
@@ -39,7 +40,7 @@ def plan(
     kernel
         ``latest``, ``newest-safe``, VERSION-RELEASE or UNAME-R; by default what ``zypper up`` would pick.
     flavors
-        Kernel flavors; by default all that are installed.
+        Kernel flavors, or one; by default all that are installed.
     running
         The uname -r of the running kernel, where it is not this machine's.
     config
@@ -53,22 +54,42 @@ def plan(
     Raises
     ------
     KmpsolveError
-        If no plan can be made: unreadable input, an unknown kernel, a wrong configuration.
+        If no plan can be made: unreadable input, no repository, an unknown kernel, a wrong configuration.
     """
+    given = {"root": root, "installed": installed, "kernel": kernel, "running": running, "config": config}
+    for name, value in given.items():
+        _refuse_empty(name, value)
     if root is None and (installed is None or repositories is None):
         root = "/"
     pairs = None
     if repositories is not None:
         entries = repositories.items() if isinstance(repositories, Mapping) else repositories
         pairs = tuple((alias, os.fspath(source)) for alias, source in entries)
+        for alias, source in pairs:
+            _refuse_empty(f"the source of {alias}", source)
+        if not pairs:  # nobody would know of a new kernel, and there would be nothing to do
+            raise NoRepositoryError(
+                "no repository is given",
+                reference="no-repository",
+                where="repositories",
+                hint="give one, or None to read the root's",
+            )
     sources = Sources(
-        root=Path(root) if root is not None else None,
+        root=root_folder(root) if root is not None else None,
         installed=os.fspath(installed) if installed is not None else None,
         repositories=pairs,
     )
     settings = read_config(sources.root, Path(config) if config is not None else None)
     if not running and sources.here:
         running = os.uname().release
-    request = Request(kernel=kernel, flavors=tuple(flavors), running=running)
+    # A string is a sequence of strings too, of its letters.
+    wanted = (flavors,) if isinstance(flavors, str) else tuple(flavors)
+    request = Request(kernel=kernel, flavors=wanted, running=running)
     loaded = load(sources, request, settings)
     return plan_universe(loaded.universe, loaded.request, loaded.inputs)
+
+
+def _refuse_empty(name: str, value: str | os.PathLike[str] | None) -> None:
+    """An empty text is a program's unset variable: as a path it would be the folder that one happens to be in."""
+    if value == "":
+        raise UsageError(f"{name} is empty", reference="usage", hint="give something, or leave it out")

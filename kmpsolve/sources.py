@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,7 +18,16 @@ if TYPE_CHECKING:  # every verb has sources, and some read none of what this can
     from kmpsolve.metadata.content import Content
     from kmpsolve.metadata.root import System
 
-__all__ = ["Sources", "need_repositories", "open_installed", "openers"]
+__all__ = ["Sources", "need_repositories", "open_installed", "openers", "root_folder"]
+
+
+def root_folder(path: str | os.PathLike[str]) -> Path:
+    """A root by its path from the top.
+
+    zypper takes no other path, in the commands that are shown and in those that are run. Two slashes at the beginning
+    are kept by POSIX, and mean nothing here. Links stay: /proc/PID/root leads elsewhere if resolved.
+    """
+    return Path("/" + os.path.abspath(path).lstrip("/"))  # noqa: PTH100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -154,9 +154,9 @@ def _run(words: list[str]) -> int:
         return 2 if words else 0
     _refuse_empty(words, options.verb)
     if getattr(options, "root", None) is not None:
-        # zypper takes no other path, in the commands that are shown and in those that are run. Two slashes at the
-        # beginning are kept by POSIX, and mean nothing here. Links stay: /proc/PID/root leads elsewhere if resolved.
-        options.root = "/" + os.path.abspath(options.root).lstrip("/")  # noqa: PTH100
+        from kmpsolve.sources import root_folder
+
+        options.root = str(root_folder(options.root))
     for_programs = options.verb == "collect" or getattr(options, "format", "text") != "text"
     if for_programs and isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")  # whatever letters the locale has
