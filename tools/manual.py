@@ -42,7 +42,7 @@ VALUES = {
     "kmp": "kmps",
     "a": "kernels",
     "b": "kernels",
-    "kernel": "kernels",
+    "kernel": "targets",
     "running": "unames",
     "flavor": "flavors",
 }
@@ -202,6 +202,7 @@ _CACHE = '"${KMPSOLVE_SOLV_CACHE:-/var/cache/zypp/solv}"'
 _IS_KERNEL = "$1 ~ /^kernel-[a-z0-9]+$/ && $1 !~ /^kernel-(devel|docs|firmware|macros|source|syms|vdso)$/"
 # Names come from repositories, and bash's compgen -W expands what it is given: $(...) would be run.
 _IS_PLAIN = r"$0 !~ /[^A-Za-z0-9._+~^:\t-]/"
+_IS_KMP = "$1 ~ /-kmp-[A-Za-z0-9_]+$/"  # and no debuginfo of one
 _UNAMES = "ls /lib/modules 2>/dev/null | grep -v '[^A-Za-z0-9._+~-]'"
 # solv.idx is what libzypp writes beside each cache for completions: name, version-release, architecture.
 _FUNCTIONS = f"""\
@@ -209,14 +210,17 @@ _kmpsolve_index() {{
     cat {_CACHE}/$1/solv.idx 2>/dev/null | awk '{_IS_PLAIN}'
 }}
 _kmpsolve_kmps() {{
-    _kmpsolve_index "$1" | awk -F '\\t' '$1 ~ /-kmp-/ {{print $1}}' | sort -u
+    _kmpsolve_index "$1" | awk -F '\\t' '{_IS_KMP} {{print $1}}' | sort -u
 }}
 _kmpsolve_kernels() {{
-    echo latest newest-safe
     _kmpsolve_index '*' | awk -F '\\t' '{_IS_KERNEL} {{print $2}}' | sort -u
 }}
+_kmpsolve_targets() {{
+    echo latest newest-safe
+    _kmpsolve_kernels
+}}
 _kmpsolve_flavors() {{
-    _kmpsolve_index '*' | awk -F '\\t' '$1 ~ /-kmp-/ {{sub(/.*-kmp-/, "", $1); print $1}}' | sort -u
+    _kmpsolve_index '*' | awk -F '\\t' '{_IS_KMP} {{sub(/.*-kmp-/, "", $1); print $1}}' | sort -u
 }}
 _kmpsolve_unames() {{
     {_UNAMES}
@@ -232,12 +236,29 @@ def _kind(action: argparse.Action, verb: str) -> str:
     return kind if kind == "files" else f"_kmpsolve_{kind}"
 
 
+_BASH_FILES = """\
+_kmpsolve_files() {
+    local name
+    # Only here: else a verb would get a slash where a folder has its name.
+    compopt -o filenames 2>/dev/null
+    while IFS= read -r name; do
+        COMPREPLY+=("$name")
+    done < <(compgen -f -- "$word")
+}
+"""
+
+
 def bash(parsers: dict[str, argparse.ArgumentParser]) -> str:
     """The completion for bash; ``zypper kmp`` has zypper's own."""
-    lines = [_GENERATED + _FUNCTIONS + "_kmpsolve() {"]
+    lines = [_GENERATED + _FUNCTIONS + _BASH_FILES + "_kmpsolve() {"]
     lines += [
         "    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} verb= index",
         "    COMPREPLY=()",
+        "    # --option=value is three words to bash, and so is ALIAS=SRC.",
+        "    if [[ $word == = || $before == = ]]; then",
+        "        if [[ $word == = ]]; then word=; else before=${COMP_WORDS[COMP_CWORD-2]}; fi",
+        "        [[ $before == -* ]] || before=--repo",
+        "    fi",
     ]
     lines += [
         "    for ((index = 1; index < COMP_CWORD; index++)); do",
@@ -270,7 +291,7 @@ def bash(parsers: dict[str, argparse.ArgumentParser]) -> str:
             f"            if [[ $word == -* ]]; then COMPREPLY=($(compgen -W '{words}' -- \"$word\"))"
         )
         lines.append(f"            else {reply}; fi ;;")
-    lines += ["    esac", "}", "complete -o filenames -o bashdefault -F _kmpsolve kmpsolve"]
+    lines += ["    esac", "}", "complete -o bashdefault -F _kmpsolve kmpsolve"]
     return "\n".join(lines) + "\n"
 
 
@@ -279,9 +300,9 @@ def _bash_reply(action: argparse.Action, verb: str) -> str:
         return f"COMPREPLY=($(compgen -W '{' '.join(map(str, action.choices))}' -- \"$word\"))"
     kind = _kind(action, verb)
     if kind == "files":
-        return 'COMPREPLY=($(compgen -f -- "$word"))'
+        return "_kmpsolve_files"
     names = f'COMPREPLY=($(compgen -W "$({kind})" -- "$word"))'
-    return f'{names}; COMPREPLY+=($(compgen -f -- "$word"))' if action.dest in ("a", "b") else names
+    return f"{names}; _kmpsolve_files" if action.dest in ("a", "b") else names
 
 
 def zsh(parsers: dict[str, argparse.ArgumentParser]) -> str:
@@ -333,7 +354,9 @@ def _zsh_option(action: argparse.Action, verb: str, name: str) -> str:
     value = (
         f":{placeholder(action).replace(':', ' ')}:{_zsh_values(action, verb)}" if action.nargs != 0 else ""
     )
-    return _zsh_quoted(f"{name}[{text}]{value}")
+    # With a sign the value may also stand behind one.
+    sign = "=" if value and name.startswith("--") else ""
+    return _zsh_quoted(f"{name}{sign}[{text}]{value}")
 
 
 def _zsh_values(action: argparse.Action, verb: str) -> str:
@@ -351,21 +374,25 @@ def fish(parsers: dict[str, argparse.ArgumentParser]) -> str:
     cache = "set -q KMPSOLVE_SOLV_CACHE; or set -l KMPSOLVE_SOLV_CACHE /var/cache/zypp/solv"
     lines = [_GENERATED.rstrip()]
     for name, awk in (
-        ("kmps", "$1 ~ /-kmp-/ {print $1}"),
+        ("kmps", _IS_KMP + " {print $1}"),
         (
             "kernels",
             _IS_KERNEL + " {print $2}",
         ),
-        ("flavors", '$1 ~ /-kmp-/ {sub(/.*-kmp-/, "", $1); print $1}'),
+        ("flavors", _IS_KMP + ' {sub(/.*-kmp-/, "", $1); print $1}'),
     ):
         lines += [f"function _kmpsolve_{name}", f"    {cache}"]
-        if name == "kernels":
-            lines.append("    printf '%s\\n' latest newest-safe")
+        # fish complains of a pattern that matches nothing, but for set.
+        lines.append("    set -l indexes $KMPSOLVE_SOLV_CACHE/*/solv.idx")
         lines.append(
-            f"    awk -F '\\t' '{_IS_PLAIN} && {awk}' $KMPSOLVE_SOLV_CACHE/*/solv.idx 2>/dev/null | sort -u"
+            f"    set -q indexes[1]; and awk -F '\\t' '{_IS_PLAIN} && {awk}' $indexes 2>/dev/null | sort -u"
         )
         lines.append("end")
     lines += [
+        "function _kmpsolve_targets",
+        "    printf '%s\\n' latest newest-safe",
+        "    _kmpsolve_kernels",
+        "end",
         "function _kmpsolve_unames",
         f"    {_UNAMES}",
         "end",
@@ -380,7 +407,8 @@ def fish(parsers: dict[str, argparse.ArgumentParser]) -> str:
                 f"-l {name[2:]}" if name.startswith("--") else f"-s {name[1:]}"
                 for name in action.option_strings
             )
-            value = f" -r{_fish_values(action)}" if action.nargs != 0 else ""
+            values = _fish_values(action)
+            value = f"{' -r' if values == ' -F' else ' -x'}{values}" if action.nargs != 0 else ""
             lines.append(
                 f"complete -c kmpsolve -n {seen} {names}{value} -d {_fish_quoted(action.help or '')}"
             )

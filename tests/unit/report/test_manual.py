@@ -6,6 +6,7 @@ import importlib.util
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -54,7 +55,8 @@ def cache(tmp_path: Path) -> Path:
     for alias, lines in {
         "@System": "acme-storage-kmp-default\t2.1-1\tx86_64\nkernel-default\t6.4.0-150600.23.25.1\tx86_64\n",
         "updates": "kernel-default\t6.4.0-150600.23.30.1\tx86_64\nkernel-firmware\t2024-1\tnoarch\n"
-        "acme-storage-kmp-default\t2.2-1\tx86_64\nacme-nic-kmp-rt\t1-1\tx86_64\npatch:SUSE-1\t1\tnoarch\n",
+        "acme-storage-kmp-default\t2.2-1\tx86_64\nacme-nic-kmp-rt\t1-1\tx86_64\npatch:SUSE-1\t1\tnoarch\n"
+        "acme-nic-kmp-rt-debuginfo\t1-1\tx86_64\n",
     }.items():
         (tmp_path / alias).mkdir()
         (tmp_path / alias / "solv.idx").write_text(lines)
@@ -70,6 +72,7 @@ CASES = [
     ("kmpsolve plan --format ht", {"html"}),
     ("kmpsolve plan --flavor r", {"rt"}),
     ("kmpsolve diff 6.4.0-150600.23.3", {"6.4.0-150600.23.30.1"}),
+    ("kmpsolve diff latest", set()),
     ("kmpsolve plan --strict --vers", set()),
     ("kmpsolve plan --insta", {"--installed"}),
 ]
@@ -102,6 +105,80 @@ def test_fish(line: str, expected: set[str], cache: Path) -> None:
         assert expected <= found
     else:
         assert found == expected
+
+
+@pytest.fixture
+def folder(cache: Path) -> Path:
+    """Where somebody may be: files whose names are no plain words, and a folder called as a verb is."""
+    place = cache / "place"
+    (place / "plan").mkdir(parents=True)
+    for name in ("my driver.rpm", "my*.rpm", "json"):
+        (place / name).touch()
+    return place
+
+
+BASH_WORDS = [
+    (("check", "my"), {"my driver.rpm", "my*.rpm"}),
+    (("plan", "--repo", "mine", "=", "my"), {"my driver.rpm", "my*.rpm"}),
+    (("plan", "--format", "=", "js"), {"json"}),
+    (("plan", "--kernel", "="), {"latest", "newest-safe", "6.4.0-150600.23.25.1", "6.4.0-150600.23.30.1"}),
+]
+
+
+@pytest.mark.parametrize(("words", "expected"), BASH_WORDS)
+def test_bash_words(words: tuple[str, ...], expected: set[str], cache: Path, folder: Path) -> None:
+    """As bash parts a line: ``=`` is a word of its own, and a name with a blank is one."""
+    script = (
+        f'source {CHECKOUT}/completions/kmpsolve.bash; COMP_WORDS=("$@"); cd place; '
+        "COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _kmpsolve; printf '%s\\n' \"${COMPREPLY[@]}\""
+    )
+    assert folder.is_dir()
+    assert set(_run(["bash", "-uc", script, "bash", "kmpsolve", *words], cache).splitlines()) == expected
+
+
+BASH = r"""
+import os, pty, re, select, sys
+child, terminal = pty.fork()
+if not child:
+    os.execlp("bash", "bash", "--norc", "--noprofile", "-i")
+def send(text, awaited):
+    seen = ""
+    os.write(terminal, text.encode())
+    while awaited not in seen and select.select([terminal], [], [], 10)[0]:
+        seen += os.read(terminal, 4096).decode()
+    return seen
+send(f"source {sys.argv[1]}; PS1=rea''dy\n", "ready")  # readline has the terminal before it prompts
+print(repr(send(sys.argv[2] + "\tx", "x")))
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("kmpsolve pla", "kmpsolve plan x"),  # not plan/
+        ("kmpsolve check my\\ d", "kmpsolve check my\\\\ driver.rpm x"),
+        ("kmpsolve plan --format=js", "kmpsolve plan --format=json x"),
+    ],
+)
+def test_bash_at_a_terminal(line: str, expected: str, cache: Path, folder: Path) -> None:
+    inner = [sys.executable, "-c", f"import os; os.chdir({str(folder)!r})\n{BASH}"]
+    assert expected in _run([*inner, f"{CHECKOUT}/completions/kmpsolve.bash", line], cache)
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("kmpsolve matrix ", set()),
+        ("kmpsolve plan --kernel ", {"latest", "newest-safe"}),
+        ("kmpsolve plan --format=", {"--format=text", "--format=json", "--format=html", "--format=dot"}),
+        ("kmpsolve check my", {"my driver.rpm", "my*.rpm"}),
+    ],
+)
+def test_fish_without_a_cache(line: str, expected: set[str], folder: Path) -> None:
+    """Nothing is complained of, and only what takes a file is offered one."""
+    script = f"source {CHECKOUT}/completions/kmpsolve.fish; complete --do-complete '{line}' 2>&1"
+    found = {row.split("\t")[0] for row in _run(["fish", "--no-config", "-c", script], folder).splitlines()}
+    assert found == expected
 
 
 EVIL = "x-kmp-$(touch${IFS}$PWNED)\t1-1\tx86_64\nkernel-default\t6.9`touch${IFS}$PWNED`-1\tx86_64\n"
@@ -140,7 +217,9 @@ zpty -d inner
 """
 
 
-@pytest.mark.parametrize(("line", "expected"), [CASES[1], CASES[3], CASES[5]])
+@pytest.mark.parametrize(
+    ("line", "expected"), [CASES[1], CASES[3], CASES[5], ("kmpsolve plan --format=ht", {"html"})]
+)
 def test_zsh(line: str, expected: set[str], cache: Path) -> None:
     found = _run(["zsh", "-fc", ZSH, "zsh", str(CHECKOUT / "completions"), line], cache)
     for word in expected:
