@@ -510,7 +510,8 @@ class Universe:
         path = place / location
         # The location is the repository's word: it may not lead out of its folder.
         inside = Path(os.path.realpath(path)).is_relative_to(os.path.realpath(place))
-        return path if inside and path.is_file() else None
+        # pathlib passes on what else may be wrong with a name or a folder; nobody can look there, and that is all.
+        return path if inside and os.path.isfile(path) else None  # noqa: PTH113
 
     def spelled(self, exports: Exports) -> list[str]:
         """The capabilities of an exports set as text, sorted."""

@@ -152,7 +152,7 @@ def test_where_the_rpm_of_a_package_lies(tmp_path: Path) -> None:
     system = open_source(str(rpmmd.write(tmp_path / "s", [KERNEL, spec("mine")])), alias=SYSTEM)
     of.load(replace(system, packages_at=tmp_path))
     (tmp_path / "mine-1-1.x86_64.rpm").touch()
-    packages = [inside, spec("missing")]
+    packages = [inside, spec("missing"), spec("x" * 300)]
     for alias, place in (("r", tmp_path / "rpms"), ("far", None)):
         content = open_source(str(rpmmd.write(tmp_path / alias, packages)), alias=alias)
         of.load(replace(content, packages_at=place))
@@ -161,7 +161,8 @@ def test_where_the_rpm_of_a_package_lies(tmp_path: Path) -> None:
         tmp_path / "rpms" / "inside-1-1.x86_64.rpm",
         None,
     ]
-    assert [of.file_of(package) for package in of.called("missing")] == [None, None]
+    for nowhere in ("missing", "x" * 300):  # no file system has room for such a name
+        assert [of.file_of(package) for package in of.called(nowhere)] == [None, None]
     assert [of.file_of(package) for package in of.called("mine")] == [tmp_path / "mine-1-1.x86_64.rpm"]
     (tmp_path / "rpms" / "missing-1-1.x86_64.rpm").symlink_to(tmp_path / "s" / "repodata" / "repomd.xml")
     assert [of.file_of(package) for package in of.called("missing")] == [None, None]
