@@ -64,11 +64,11 @@ def render_matrix(matrix: Matrix, terminal: Terminal, marked: Collection[str]) -
         NEVRAs of the newest safe kernels.
     """
     lines = list(_lines(matrix, terminal, marked))
-    return "\n".join(lines) + "\n" if lines else "no KMP is installed or in a repository\n"
+    return "\n".join(lines) + "\n" if lines else "no KMP for these kernels is installed or in a repository\n"
 
 
 def _lines(matrix: Matrix, terminal: Terminal, marked: Collection[str]) -> Iterator[str]:
-    exact = False
+    exact = shown = False
     for flavor in sorted({unit.flavor for unit in matrix.kernels}):
         columns = [i for i, unit in enumerate(matrix.kernels) if unit.flavor == flavor]
         rows = [
@@ -78,6 +78,7 @@ def _lines(matrix: Matrix, terminal: Terminal, marked: Collection[str]) -> Itera
         ]
         if not rows:
             continue
+        shown = True
         units = [matrix.kernels[i] for i in columns]
         common, short = short_kernels([str(unit.nevra.evr) for unit in units])
         name = units[0].nevra.name
@@ -99,6 +100,8 @@ def _lines(matrix: Matrix, terminal: Terminal, marked: Collection[str]) -> Itera
                 exact |= any(map(_exact, row))
         yield from table(cells, terminal)
         yield ""
+    if not shown:
+        return
     legend = ["0 fits", "- cannot be checked", "= installed"]
     legend += ["x built for another kernel only"] if exact else []
     legend += ["* newest safe kernel"] if marked else []

@@ -471,6 +471,11 @@ def test_matrix_agrees_with_the_plan(name: str, tmp_path: Path) -> None:
                     assert document["fits"][row][column] is False
 
 
+def test_a_matrix_of_nothing_says_so(several: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["matrix", "--repo", several, "--flavor", "default"]) == 0
+    assert capsys.readouterr().out == "no KMP for these kernels is installed or in a repository\n"
+
+
 def test_matrix_csv_and_filter(tmp_path: Path) -> None:
     answer = _ask("demo-blocked", tmp_path, "matrix", "acme-*", "--format", "csv")
     rows = list(csv.reader(io.StringIO(answer.stdout)))
