@@ -9,7 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kmpsolve.cli.options import EXIT_CODES, add_output, add_system, configuration, sources, write_result
+from kmpsolve.cli.options import (
+    EXIT_CODES,
+    add_output,
+    add_system,
+    configuration,
+    sources,
+    told_after_repositories,
+    write_result,
+)
 from kmpsolve.cli.streams import deliver
 from kmpsolve.errors import ConfigError, KmpsolveError, MetadataError, UsageError
 
@@ -112,7 +120,8 @@ def _audited(options: argparse.Namespace) -> Audit:
     from kmpsolve.request import Request
 
     request = Request(kernel=options.kernel, flavors=tuple(options.flavor or ()), running=options.running)
-    baseline = _baseline(options.baseline) if options.baseline else None
+    with told_after_repositories(where):
+        baseline = _baseline(options.baseline) if options.baseline else None
     with Bar(options.quiet) as bar:
         engine: Engine
         if options.scheduler:

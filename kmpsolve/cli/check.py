@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from kmpsolve.cli.options import (
     request,
     sources,
     tell_unread,
+    told_after_repositories,
     write_result,
 )
 from kmpsolve.errors import MetadataError, RequestError, UsageError
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from kmpsolve.modules.checkreport import CheckReport
     from kmpsolve.modules.kernel import Kernel
     from kmpsolve.solver.universe import Universe
+    from kmpsolve.sources import Sources
 
 __all__ = ["add_arguments", "run"]
 
@@ -82,17 +85,18 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(
             "give --kernel or --against, not both", reference="usage", hint="see kmpsolve check --help"
         )
-    paths = [_existing(text) for text in options.paths]
+    where = sources(options, system=False)
+    with nullcontext() if options.against else told_after_repositories(where):
+        paths = [_existing(text) for text in options.paths]
     if options.against:
         from kmpsolve.modules.kernel import read_kernels
 
         kernels = [kernel for text in options.against for kernel in read_kernels(_existing(text))]
         require_signed = options.require_signed
     else:
-        where = sources(options, system=False)
         settings = configuration(options, where)
         require_signed = options.require_signed or settings.require_signed
-        kernels = _from_repositories(options)
+        kernels = _from_repositories(options, where)
     certificates = _existing(options.certificates) if options.certificates else None
     keys = [_bytes(_existing(text)) for text in options.keys] if options.keys else None
     report = check(paths, kernels, certificates=certificates, keys=keys, require_signed=require_signed)
@@ -141,12 +145,11 @@ def _bytes(path: Path) -> bytes:
     return found
 
 
-def _from_repositories(options: argparse.Namespace) -> list[Kernel]:
+def _from_repositories(options: argparse.Namespace, where: Sources) -> list[Kernel]:
     """The kernels that --kernel names, of every selected flavor."""
     from kmpsolve.planner.deciding import kernels_meant
     from kmpsolve.session import load
 
-    where = sources(options, system=False)
     loaded = load(where, request(options, where, options.kernel), configuration(options, where))
     tell_unread(loaded.inputs, options)
     return [_kernel(unit, loaded.universe) for unit in kernels_meant(loaded.universe, loaded.request)]

@@ -15,13 +15,15 @@ from kmpsolve.cli.options import (
     request,
     sources,
     tell_unread,
+    told_after_repositories,
     write_result,
 )
-from kmpsolve.errors import MetadataError, RequestError
+from kmpsolve.errors import MetadataError, NoRepositoryError, RequestError
 from kmpsolve.model.jsontext import json_text
 from kmpsolve.model.needs import flavor_of_uname
 from kmpsolve.model.nevra import Nevra
 from kmpsolve.report.progress import Progress
+from kmpsolve.sources import Sources, need_repositories
 
 if TYPE_CHECKING:
     from kmpsolve.compat.kabi import KabiDiff, Kernel
@@ -61,20 +63,19 @@ def run(options: argparse.Namespace) -> int:
     """Compare two kernels; exit 4 if that hits a KMP."""
     from kmpsolve.compat.severities import Severities, read_severities
 
-    severities = read_severities(Path(options.rules)) if options.rules else Severities()
     files = [_file(text) for text in (options.a, options.b)]
     asked = options.repo is not None or options.installed is not None or options.root is not None
+    where = sources(options, system=False)
+    if None not in files:
+        where = _without_need(where, options)
+    with told_after_repositories(where):
+        severities = read_severities(Path(options.rules)) if options.rules else Severities()
     with Progress(options.quiet) as progress:
         progress.step("reading the kernels")
         loaded = None
         if asked or None in files:
             from kmpsolve.session import load
 
-            where = sources(options, system=False)
-            if None not in files and options.repo is None and options.root is None:
-                where = replace(
-                    where, root=None, repositories=()
-                )  # these kernels, and the KMPs that are given
             loaded = load(where, request(options, where, None), configuration(options, where))
         progress.step("comparing what they export")
         found = _compare(options, files, severities, loaded)
@@ -82,6 +83,19 @@ def run(options: argparse.Namespace) -> int:
     if loaded is not None:
         tell_unread(loaded.inputs, options)
     return 4 if found.hits else 0
+
+
+def _without_need(where: Sources, options: argparse.Namespace) -> Sources:
+    """Where the KMPs are that two files are held against: those are given, or a root's, which needs no repository."""
+    if options.repo is not None:
+        return where
+    if options.root is None:
+        return replace(where, root=None, repositories=())
+    try:
+        need_repositories(where)
+    except NoRepositoryError:
+        return replace(where, repositories=())
+    return where
 
 
 def _file(text: str) -> Path | None:

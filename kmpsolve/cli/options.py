@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from kmpsolve.cli.streams import complain, deliver
 from kmpsolve.config import Config, read_config
-from kmpsolve.errors import ConfigError
+from kmpsolve.errors import ConfigError, MetadataError, RequestError
 from kmpsolve.metadata.variables import without_password
 from kmpsolve.model.plan import Inputs, Verdict
 from kmpsolve.request import Request
@@ -23,6 +24,7 @@ __all__ = [
     "request",
     "sources",
     "tell_unread",
+    "told_after_repositories",
     "write_result",
 ]
 
@@ -122,7 +124,7 @@ def configuration(options: argparse.Namespace, where: Sources, *, repositories: 
         Whether the verb reads some: that there are none is then said before anything about the configuration.
     """
     path = Path(options.config) if options.config else None
-    try:
+    with told_after_repositories(where) if repositories else nullcontext():
         if path is not None and not path.exists():
             raise ConfigError(
                 "there is no such file",
@@ -131,9 +133,21 @@ def configuration(options: argparse.Namespace, where: Sources, *, repositories: 
                 hint="Name one that is there, or leave --config out",
             )
         return read_config(where.root, path)
-    except ConfigError:
-        if repositories:
-            need_repositories(where)
+
+
+@contextmanager
+def told_after_repositories(where: Sources) -> Iterator[None]:
+    """Whatever else is wrong with the input is told only where repositories are defined (the order of exit codes).
+
+    Raises
+    ------
+    NoRepositoryError
+        Instead of what was raised inside, if none is defined or enabled.
+    """
+    try:
+        yield
+    except (ConfigError, MetadataError, RequestError):
+        need_repositories(where)
         raise
 
 

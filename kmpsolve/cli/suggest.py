@@ -14,6 +14,7 @@ from kmpsolve.cli.options import (
     request,
     sources,
     tell_unread,
+    told_after_repositories,
     write_result,
 )
 from kmpsolve.errors import UsageError
@@ -54,7 +55,8 @@ def run(options: argparse.Namespace) -> int:
     from kmpsolve.session import load
 
     where = sources(options)
-    devices = _devices(options, where)
+    with told_after_repositories(where):
+        devices = _devices(options, where)
     loaded = load(where, request(options, where, None), configuration(options, where))
     systems = flavor_systems(loaded.universe, loaded.request).values()
     found = suggest(loaded.universe, loaded.request, systems, devices)

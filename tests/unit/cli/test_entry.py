@@ -102,6 +102,25 @@ def test_that_there_is_no_repository_comes_before_other_bad_input(
     assert "no repository is defined or enabled" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["check", "/nowhere.rpm"],
+        ["check", "/nowhere.rpm", "--kernel", "9"],
+        ["suggest", "--devices", "/nowhere"],
+        ["audit", "/nowhere", "--baseline", "/nowhere"],
+        ["diff", "1", "2", "--rules", "/nowhere"],
+    ],
+    ids=lambda words: " ".join(words),
+)
+def test_the_same_for_the_other_verbs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    (tmp_path / "etc/zypp/repos.d").mkdir(parents=True)
+    assert main([*words, "--root", str(tmp_path)]) == 6
+    assert "no repository is defined or enabled" in capsys.readouterr().err
+
+
 def test_a_repository_that_cannot_be_read_makes_safe_unverified(
     world: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

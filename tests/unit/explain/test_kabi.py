@@ -168,6 +168,20 @@ def test_diff_of_kernels_for_several_architectures(several: str, capsys: pytest.
     assert main(["diff", *named, "--repo", several]) == 0
 
 
+def test_files_need_no_repository_of_the_root_whose_kmps_they_are_held_against(
+    several: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "root"
+    (root / "etc/zypp/repos.d").mkdir(parents=True)
+    here = ["--root", str(root), "--installed", several]
+    lists = [tmp_path / "a.symvers", tmp_path / "b.symvers"]
+    for number, one in enumerate(lists, 1):
+        one.write_text(f"0x{number}\ta\tvmlinux\tEXPORT_SYMBOL\n")
+    code, document = _json(capsys, "diff", *map(str, lists), *here)
+    assert (code, [hit["repository"] for hit in document["kmps"]]) == (4, [None])
+    assert main(["diff", "6.4.0-1-rt", str(lists[1]), *here]) == 6
+
+
 def test_a_kernel_rpm_is_for_its_own_flavor(
     several: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
