@@ -103,15 +103,23 @@ def run(options: argparse.Namespace) -> int:
     return 4 if options.strict and code == 110 else code
 
 
+_BAD = ("unverified", "blocked")
+"""Decisions that are no good, the worst last."""
+
+
 def _find(asked: str, result: Plan, loaded: Loaded) -> tuple[FlavorPlan, str]:
     """The flavor and the full name of the KMP that is meant.
+
+    One that names no flavor is for each: then it is the one where it fares worst.
 
     Raises
     ------
     RequestError
         If none is installed under that name, or several flavors have one.
     """
-    found = {kmp.name: flavor for flavor in result.flavors for kmp in flavor.kmps}
+    judged = [(kmp, flavor) for flavor in result.flavors for kmp in flavor.kmps]
+    judged.sort(key=lambda entry: _BAD.index(entry[0].decision) if entry[0].decision in _BAD else -1)
+    found = {kmp.name: flavor for kmp, flavor in judged}
     builds = loaded.universe.kmps
     asked = next((build.name for build in builds if str(build.nevra) == asked), asked)
     if asked in found:

@@ -15,6 +15,7 @@ from kmpsolve.explain.modulefiles import module_hits
 from kmpsolve.modules.module import Module
 from tests.scenarios import runner
 from tests.support import fixture, rpmmd
+from tests.support.packages import PackageSpec
 from tests.support.worlds import Kernel, Kmp
 
 CASES = [
@@ -135,6 +136,33 @@ def test_a_kmp_of_a_flavor_that_was_not_asked_for(
     told = capsys.readouterr().err
     assert "acme-kmp-default is for flavor default, and this is about rt" in told
     assert main(["explain", kmp.name, *place]) == 0
+
+
+@pytest.mark.parametrize(("changed", "other"), [("default", "rt"), ("rt", "default")])
+def test_a_kmp_for_every_flavor_is_told_where_it_fares_worst(
+    changed: str, other: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Red Hat's requirements name no flavor."""
+
+    def kernel(flavor: str, release: str, crc: str) -> PackageSpec:
+        spec = Kernel(release=release, flavor=flavor).spec()
+        return dataclasses.replace(spec, provides=(*spec.provides, f"kernel(a) = 0x{crc}"))
+
+    kmp = PackageSpec(
+        name="kmod-acme",
+        version="1",
+        release="1",
+        provides=("kmod(acme.ko)",),
+        requires=("kernel(a) = 0x1",),
+    )
+    here = [kernel("default", "1.1", "1"), kernel("rt", "1.1", "1"), kmp]
+    system = str(rpmmd.write(tmp_path / "system", here))
+    offered = [kernel(changed, "2.1", "2"), kernel(other, "2.1", "1")]
+    place = ["--installed", system, "--repo", str(rpmmd.write(tmp_path / "r", offered))]
+    assert main(["explain", "kmod-acme", *place, "--format", "json"]) == 4
+    told = json.loads(capsys.readouterr().out)
+    assert (told["flavor"], told["decision"]) == (changed, "blocked")
+    assert main(["explain", "kmod-acme", *place, "--flavor", other]) == 0
 
 
 def test_a_kmp_without_any_kernel_of_its_flavor(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
