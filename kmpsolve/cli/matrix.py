@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
     """Show the matrix; it is a table, not a verdict: exit 0."""
     from kmpsolve.planner import plan
 
-    where = sources(options, system=options.format == "html")
+    where = sources(options, system=False)
     with Progress(options.quiet) as progress:
         loaded, found, keep = _matrix(where, options, progress)
         flavors = {column.flavor for column in found.kernels}
@@ -144,7 +144,6 @@ def _rendered(found: Matrix, result: Plan | None, options: argparse.Namespace) -
         return render_csv(found)
     marked = {flavor.newest_safe for flavor in result.flavors if flavor.newest_safe} if result else set()
     if options.format == "html":
-        assert result is not None
         from kmpsolve.report.html.matrix import render_html
 
         return render_html(found, result)

@@ -490,6 +490,17 @@ def test_a_matrix_of_nothing_says_so(several: str, capsys: pytest.CaptureFixture
     assert capsys.readouterr().out == "no KMP for these kernels is installed or in a repository\n"
 
 
+def test_a_matrix_of_repositories_as_a_page(several: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing is installed, so no kernel is marked, and nothing of this machine is read."""
+    assert main(["matrix", "--repo", several]) == 0
+    assert "1.0_k6.4.0_1-1" in capsys.readouterr().out
+    assert main(["matrix", "--repo", several, "--format", "html"]) == 0
+    page = capsys.readouterr().out
+    assert "1.0_k6.4.0_1-1" in page
+    assert "kernel-rt" in page
+    assert "no kernel is safe" not in page
+
+
 def test_matrix_csv_and_filter(tmp_path: Path) -> None:
     answer = _ask("demo-blocked", tmp_path, "matrix", "acme-*", "--format", "csv")
     rows = list(csv.reader(io.StringIO(answer.stdout)))
