@@ -150,8 +150,8 @@ What scriptlets require.
 def test_what_only_a_scriptlet_required_that_ran_already(tmp_path: Path) -> None:
     """Neither rpm nor zypper asks for that again: here rpm lets all of them go but those it asks for."""
     (tmp_path / "scripted.spec").write_text(_SCRIPTED)
-    build = ["rpmbuild", "-bb", "--quiet", "--define", f"_topdir {tmp_path}", tmp_path / "scripted.spec"]
-    subprocess.run(build, check=True, capture_output=True)
+    options = ["-bb", "--quiet", "--define", f"_topdir {tmp_path}", str(tmp_path / "scripted.spec")]
+    subprocess.run(["rpmbuild", *options], check=True, capture_output=True)
     names = ["pre", "post", "both", "preun", "later", "prereq"]
     needed = [PackageSpec(name=name, version="1", release="1", arch="noarch") for name in names]
     with Sandbox(shared=[tmp_path]) as sandbox:
@@ -160,7 +160,7 @@ def test_what_only_a_scriptlet_required_that_ran_already(tmp_path: Path) -> None
         packages = tree(read_installed(Root(sandbox.root)).content)
         (scripted,) = [p for p in packages if p.findtext(f"{COMMON}name") == "scripted"]
         requires = scripted.findall(f"{COMMON}format/{RPM}requires/{RPM}entry")
-    assert sorted({entry.get("name") for entry in requires}) == sorted(kept)
+    assert {entry.attrib["name"] for entry in requires} == set(kept)
     assert kept == ["both", "preun", "later", "prereq"]
 
 
