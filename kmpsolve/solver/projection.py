@@ -126,6 +126,7 @@ class Projection:
         self._excluded = self._find_excluded()
         self._take_kernels_and_kmps_away()
         self._repo = self._pool.add_repo("projection")
+        self._shared = self._find_shared_names()
         self._add_copies()
         for number, choice in enumerate(self._choices):
             self._bind(choice, f"{GIVEN_UP}{number}")
@@ -176,6 +177,8 @@ class Projection:
                 self._join(copy, stand, wanted, asking)
             self._copies[stand] = copy.id
             self._stand_of[copy.id] = stand
+        of_shared = (stand for stand in self._stands if self._builds[stand.handle].multiversion)
+        self._multiple |= {self._copies[stand] for stand in of_shared if self._name(stand) in self._shared}
 
     def _bind(self, choice: Sequence[Stand], name: str) -> None:
         """Let the stands of one KMP exclude each other, by tokens of this name."""
@@ -190,7 +193,8 @@ class Projection:
         # What takes over a part of one KMP may serve the KMP of its own name beside it.
         elsewhere = self._own_anywhere - self._own(choice)
         alone = [s for s in choice if s not in self._joining and s not in elsewhere]
-        if len({self._builds[stand.handle].name for stand in alone}) > 1:
+        names = set(map(self._name, alone))
+        if len(names) > 1 or not names.isdisjoint(self._shared):
             token = pool.str2id(f"{name}-alone")
             for stand in alone:
                 copy = pool.id2solvable(self._copies[stand])
@@ -219,8 +223,17 @@ class Projection:
 
     def _own(self, choice: Sequence[Stand]) -> set[Stand]:
         """The stands of a KMP whose builds have its name, not that of one which replaces it."""
-        names = {self._builds[s.handle].name for s in choice if s.role in ("given-up", "gone")}
-        return {stand for stand in choice if self._builds[stand.handle].name in names}
+        names = {self._name(stand) for stand in choice if stand.role in ("given-up", "gone")}
+        return {stand for stand in choice if self._name(stand) in names}
+
+    def _name(self, stand: Stand) -> str:
+        return self._builds[stand.handle].name
+
+    def _find_shared_names(self) -> set[str]:
+        """Names of KMPs that are also those of another flavor's, which stand beside them."""
+        installed = {build.package.handle: build.name for build in self._universe.installed_kmps}
+        others = {installed[handle] for handle in installed.keys() & self._multiple - self._builds.keys()}
+        return others.intersection(build.name for build in self._builds.values())
 
     def _removing(self, choice: Sequence[Stand]) -> list[Stand]:
         """What would remove the builds of a KMP that is given up, though it is nothing that may replace it."""

@@ -207,6 +207,23 @@ def test_of_two_flavors_that_exclude_each_other_each_is_told_by_itself(tmp_path:
     assert "newest-safe" not in {way.kind for way in found.flavors[1].ways_out}
 
 
+@pytest.mark.parametrize("rebuilds", [0, 1, 2])
+def test_one_package_name_for_two_flavors(tmp_path: Path, rebuilds: int) -> None:
+    """As kmod packages have it: multiversion keeps both builds on the system, and each plan its own."""
+
+    def driver(version: str, symbols: str = "a=1", **more: str) -> PackageSpec:
+        return replace(acme(version, symbols, **more).spec(), name="acme-driver")
+
+    installed = [kernel(1), kernel(1, flavor="rt"), driver("1.0"), driver("1.1", flavor="rt")]
+    offered = [driver(f"{number + 2}.0", "a=2", krel=f"6.4.0-{number + 15}") for number in range(rebuilds)]
+    found = planned(tmp_path, installed, [kernel(2, "a=2"), kernel(2, flavor="rt"), *offered])
+    decisions = [(flavor.flavor, flavor.verdict, flavor.kmps[0].decision) for flavor in found.flavors]
+    changed = ("safe", "fetch") if rebuilds else ("blocked", "blocked")
+    assert decisions == [("default", *changed), ("rt", "safe", "reuse")]
+    newest = [f"acme-driver-{rebuilds + 1}.0_k6.4.0_{rebuilds + 14}-1.x86_64"] if rebuilds else []
+    assert [step.nevra for step in found.transaction if "driver" in step.nevra] == newest
+
+
 def test_nothing_goes_where_nothing_new_is_planned(tmp_path: Path) -> None:
     """Though two newer builds would be loaded for want of a word on which KMP is linked first."""
     standing = [
