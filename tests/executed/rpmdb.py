@@ -46,9 +46,9 @@ class _Header:
     def exact(self, letter: str) -> str:
         return next((v for name, _, v in self.relations[letter] if name == "kernel-uname-r"), "")
 
-    @property
-    def obsoletes(self) -> str:
-        return "; ".join(" ".join(filter(None, relation)) for relation in self.relations["O"])
+    def spelled(self, letter: str) -> str:
+        """All of a kind."""
+        return "; ".join(" ".join(filter(None, relation)) for relation in self.relations[letter])
 
     def noun(self) -> Noun:
         kernel, kmp = _KERNEL.fullmatch(self.name), _KMP.fullmatch(self.name)
@@ -65,7 +65,7 @@ class _Header:
                 exact=self.exact("R"),
                 exports=self.pairs("P", _OF_SYMBOL),
                 modules=self.modules,
-                obsoletes=self.obsoletes,
+                obsoletes=self.spelled("O"),
                 vendor=self.vendor,
                 arch=self.arch,
             )
@@ -79,7 +79,7 @@ class _Header:
                 ksyms=self.pairs("P", _OF_SYMBOL),
                 symsets=self.pairs("P", _OF_SYMSET),
                 modules=self.modules,
-                obsoletes=self.obsoletes,
+                obsoletes=self.spelled("O"),
                 vendor=self.vendor,
                 arch=self.arch,
             )
@@ -94,7 +94,13 @@ class _Header:
                 vendor=self.vendor,
                 arch=self.arch,
             )
-        return Tool(name=self.name, version=self.version, release=self.release, vendor=self.vendor)
+        return Tool(
+            name=self.name,
+            version=self.version,
+            release=self.release,
+            requires=self.spelled("R"),
+            vendor=self.vendor,
+        )
 
 
 def _headers(lines: Iterable[str]) -> list[_Header]:

@@ -29,7 +29,7 @@ class Loss(Enum):
     """What a transaction does to a KMP."""
 
     NONE = "it works on the kernel that boots next"
-    OPEN = "the contract leaves it to configuration, or it did not work on the kernel that booted next before"
+    OPEN = "left to the configuration, did not work on the kernel that booted next before, or not with its user space"
     LOST = "it worked there, and does not any more"
 
 
@@ -83,7 +83,7 @@ def _loss(name: str, builds: list[Package], before: System, after: System) -> Lo
     if not all(build.verifiable for build in (*builds, *heirs)):
         return Loss.OPEN
     if _works(kernels[-1], heirs, builds, before, after):
-        return Loss.NONE
+        return Loss.OPEN if _leaves_user_space(kernels[-1], heirs, after) else Loss.NONE
     last = before.kernels(builds[0].flavor)[-1]
     return Loss.LOST if _works(last, builds, builds, before, before) else Loss.OPEN
 
@@ -101,6 +101,18 @@ def _works(kernel: Package, heirs: list[Package], builds: list[Package], before:
     overrides = modules <= before.unit(before.used_on(builds)).modules
     taken = any(member.obsoletes_package(build) for member in unit.packages for build in builds)
     return any(heir in loaded for heir in heirs) or (modules <= unit.modules and (taken or not overrides))
+
+
+def _leaves_user_space(kernel: Package, heirs: list[Package], now: System) -> bool:
+    """Whether user space requires what only builds provide that the kernel does not load."""
+    idle = set(heirs).difference(_loaded(kernel, now))
+    others = [package for package in now.installed if package not in idle]
+    return any(
+        any(build.provides_capability(wanted) for build in idle)
+        and not any(package.provides_capability(wanted) for package in others)
+        for tool in now.tools
+        for wanted in tool.requires
+    )
 
 
 def _loaded(kernel: Package, now: System) -> list[Package]:
