@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from kmpsolve.zypp.lockfile import HOLD, OwnLock, rewrite
 from tests.e2e.host import CHECKOUT, DRIVER, NEW, OLD, REBUILD, Host, specs, stopped
 from tests.support import repository
 from tests.support.packages import PackageSpec
@@ -167,6 +168,20 @@ def test_what_the_guard_holds_is_not_left_behind() -> None:
         assert host.run(uninstall).code == 0
         assert host.locks() == ""
         assert not host.path(host.library).exists()
+
+
+def test_what_the_guard_holds_below_another_root_is_not_left_behind(tmp_path: Path) -> None:
+    assert _make("install", tmp_path).returncode == 0
+    locks = tmp_path / "etc/zypp/locks"
+    locks.parent.mkdir(parents=True)
+    mine = OwnLock(name="kernel-default", evr="6.4.0-1", comment=HOLD)
+    rewrite(locks, [mine], frozenset({HOLD}))
+    kept = _make("uninstall", tmp_path)
+    assert kept.returncode == 2
+    assert f"Switch it off with kmpsolve guard off --root '{tmp_path}'" in kept.stderr
+    assert (tmp_path / "usr/bin/kmpsolve").is_file()
+    rewrite(locks, [], frozenset({HOLD}))
+    assert _make("uninstall", tmp_path).returncode == 0
 
 
 def test_the_older_of_two_prefixes_goes_alone(tmp_path: Path) -> None:
