@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
@@ -182,6 +184,60 @@ def test_what_the_guard_holds_below_another_root_is_not_left_behind(tmp_path: Pa
     assert (tmp_path / "usr/bin/kmpsolve").is_file()
     rewrite(locks, [], frozenset({HOLD}))
     assert _make("uninstall", tmp_path).returncode == 0
+
+
+@pytest.mark.parametrize("target", ["install", "uninstall"])
+def test_whoever_is_interrupted_can_uninstall(target: str, tmp_path: Path) -> None:
+    """At any moment: what is there is listed, and what is not there any more is no obstacle."""
+    script = [str(CHECKOUT / "tools/install")]
+    environment = {"PATH": os.environ["PATH"], "PYTHON": sys.executable}
+    for number, seconds in enumerate((0.02, 0.05, 0.1, 0.2, 0.4)):
+        root = tmp_path / str(number)
+        root.mkdir()
+        environment["DESTDIR"] = str(root)
+        if target == "uninstall":
+            subprocess.run([*script, "install"], env=environment, check=True)
+        with subprocess.Popen([*script, target], env=environment, process_group=0) as begun:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                begun.wait(seconds)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(begun.pid, signal.SIGKILL)
+        subprocess.run([*script, "uninstall"], env=environment, check=False, capture_output=True)
+        assert [path for path in root.rglob("*") if not path.is_dir()] == []
+
+
+def test_what_cannot_be_written_whole_stays_as_it_was(tmp_path: Path) -> None:
+    assert _make("install", tmp_path).returncode == 0
+    hook = tmp_path / "usr/lib/zypp/plugins/commit/kmpsolve"
+    before = hook.read_bytes()
+    commands = tmp_path / "bin"
+    commands.mkdir()
+    # As on a full disk: the file is opened, and nothing gets into it.
+    real = shutil.which("sed")
+    full = f'#!/bin/sh\ncase "$*" in *plugins/zypper/commit*) exit 4;; esac\nexec {real} "$@"\n'
+    (commands / "sed").write_text(full)
+    (commands / "sed").chmod(0o755)
+    path = f"{commands}:{os.environ['PATH']}"
+    done = subprocess.run(
+        [CHECKOUT / "tools/install", "install"],
+        env={"PATH": path, "DESTDIR": str(tmp_path), "PYTHON": sys.executable},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr == f"{hook} cannot be written\n"
+    assert hook.read_bytes() == before
+
+
+def test_a_link_in_the_place_of_a_file_is_not_followed(tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.write_text("theirs")
+    (tmp_path / "root/usr/bin").mkdir(parents=True)
+    (tmp_path / "root/usr/bin/kmpsolve").symlink_to(theirs)
+    assert _make("install", tmp_path / "root").returncode == 0
+    assert theirs.read_text() == "theirs"
+    assert (tmp_path / "root/usr/bin/kmpsolve").stat().st_mode & 0o777 == 0o755
 
 
 def test_the_older_of_two_prefixes_goes_alone(tmp_path: Path) -> None:
