@@ -170,7 +170,7 @@ def write(name: str, files: Mapping[str, bytes]) -> bool:
             path.write_bytes(content)
             path.chmod(0o644)
         draft.chmod(0o755)
-        shutil.rmtree(place / name, ignore_errors=True)
+        _remove(place / name)
         draft.rename(place / name)
         _forget_old(place)
     except OSError:
@@ -181,11 +181,19 @@ def write(name: str, files: Mapping[str, bytes]) -> bool:
     return True
 
 
-def _forget_old(place: Path) -> None:
+def _remove(path: Path) -> None:
+    """Remove a cache, or whatever else stands in its place: a pipe there is not even opened, which would wait."""
     import shutil
 
-    by_age = sorted(((path.stat().st_mtime, path) for path in place.iterdir()), reverse=True)
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _forget_old(place: Path) -> None:
+    by_age = sorted(((path.lstat().st_mtime, path) for path in place.iterdir()), reverse=True)
     views = [path for _, path in by_age if not path.name.startswith(".")]
     left = [path for age, path in by_age if path.name.startswith(".") and age < time.time() - _ABANDONED]
     for old in [*views[_KEPT:], *left]:
-        shutil.rmtree(old, ignore_errors=True)
+        _remove(old)

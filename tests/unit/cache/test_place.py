@@ -114,6 +114,21 @@ def test_a_fifo_is_refused_at_once(folder: Path) -> None:
     assert content() is None
 
 
+@pytest.mark.parametrize("kind", ["fifo", "file", "link", "dangling"])
+def test_the_next_writer_replaces_whatever_stands_there(kind: str, folder: Path, tmp_path: Path) -> None:
+    folder.mkdir()
+    for path in (folder / "x", *(folder / f"old-{number}" for number in range(9))):
+        if kind == "fifo":
+            os.mkfifo(path)
+        elif kind == "file":
+            path.touch()
+        else:
+            path.symlink_to(tmp_path if kind == "link" else "nowhere")
+    assert place.write("x", FILES)
+    assert content() == FILES
+    assert len(list(folder.iterdir())) < 9
+
+
 def test_another_format_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     place.write("x", FILES)
     monkeypatch.setattr(place, "FORMAT", place.FORMAT + 1)
