@@ -112,8 +112,12 @@ class Repository:
 
     def _read(self, location: str, remedy: str | None) -> Content:
         """From the first address that can be fetched, as zypper does; what is damaged there is not passed over."""
+        from kmpsolve.metadata.solvfile import open_solv
         from kmpsolve.metadata.source import open_source
 
+        if "://" not in location and not Path(location).is_dir():
+            # zypper's .solv, whatever may stand there by now.
+            return open_solv(Path(location), alias=self.alias, priority=self.priority)
         unfetched: MetadataError | None = None
         for place in (location, *self.mirrors):
             try:

@@ -118,6 +118,20 @@ def test_the_advice_mends_a_damaged_copy(here: tuple[Sandbox, Path], kind: str, 
     assert opened(only(sandbox)).retracted == {NEW.nevra}
 
 
+@pytest.mark.parametrize("damage", [b"", bytes(600), b"acme-kmp-default-1.0-1.x86_64\n"])
+def test_the_advice_mends_a_damaged_cache(here: tuple[Sandbox, Path], damage: bytes) -> None:
+    """What lies there is zypper's ``.solv`` file or nothing: no list of packages that somebody points to."""
+    sandbox, _ = here
+    sandbox.path(SOLV).write_bytes(damage)
+    with pytest.raises(MetadataError) as caught:
+        opened(only(sandbox))
+    assert str(caught.value) == "a: solv is no .solv file"
+    command = (caught.value.hint or "").partition(": ")[2].partition(",")[0]
+    assert command == "zypper refresh a"
+    assert sandbox.run(["sh", "-c", command]).code == 0
+    assert opened(only(sandbox)).retracted == {NEW.nevra}
+
+
 def test_folder_is_gone_and_the_cache_stays(here: tuple[Sandbox, Path]) -> None:
     sandbox, folder = here
     shutil.rmtree(folder)
