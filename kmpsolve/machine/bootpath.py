@@ -14,6 +14,7 @@ from pathlib import Path
 
 from kmpsolve.errors import KmpsolveError
 from kmpsolve.machine.sysfs import drivers_above, names_in, text_of
+from kmpsolve.metadata.files import read_small
 from kmpsolve.metadata.rootpath import Root
 
 __all__ = ["Anchor", "boot_path", "loaded_modules"]
@@ -63,7 +64,7 @@ def loaded_modules(proc: Root) -> dict[str, tuple[str, ...]] | None:
     A kernel that was built without loadable modules has no such file in its /proc.
     """
     try:
-        text = (proc.folder / "modules").read_text()
+        text = read_small(proc.folder / "modules").decode()
     except FileNotFoundError:
         return {} if (proc.folder / "version").is_file() else None
     except (OSError, UnicodeDecodeError):
@@ -143,7 +144,7 @@ def _mounts(proc: Root) -> Iterator[tuple[str, _Mount]]:
 def text_of_all(path: Path) -> str:
     """The whole of a file in /proc; empty if it cannot be read."""
     try:
-        return path.read_bytes().decode("utf-8", "replace")
+        return read_small(path).decode("utf-8", "replace")
     except OSError:
         return ""
 
@@ -152,7 +153,7 @@ def _default_routes(proc: Root) -> list[str]:
     found = []
     for line in text_of_all(proc.folder / "net" / "route").splitlines()[1:]:
         words = line.split()
-        if len(words) >= 8 and words[1] == words[7] == "00000000" and int(words[3], 16) & 1:
+        if len(words) >= 8 and words[1] == words[7] == "00000000" and words[3][-1:] in "13579BDF":
             found.append(words[0])
     for line in text_of_all(proc.folder / "net" / "ipv6_route").splitlines():
         words = line.split()
@@ -177,7 +178,7 @@ class _Way:
     def _find(self, inside: str) -> Path | None:
         try:
             path = self._sys.path(inside)
-        except KmpsolveError:
+        except (KmpsolveError, ValueError):  # a NUL in what stands there for a name
             return None
         return path if path.is_dir() else None
 
@@ -198,8 +199,9 @@ class _Way:
         if source.startswith("/dev/mapper/"):
             wanted = source.removeprefix("/dev/mapper/")
             for name in names_in(self._sys.folder / "class" / "block"):
-                if text_of(self._sys.path(f"/class/block/{name}") / "dm" / "name") == wanted:
-                    return self._find(f"/class/block/{name}")
+                device = self._find(f"/class/block/{name}")
+                if device is not None and text_of(device / "dm" / "name") == wanted:
+                    return device
             return None
         if source.startswith("/dev/"):
             # A slash in a device's name is an exclamation mark in /sys.

@@ -10,6 +10,7 @@ from kmpsolve.errors import ConfigError, MetadataError
 from kmpsolve.machine.bootpath import Anchor, boot_path, loaded_modules
 from kmpsolve.machine.initrd import find_initrd, read_initrd
 from kmpsolve.machine.sysfs import modaliases_in
+from kmpsolve.metadata.files import read_small
 from kmpsolve.metadata.rootpath import Root
 from kmpsolve.model.modalias import Modaliases
 
@@ -98,7 +99,7 @@ class LiveMachine:
         except (ConfigError, MetadataError):
             return None
         try:
-            words = (self.proc.folder / "cmdline").read_text().split()
+            words = read_small(self.proc.folder / "cmdline").decode().split()
         except (OSError, UnicodeDecodeError):
             words = []
         for word in words:

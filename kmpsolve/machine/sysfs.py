@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kmpsolve.errors import KmpsolveError
+from kmpsolve.metadata.files import read_small
 from kmpsolve.metadata.rootpath import Root
 
 __all__ = ["drivers_above", "modaliases_in", "names_in", "text_of"]
@@ -22,8 +23,7 @@ _LONGEST = 1 << 16
 def text_of(path: Path) -> str:
     """The content of a small file without the newline at its end; empty if it cannot be read."""
     try:
-        with path.open("rb") as stream:
-            return stream.read(_LONGEST).decode("utf-8", "replace").rstrip("\n")
+        return read_small(path)[:_LONGEST].decode("utf-8", "replace").rstrip("\n")
     except OSError:
         return ""
 

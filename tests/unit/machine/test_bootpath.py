@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -83,14 +85,34 @@ def test_links_do_not_lead_out_of_a_copy_of_sys(tmp_path: Path) -> None:
     "missing", ["proc/self/mountinfo", "proc/net/route", "proc/modules", "sys/dev", "sys/class"]
 )
 def test_what_is_missing_is_left_out(missing: str, tmp_path: Path) -> None:
-    import shutil
-
     machine = live("virtio", tmp_path)
     place = tmp_path / missing
     shutil.rmtree(place) if place.is_dir() else place.unlink()
     whole = EXPECTED["virtio"]
     for anchor in machine.anchors:
         assert set(anchor.modules) <= whole[anchor.purpose][1]
+
+
+def test_a_tree_that_somebody_else_made_cannot_stop_it(tmp_path: Path) -> None:
+    """Below another root anything may stand in the place of /sys and /proc: pipes, circles, no text."""
+    machine = live("bonded", tmp_path)
+    (tmp_path / "sys/devices/virtual/net/bond0/bonding/slaves").write_bytes(b"eth0 \0")
+    (tmp_path / "proc/net/route").write_text("Iface\nx 00000000 0 zz 0 0 0 00000000\n")
+    (tmp_path / "proc/modules").unlink()
+    os.mkfifo(tmp_path / "proc/modules")
+    assert machine.loaded is None
+    assert [set(anchor.devices) for anchor in machine.anchors if not anchor.boots] == [
+        {"br0", "bond0.7", "bond0", "eth0", "eth1"}
+    ]
+
+
+def test_a_circle_of_links_is_no_way(tmp_path: Path) -> None:
+    machine = live("lvm-on-luks", tmp_path)
+    shutil.rmtree(tmp_path / "sys/devices")
+    (tmp_path / "sys/devices").symlink_to("devices")
+    (anchor,) = machine.anchors
+    assert not anchor.devices
+    assert anchor.modules == {"btrfs"}
 
 
 def test_slaves_that_go_round_in_circles_end(tmp_path: Path) -> None:
