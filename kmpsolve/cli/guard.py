@@ -73,10 +73,13 @@ def _library() -> Path:
 
 def _show(options: argparse.Namespace, root: Path, told: list[str]) -> None:
     from kmpsolve.metadata.locks import parse_locks
+    from kmpsolve.metadata.rootpath import Root
     from kmpsolve.zypp import guard
+    from kmpsolve.zypp.blindspots import executable
     from kmpsolve.zypp.lockfile import HOLD
 
     on = guard.installed_service(root)
+    runs = on and executable(Root.at(root).path(guard.SERVICE))
     locks = guard.standing(root)
     path = guard.locks_path(root)
     problems = parse_locks(path.read_text(errors="replace") if path.is_file() else "").problems
@@ -86,6 +89,7 @@ def _show(options: argparse.Namespace, root: Path, told: list[str]) -> None:
         document = {
             "schema_version": 1,
             "on": on,
+            "runs": runs,
             "holds": [{"name": lock.name, "evr": lock.evr} for lock in holds],
             "keeps": [{"name": lock.name, "evr": lock.evr} for lock in keeps],
             "problems": list(problems),
@@ -93,6 +97,8 @@ def _show(options: argparse.Namespace, root: Path, told: list[str]) -> None:
         write_result(json.dumps(document, indent=2) + "\n", options)
         return
     lines = [f"guard: {'on' if on else 'off'}", *told]
+    if on and not runs:
+        lines.append(f"  zypper cannot start {guard.SERVICE}: install kmpsolve again, then kmpsolve guard on")
     lines += [f"  holds  {lock.name} {lock.evr}" for lock in holds]
     lines += [f"  keeps  {lock.name} {lock.evr}" for lock in keeps]
     lines += [f"  {path} {problem}" for problem in problems]

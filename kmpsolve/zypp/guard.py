@@ -200,5 +200,8 @@ def switch(root: Path, library: Path, *, on: bool) -> None:
         raise PrivilegeError("only root may do this", reference="not-root", hint="Run it as root") from error
     except OSError as error:
         raise ConfigError(
-            f"cannot be changed: {error.strerror}", reference="guard-unwritable", where=str(service)
+            f"cannot be changed: {error.strerror}",
+            reference="guard-unwritable",
+            where=str(service),
+            hint="Look at what stands there, and whether the file system can be written; then try again",
         ) from error

@@ -165,9 +165,17 @@ def rewrite(path: Path, wanted: Iterable[OwnLock], comments: frozenset[str]) -> 
         ) from error
     except OSError as error:
         raise ConfigError(
-            f"cannot be written: {error.strerror}", reference="locks-unwritable", where=str(path)
+            f"cannot be written: {error.strerror}",
+            reference="locks-unwritable",
+            where=str(path),
+            hint="Look at what stands there, and whether the file system can be written; then try again",
         ) from error
-    raise ConfigError("is being changed all the time", reference="locks-unwritable", where=str(path))
+    raise ConfigError(
+        "is being changed all the time",
+        reference="locks-unwritable",
+        where=str(path),
+        hint="Try again when no other program changes zypp's locks",
+    )
 
 
 def _read(path: Path) -> tuple[str, bytes | None]:
@@ -268,7 +276,7 @@ def zypp_lock(root: Path) -> Iterator[None]:
             f"zypp's lock cannot be taken: {error.strerror}",
             reference="zypp-lock-unwritable",
             where=str(path),
-            hint="Make room on that file system",
+            hint="Look whether that file system is full or read-only",
         ) from error
     try:
         yield

@@ -4,6 +4,7 @@ touched.
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from dataclasses import replace
@@ -567,6 +568,36 @@ def test_another_root() -> None:
         assert "code 0" in ended.stdout, str(ended)
         assert not host.path("/srv/other/etc/zypp/locks").exists()
         assert host.zypper("--root", "/srv/other", "locks").code == 0
+
+
+def test_a_service_that_zypper_cannot_start() -> None:
+    """It is on, and nobody looks after the locks."""
+    with Host(OLD, DRIVER) as host:
+        host.add("updates", specs(NEW))
+        host.zypper("ref")
+        assert host.kmpsolve("guard", "on").code == 0
+        assert json.loads(host.kmpsolve("guard", "status", "--format", "json").stdout)["runs"] is True
+        host.path(f"{host.library}/guard-service").unlink()
+        said = host.kmpsolve("guard", "status").stdout.splitlines()
+        assert said[:2] == [
+            "guard: on",
+            "  zypper cannot start /usr/lib/zypp/plugins/services/kmpsolve: install kmpsolve again, then"
+            " kmpsolve guard on",
+        ]
+        assert json.loads(host.kmpsolve("guard", "status", "--format", "json").stdout)["runs"] is False
+
+
+@pytest.mark.parametrize("place", ["/etc/zypp/locks", "/usr/lib/zypp/plugins/services/kmpsolve"])
+def test_what_stands_in_the_way_is_named(place: str) -> None:
+    with Host(OLD, DRIVER) as host:
+        host.add("updates", specs(NEW))
+        host.zypper("ref")
+        host.path(place).mkdir(parents=True)
+        ended = host.kmpsolve("guard", "on")
+        assert ended.code == 3, str(ended)
+        error, hint = ended.stderr.splitlines()
+        assert error.startswith(f"kmpsolve: {place}: cannot be ")
+        assert "Look at what stands there" in hint
 
 
 def test_only_root() -> None:
