@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from kmpsolve.errors import MetadataError
@@ -77,28 +77,39 @@ def _without_what_they_need(disk: Disk, kernel: KernelDisk, name: str) -> set[st
     So it is where a file was exchanged for one that needs more, and depmod did not run. As depmod does, the module
     is taken that exports the symbol; where that is not one module alone, nothing is said.
     """
+    read = _of_kmps(disk, kernel)
+    if not read:
+        return set()
+    needs = _needs(kernel, read)
+    listed = listed_needs(disk.trees, kernel.tree, name)
+    return {name for name in read if not needs[name] <= listed.get(name, frozenset())}
+
+
+def _of_kmps(disk: Disk, kernel: KernelDisk) -> dict[str, Module]:
+    """The modules of KMPs that a kernel loads, by name."""
     contents = {module.path: module.module for offer in disk.offers for module in offer.modules}
     read: dict[str, Module] = {}
     for loaded, resolved in kernel.actual.items():
         module = contents.get(disk.trees.spelled(resolved.file.target or ""))
         if module is not None:
             read[loaded] = module
-    if not read:
-        return set()
+    return read
+
+
+def _needs(kernel: KernelDisk, read: Mapping[str, Module]) -> dict[str, set[str]]:
+    """The modules on disk whose symbols each of these needs; where not one module alone exports one, it is left out."""
     exporters: dict[str, set[str]] = {}
     for symbol, place in kernel.kernel.symvers.modules.items():
         exporters.setdefault(symbol, set()).add(module_name(place))
     for loaded, module in read.items():
         for symbol in module.exports:
             exporters.setdefault(symbol, set()).add(loaded)
-    listed = listed_needs(disk.trees, kernel.tree, name)
-
-    def lacks(loaded: str, symbol: str) -> bool:
-        from_where = exporters.get(symbol, set())
-        known = len(from_where) == 1 and from_where <= kernel.actual.keys() - {loaded}
-        return known and not from_where <= listed.get(loaded, frozenset())
-
-    return {name for name, module in read.items() if any(lacks(name, symbol) for symbol in module.undefined)}
+    found: dict[str, set[str]] = {}
+    for loaded, module in read.items():
+        from_where = [exporters.get(symbol, set()) for symbol in module.undefined]
+        known = set().union(*(one for one in from_where if len(one) == 1))
+        found[loaded] = known & kernel.actual.keys() - {loaded}
+    return found
 
 
 def of_initrd(disk: Disk, kernel: KernelDisk) -> Iterator[Finding]:
@@ -125,22 +136,43 @@ def of_initrd(disk: Disk, kernel: KernelDisk) -> Iterator[Finding]:
             gone.append(name)
         elif target not in disk.damage and not _same_module(disk, target, content):
             changed.append(name)
-    if changed or gone:
+    lacking = _lacking(disk, kernel, initrd, changed)
+    if changed or gone or lacking:
         refused = _refused_in(initrd, changed, kernel)
         others = [name for name in changed if name not in refused]
         parts = [
             *([f"{named(refused)} in it would not load on {uname_r}"] if refused else []),
+            *(
+                f"{named(sorted(without))}, which {name} in it needs, is on the disk only"
+                for name, without in lacking.items()
+            ),
             *([f"{named(others)} changed since"] if others else []),
             *([f"{named(gone)} no longer on disk"] if gone else []),
         ]
         yield Finding(
             reference="initrd-outdated",
-            severity="error" if refused else "warning",
+            severity="error" if refused or lacking else "warning",
             subject=inside,
             message=f"has other modules than the disk ({'; '.join(parts)}):"
             f" run dracut --force --kver {uname_r}",
             rule=_INITRD,
         )
+
+
+def _lacking(disk: Disk, kernel: KernelDisk, initrd: Initrd, changed: Sequence[str]) -> dict[str, set[str]]:
+    """Modules of KMPs in an initrd, with those on the disk alone that each cannot be loaded without.
+
+    Parameters
+    ----------
+    changed
+        Those in it that are not the disk's, which may need others.
+    """
+    read = _of_kmps(disk, kernel)
+    if read.keys().isdisjoint(initrd.modules):
+        return {}
+    needs = _needs(kernel, read)
+    alike = sorted(read.keys() & initrd.modules.keys() - set(changed))
+    return {name: without for name in alike if (without := needs[name] - initrd.modules.keys())}
 
 
 def _refused_in(initrd: Initrd, names: Sequence[str], kernel: KernelDisk) -> list[str]:

@@ -163,6 +163,21 @@ def initrd_with_a_module_that_is_gone(disk: Building, near: Near) -> Found:
     return [("initrd-outdated", "warning", f"/boot/initrd-{near[1].uname_r}")]
 
 
+def initrd_without_what_a_module_in_it_needs(disk: Building, near: Near) -> Found:
+    """A KMP's module there is the disk's, and the kernel's own that it needs is on the disk alone."""
+    kernel = near[0]
+    name = next(n for n, path in stock(kernel).items() if set(module_of(path).depends) & stock(kernel).keys())
+    for needed in module_of(stock(kernel)[name]).depends:
+        place = disk.tree(kernel) / "kernel" / "drivers" / stock(kernel)[needed].name
+        shutil.copy(stock(kernel)[needed], place)
+        disk.own("kernel-amd64-extra-1-1.x86_64", place)
+    disk.kmp("delta-kmp-amd64-1_k1-1.x86_64", kernel, {"delta.ko": stock(kernel)[name]})
+    disk.depmod()
+    disk.initrd(kernel, {"delta.ko": stock(kernel)[name]})
+    elsewhere = [one for one in disk.found() if kernel.uname_r not in one[2]]
+    return [("initrd-outdated", "error", f"/boot/initrd-{kernel.uname_r}"), *elsewhere]
+
+
 def initrd_that_is_cut_short(disk: Building, near: Near) -> Found:
     path = disk.root / "boot" / f"initrd-{near[1].uname_r}"
     path.write_bytes(path.read_bytes()[:3000])
@@ -331,6 +346,7 @@ FAULTS: tuple[Fault, ...] = (
     initrd_with_another_build,
     initrd_with_a_build_that_does_not_load,
     initrd_with_a_module_that_is_gone,
+    initrd_without_what_a_module_in_it_needs,
     initrd_that_is_cut_short,
     folder_of_a_removed_kernel,
     kernel_whose_folder_is_gone,
