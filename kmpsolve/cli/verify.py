@@ -44,12 +44,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--running", metavar="UNAME-R", help="the kernel that runs (with --booted)")
     group.add_argument("--config", metavar="FILE", help="a configuration file to read after the system's")
-    parser.add_argument(
+    when = parser.add_mutually_exclusive_group()
+    when.add_argument(
         "--booted",
         action="store_true",
         help="after a reboot: is each KMP's module the planned one, and loaded if it was before?",
     )
-    parser.add_argument(
+    when.add_argument(
         "--remember",
         action="store_true",
         help="before a reboot: write down which modules of KMPs are loaded, for --booted",
@@ -177,8 +178,10 @@ def _write_state(disk: Disk, text: str) -> None:
     path = disk.trees.root.path(STATE)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-    except PermissionError as error:
+        write_whole(path, text)
+    except (PermissionError, MetadataError) as error:
+        if not isinstance(error.__cause__ or error, PermissionError):
+            raise
         raise PrivilegeError(
             "only root may write there", reference="not-root", where=str(path), hint="run it as root"
         ) from error
-    write_whole(path, text)

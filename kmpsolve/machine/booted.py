@@ -58,6 +58,7 @@ def remember(disk: Disk, machine: LiveMachine) -> str:
             "cannot be read, so the loaded modules are not known",
             reference="loaded-modules-unknown",
             where=str(machine.proc.folder / "modules"),
+            hint="Mount /proc there, or ask on the running machine",
         )
     loaded = sorted(machine.loaded & _kmp_modules(disk).keys())
     document = {"schema_version": 1, "uname_r": machine.uname_r, "loaded": loaded}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,7 +84,10 @@ class Root:
             links += 1
             if links > _LINKS:
                 raise MetadataError(
-                    "its symbolic links go round in circles", reference="link-loop", where=f"{base}{inside}"
+                    "its symbolic links go round in circles",
+                    reference="link-loop",
+                    where=f"{base}{inside}",
+                    hint=f"See where they lead: namei {shlex.quote(f'{base}{inside}')}",
                 )
             if target.startswith("/"):
                 found.clear()
