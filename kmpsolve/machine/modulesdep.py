@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from kmpsolve.errors import MetadataError
 from kmpsolve.machine.tree import ModuleTree, Trees, module_name
+from kmpsolve.metadata.files import read_small
 
 __all__ = ["INDEX", "TEXT", "listed_modules", "listed_needs"]
 
@@ -41,7 +42,7 @@ def listed_needs(trees: Trees, tree: ModuleTree, name: str) -> Mapping[str, froz
 def _lines(trees: Trees, tree: ModuleTree, name: str) -> list[tuple[str, str]] | None:
     """What stands before and behind the colon of each line."""
     try:
-        content = trees.locate(f"{tree.path}/{name}").read_bytes()
+        content = read_small(trees.locate(f"{tree.path}/{name}"))
         lines = _indexed(content) if name == INDEX else content.splitlines()
         texts = [line.decode("utf-8", "surrogateescape") for line in lines]
     except (OSError, MetadataError, IndexError, ValueError):

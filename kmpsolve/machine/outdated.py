@@ -201,7 +201,8 @@ def _should_be(disk: Disk, kernel: KernelDisk, name: str) -> str | None:
 def _same_module(disk: Disk, inside: str, content: bytes) -> bool:
     """Whether an initrd's copy is the module on disk; dracut may strip or unpack what it copies."""
     try:
-        if disk.trees.locate(inside).read_bytes() == content:
+        file = disk.trees.locate(inside)
+        if file.is_file() and file.read_bytes() == content:
             return True
         ours = read_module_file(disk.trees.root, inside)
         theirs = read_module(content, inside)

@@ -16,6 +16,7 @@ from kmpsolve.machine.reading import Disk, KernelDisk
 from kmpsolve.machine.tree import ModuleFile
 from kmpsolve.machine.unmanaged import find_unmanaged, judge_unmanaged
 from kmpsolve.machine.verifyreport import VerifyReport
+from kmpsolve.metadata.files import read_small
 from kmpsolve.metadata.rootpath import Root
 from kmpsolve.model.needs import flavor_of_uname
 from kmpsolve.model.plan import Unmanaged
@@ -391,7 +392,7 @@ def _certificates(root: Root) -> tuple[x509.Certificate, ...]:
     for name in root.names(_CERTIFICATES):
         path = root.path(f"{_CERTIFICATES}/{name}")
         try:
-            found += parse_certificates(path.read_bytes(), str(path))
+            found += parse_certificates(read_small(path), str(path))
         except (OSError, MetadataError):
             continue
     return tuple(found)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cryptography import x509
 
+from kmpsolve.metadata.files import read_small
 from kmpsolve.modules.certificates import readable
 
 __all__ = ["enrolled_certificates", "refuses_unsigned", "secure_boot"]
@@ -32,13 +33,11 @@ _ATTRIBUTES = 4  # efivarfs puts them before the content
 _HEAD = struct.Struct("<16sIII")
 _OWNER = 16
 _SHA256_SIZE = 32
-_MOST = 1 << 20
 
 
 def _read(efivars: Path, name: str) -> bytes | None:
     try:
-        with (efivars / name).open("rb") as stream:
-            return stream.read(_MOST)[_ATTRIBUTES:]
+        return read_small(efivars / name)[_ATTRIBUTES:]
     except OSError:
         return None
 
@@ -69,7 +68,7 @@ def refuses_unsigned(sys: Path) -> str:
         return "Secure Boot is on"
     for place, wanted, reason in _POLICIES:
         try:
-            content = (sys / place).read_text("ascii", "replace")
+            content = read_small(sys / place).decode("ascii", "replace")
         except OSError:
             continue
         if any(word in content for word in wanted):

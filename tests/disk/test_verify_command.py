@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 import struct
 import subprocess
@@ -265,6 +267,54 @@ def test_bad_input(prepare: str, code: int, said: str, verify: Any, system: Buil
     assert "Traceback" not in answer.err
     assert answer.out == ""
     assert said.split("-", maxsplit=1)[0] in answer.err
+
+
+def test_pipes_are_not_waited_for(verify: Any, system: Building, near: Near) -> None:
+    """Below another root anything may stand in the place of a file."""
+    tree = system.tree(near[0])
+    (tree / "modules.dep").unlink()
+    (tree / "modules.dep.bin").unlink()
+    variables = system.root / "sys/firmware/efi/efivars"
+    certificates = system.root / "etc/uefi/certs"
+    policy = system.root / "sys/module/module/parameters"
+    for folder in (variables, certificates, policy):
+        folder.mkdir(parents=True)
+    names = (
+        "SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c",
+        "MokListRT-605dab50-e046-4300-abb6-3dd810dd8b23",
+    )
+    for path in (
+        *(variables / name for name in names),
+        tree / "modules.dep",
+        tree / "modules.dep.bin",
+        certificates / "a.crt",
+        policy / "sig_enforce",
+    ):
+        os.mkfifo(path)
+    answer = verify("--format", "json")
+    assert answer.exit == 4
+    assert answer.found() == [("modules-dep-missing", "error")]
+
+
+def test_what_only_root_may_write_down(verify: Any, system: Building, near: Near, tmp_path: Path) -> None:
+    """Where the folder is there already too."""
+    _machine(system, running=near[0], tmp_path=tmp_path)
+    assert verify("--remember").exit == 0
+    folder = system.root / "var/lib/kmpsolve"
+
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("kmpsolve.report.files.begin_beside", refused)
+        answer = verify("--remember")
+    assert answer.exit == 5
+    assert "only root may write there" in answer.err
+
+
+def test_before_and_after_are_two_questions(verify: Any) -> None:
+    answer = verify("--remember", "--booted")
+    assert (answer.exit, answer.out) == (2, "")
 
 
 # after a reboot
