@@ -1,7 +1,8 @@
 """What this machine cannot do without: the way from its file systems and its default route to their drivers.
 
 From /proc/self/mountinfo to a block device, through device-mapper, md and multipath (`slaves` in /sys) to the
-disks, and from each up the tree of devices: every driver on the way counts. From /proc/net/route to a network
+disks, and from each up the tree of devices: every driver on the way counts. Where the way leads over the network,
+the interface to the server counts, else those of the default route. From /proc/net/route to a network
 interface, through bond, VLAN and bridge (`lower_*` links) to the cards.
 """
 
@@ -11,6 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from sys import byteorder
 
 from kmpsolve.errors import KmpsolveError
 from kmpsolve.machine.sysfs import drivers_above, names_in, text_of
@@ -31,6 +33,7 @@ _MAPPED = {"LVM-": (), "CRYPT-": ("dm_crypt",), "mpath-": ("dm_multipath",), "DM
 _LEVELS = {"raid4": "raid456", "raid5": "raid456", "raid6": "raid456"}
 _KINDS = {"bond": "bonding", "vlan": "8021q", "bridge": "bridge", "team": "team", "macvlan": "macvlan"}
 _KINDS |= {"vxlan": "vxlan", "wireguard": "wireguard", "ipvlan": "ipvlan", "hsr": "hsr"}
+_EIGHT_DIGITS = re.compile(r"[0-9A-Fa-f]{8}")
 _ESCAPED = re.compile(r"\\([0-7]{3})")
 
 
@@ -85,15 +88,17 @@ def boot_path(sys: Root, proc: Root) -> tuple[Anchor, ...]:
     Whatever cannot be followed is left out: the answer names what is certain.
     """
     users = loaded_modules(proc) or {}
+    defaults = _default_routes(proc)
     route = _Way(sys)
-    for interface in _default_routes(proc):
+    for interface in defaults:
         route.interface(interface)
     ways = {purpose: _Way(sys) for purpose in dict.fromkeys(_MOUNTS.values())}
     for purpose, mount in _mounts(proc):
         way = ways[purpose]
         way.mounted(mount)
         if way.networked:
-            way.merge(route)
+            for interface in _routes_to(proc, way.servers) or defaults:
+                way.interface(interface)
     anchors = [
         Anchor(purpose=purpose, devices=tuple(way.devices), modules=_with_needed(way.modules, users))
         for purpose, way in ways.items()
@@ -122,6 +127,7 @@ class _Mount:
     device: str
     fstype: str
     source: str
+    options: str
 
 
 def _mounts(proc: Root) -> Iterator[tuple[str, _Mount]]:
@@ -133,9 +139,8 @@ def _mounts(proc: Root) -> Iterator[tuple[str, _Mount]]:
         if len(before) >= 5 and len(after) >= 2:
             point = _ESCAPED.sub(lambda match: chr(int(match[1], 8)), before[4])
             if point in _MOUNTS:
-                found[point] = _Mount(
-                    before[2], after[0], _ESCAPED.sub(lambda m: chr(int(m[1], 8)), after[1])
-                )
+                source = _ESCAPED.sub(lambda m: chr(int(m[1], 8)), after[1])
+                found[point] = _Mount(before[2], after[0], source, after[2] if len(after) > 2 else "")
     for point, purpose in _MOUNTS.items():
         if point in found:
             yield purpose, found[point]
@@ -162,6 +167,31 @@ def _default_routes(proc: Root) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def _routes_to(proc: Root, servers: Iterable[str]) -> list[str]:
+    """The interfaces to these addresses, which may lie in a network for storage alone; none if one has no route."""
+    # A machine that boots from its own disks does not wait for this.
+    from ipaddress import IPv4Address
+
+    routes: list[tuple[int, int, str]] = []
+    for line in text_of_all(proc.folder / "net" / "route").splitlines()[1:]:
+        words = line.split()
+        if len(words) >= 8 and all(_EIGHT_DIGITS.fullmatch(word) for word in (words[1], words[7])):
+            routes.append((int(words[7], 16), int(words[1], 16), words[0]))
+    found: dict[str, None] = {}
+    for server in servers:
+        try:
+            # As the kernel prints them: four bytes in the network's order, read as one of the machine's numbers.
+            address = int.from_bytes(IPv4Address(server).packed, byteorder)
+        except ValueError:
+            return []
+        fitting = [(mask.bit_count(), name) for mask, network, name in routes if address & mask == network]
+        if not fitting:
+            return []
+        longest = max(length for length, _ in fitting)
+        found.update(dict.fromkeys(name for length, name in fitting if length == longest))
+    return list(found)
+
+
 class _Way:
     """Collects devices and modules on the way down and up."""
 
@@ -170,10 +200,7 @@ class _Way:
         self.devices: dict[str, None] = {}
         self.modules: set[str] = set()
         self.networked = False
-
-    def merge(self, other: _Way) -> None:
-        self.devices |= other.devices
-        self.modules |= other.modules
+        self.servers: dict[str, None] = {}
 
     def _find(self, inside: str) -> Path | None:
         try:
@@ -185,6 +212,7 @@ class _Way:
     def mounted(self, mount: _Mount) -> None:
         if mount.fstype in _OVER_THE_NETWORK:
             self.networked = True
+            self.servers.update(dict.fromkeys(re.findall(r"(?:^|,)addr=([^,]+)", mount.options)))
         self.modules.add(mount.fstype.replace("-", "_"))
         device = self._find(f"/dev/block/{mount.device}") or self._named(mount.source)
         if device is None:
@@ -269,10 +297,17 @@ class _Way:
                     self.modules.add(driver.replace("-", "_"))
             if re.fullmatch(r"session\d+", folder.name):
                 self.networked = True
+                for name in names_in(folder):
+                    connection = folder / name / "iscsi_connection" / name
+                    if connection.is_dir():
+                        self.servers[text_of(connection / "persistent_address")] = None
             transport = text_of(folder / "transport") if re.fullmatch(r"nvme\d+", folder.name) else ""
             if transport and transport != "pcie":
                 self.modules.add(f"nvme_{transport}")
-                self.networked = self.networked or transport in ("tcp", "rdma")
+                if transport in ("tcp", "rdma"):
+                    self.networked = True
+                    told = re.findall(r"(?:^|,)traddr=([^,]+)", text_of(folder / "address"))
+                    self.servers.update(dict.fromkeys(told))
 
     def interface(self, name: str) -> None:
         device = self._find(f"/class/net/{name}")

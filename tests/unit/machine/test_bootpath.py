@@ -46,6 +46,14 @@ EXPECTED = {
         ROOT: (["nvme4n1", "nvme4", "eth0"], {"ext4", "nvme_core", "nvme_tcp", "acme_nic"}),
         ROUTE: (["eth0"], {"acme_nic"}),
     },
+    "iscsi-lvm": {
+        ROOT: (["dm-0", "sda", "eth1"], {"xfs", "dm_mod", "sd_mod", "iscsi_tcp", "acme_nic"}),
+        ROUTE: (["eth0"], {"e1000e"}),
+    },
+    "nfs-storage-network": {
+        ROOT: (["eth1"], {"nfs4", "acme_nic"}),
+        ROUTE: (["eth0"], {"e1000e"}),
+    },
     "nfs-root": {
         ROOT: (["eth0"], {"nfs4", "acme_nic"}),
         ROUTE: (["eth0"], {"acme_nic"}),
