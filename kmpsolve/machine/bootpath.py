@@ -282,10 +282,10 @@ class _Way:
             level = text_of(device / "md" / "level")
             self.modules |= {"md_mod", _LEVELS.get(level, level)} - {""}
         elif "virtual" in device.parts and "nvme-subsystem" not in device.parts:
-            # nbd0, rbd0, drbd0, bcache0: named after their driver.
+            # nbd0, rbd0, drbd0, bcache0: named after their driver; zd0, a volume of zfs, is not.
             match = re.match(r"[a-z]+", device.name)
             if match:
-                self.modules.add(match[0])
+                self.modules.add({"zd": "zfs"}.get(match[0], match[0]))
 
     def _up(self, device: Path) -> None:
         for folder, module in drivers_above(self._sys, device):

@@ -46,6 +46,9 @@ EXPECTED = {
         ROOT: (["nvme4n1", "nvme4", "eth0"], {"ext4", "nvme_core", "nvme_tcp", "acme_nic"}),
         ROUTE: (["eth0"], {"acme_nic"}),
     },
+    "zvol": {
+        ROOT: (["zd16"], {"ext4", "zfs", "spl"}),
+    },
     "iscsi-lvm": {
         ROOT: (["dm-0", "sda", "eth1"], {"xfs", "dm_mod", "sd_mod", "iscsi_tcp", "acme_nic"}),
         ROUTE: (["eth0"], {"e1000e"}),
