@@ -122,7 +122,8 @@ class _Judge:
             kmps.append(kmp_plan)
         before, after = self._fallbacks()
         warnings.update(fallback_warnings(before, after))
-        if self.aftermath.request.protect_fallback and fallbacks_lose(self.aftermath.kmps, before, after):
+        kept = [subject.kmp for subject in self.aftermath.subjects if not self._dismissed(subject)]
+        if self.aftermath.request.protect_fallback and fallbacks_lose(kept, before, after):
             verdicts.append("blocked")
         if self.aftermath.next is not None:
             arriving = self.aftermath.transition.arriving

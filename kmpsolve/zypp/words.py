@@ -12,6 +12,7 @@ from kmpsolve.model.nevra import Nevra
 from kmpsolve.model.plan import FlavorPlan, KmpPlan, Plan, WayOut
 from kmpsolve.planner.signing import REQUIRED
 from kmpsolve.report.terminal import printable
+from kmpsolve.zypp.action import falling
 
 if TYPE_CHECKING:
     from kmpsolve.zypp.survey import Guarded, Held
@@ -218,8 +219,8 @@ def _reason(plan: Plan) -> str:
             if new := ", ".join(what for what, installed in lost if not installed):
                 it = "It" if sentences else "it"
                 sentences.append(f"{it} would install {new}, which does not work on {_kernel(flavor)}.")
-            if not lost:
-                sentences += [f"{w.message}." for w in flavor.warnings if w.reference == "fallback-loses"]
+            for loss in () if lost else _losses_of_fallbacks(flavor):
+                sentences.append(f"{'The' if sentences else 'the'} {loss.removeprefix('the ')}.")
         if flavor.verdict == "unverified" or (flavor.verdict == "blocked" and _arrives(flavor)):
             doubtful = ", ".join(kmp.name for kmp in flavor.kmps if kmp.decision == "unverified")
             if doubtful:
@@ -229,6 +230,13 @@ def _reason(plan: Plan) -> str:
                 )
             sentences += [f"{message}." for message in _unchecked(flavor)]
     return " ".join(sentences)
+
+
+def _losses_of_fallbacks(flavor: FlavorPlan) -> list[str]:
+    """What is told of kernels that stay and lose a KMP that counts."""
+    told = [w.message for w in flavor.warnings if w.reference == "fallback-loses"]
+    counted = falling(flavor)
+    return [message for message in told if message.rpartition(" ")[2] in counted]
 
 
 def _unchecked(flavor: FlavorPlan) -> list[str]:

@@ -100,12 +100,14 @@ def test_a_kernel_it_does_not_need_goes() -> None:
         assert "keeps working on kernel-default 6.4.0-150600.23.27.1" in ended.stderr
 
 
-def test_a_driver_that_a_person_names_may_go() -> None:
-    with Host(OLD, DRIVER) as host:
+@pytest.mark.parametrize("kernels", [(OLD,), (OLD, MIDDLE)])
+def test_a_driver_that_a_person_names_may_go(kernels: tuple[str, ...]) -> None:
+    """From fallback kernels too: they are protected from accidents."""
+    with Host(*kernels, DRIVER, configuration="protect_fallback = true\n") as host:
         ended = host.zypper("rm", "acme-kmp-default")
         assert ended.code == 0, str(ended)
-        assert ended.stderr.strip() == "kmpsolve: warning: acme-kmp-default is removed, as asked for"
-        assert host.installed() == [OLD]
+        assert "kmpsolve: warning: acme-kmp-default is removed, as asked for" in ended.stderr
+        assert host.installed() == sorted(kernels)
 
 
 def test_a_driver_that_goes_along_with_something_else_does_not() -> None:
@@ -466,15 +468,15 @@ def test_protect_fallback() -> None:
         for name in (DRIVER, REBUILD)
     }
     for protect in (False, True):
-        with Host(
-            OLD, more=[plain[DRIVER]], configuration=f"protect_fallback = {str(protect).lower()}\n"
-        ) as host:
+        configuration = f"protect_fallback = {str(protect).lower()}\n"
+        with Host(OLD, MIDDLE, more=[plain[DRIVER]], configuration=configuration) as host:
             host.add("updates", [*specs(NEW), plain[REBUILD]])
             before = host.rpmdb()
             ended = host.zypper("up")
             assert "6.4.0-150600.23.25-default would lose acme-kmp-default" in _said(ended.stderr), str(ended)
             if protect:
                 assert stopped(host, ended, before) == [], str(ended)
+                assert "would lose acme-kmp-default. The fallback kernel" in _said(ended.stderr)
             else:
                 assert ended.code == 0, str(ended)
 
