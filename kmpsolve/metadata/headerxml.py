@@ -54,7 +54,9 @@ class HeaderWriter:
             name: getattr(rpm, f"RPMTAG_{name}")
             for name in ("NAME", "VERSION", "RELEASE", "ARCH", "EPOCH", "VENDOR", "BASENAMES", "DIRNAMES")
         }
-        self._tags |= {name: getattr(rpm, f"RPMTAG_{name}") for name in ("DIRINDEXES", "TRIGGERNAME")}
+        self._tags |= {
+            name: getattr(rpm, f"RPMTAG_{name}") for name in ("DIRINDEXES", "TRIGGERNAME", "BUILDTIME")
+        }
         self._dependencies = {
             name: [getattr(rpm, f"RPMTAG_{name}{part}") for part in ("NAME", "FLAGS", "VERSION")]
             for name in [*(kind[:-1].upper() for kind in _KINDS), "OLDSUGGESTS", "OLDENHANCES"]
@@ -74,6 +76,8 @@ class HeaderWriter:
             '<package type="rpm">\n'
             f"<name>{xml_text(name)}</name>\n<arch>{xml_text(arch)}</arch>\n"
             f'<version epoch="{epoch}" ver="{xml_text(version)}" rel="{xml_text(release)}"/>\n'
+            # By which libsolv tells an installed package from a rebuild of the same NEVRA, as rpm's own reader does.
+            f'<time build="{int(header[self._tags["BUILDTIME"]] or 0)}"/>\n'
             f"<format>\n<rpm:vendor>{xml_text(vendor)}</rpm:vendor>\n"
         ]
         for kind, found in self._relations(header).items():

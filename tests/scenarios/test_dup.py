@@ -222,6 +222,25 @@ def test_a_repository_that_cannot_be_read_is_no_safe_upgrade(tmp_path: Path) -> 
     assert (answer.exit, answer.plan["verdict"], answer.plan["complete"]) == (110, "unverified", False)
 
 
+@pytest.mark.parametrize("later", [0, 3600])
+def test_a_rebuild_of_the_same_nevra_is_told_by_when_it_was_built(
+    later: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """zypper brings one that was built at another time, and nothing of the same time, whatever is in it."""
+    with Sandbox() as sandbox:
+        monkeypatch.setattr(rpmbuild, "BUILD_TIME", rpmbuild.BUILD_TIME - later)
+        rpmbuild._digest.cache_clear()
+        sandbox.install_rpms(rpmbuild.build([_OLD, _DRIVER]))
+        monkeypatch.undo()
+        rpmbuild._digest.cache_clear()
+        changed = dataclasses.replace(_OLD, provides=_NEW.provides)
+        sandbox.add_repository("main", f"dir:{repository.rpm_md([changed])}")
+        plan = _judge(sandbox.root)
+        sandbox.zypper("dist-upgrade")
+        assert (_DRIVER.nevra in sandbox.installed()) == (later == 0)
+    assert plan["verdict"] == ("blocked" if later else "nothing-to-do")
+
+
 def test_a_flavor_that_was_not_asked_for_and_loses_its_driver() -> None:
     """The command is for all of them, so that no part of it is safe alone."""
     installed = repository.rpm_md([_OLD, _DRIVER, _rt(_OLD), _rt(_DRIVER)])
