@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import stat
 from collections.abc import Iterator
@@ -30,6 +31,8 @@ __all__ = ["Finding", "Sight", "look"]
 
 Severity = Literal["error", "warning", "note"]
 _DAY = 86400
+_DISABLED = re.compile(r"^\s*(?:export\s+)?KMPSOLVE_DISABLE=[\"']?([^\"'#\s]*)", re.MULTILINE)
+"""What /etc/environment sets, as pam_env reads it: the last line counts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,7 +181,7 @@ def _held(root: Path) -> Iterator[Finding]:
 def _switched_off(root: Root) -> Iterator[Finding]:
     set_here = os.environ.get("KMPSOLVE_DISABLE") == "1"
     try:
-        everywhere = "KMPSOLVE_DISABLE=1" in (root.read("/etc/environment") or "").split()
+        everywhere = _DISABLED.findall(root.read("/etc/environment") or "")[-1:] == ["1"]
     except ConfigError:
         everywhere = False
     if set_here or everywhere:

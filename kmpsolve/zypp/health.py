@@ -12,12 +12,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from kmpsolve.config import read_config
 from kmpsolve.errors import KmpsolveError
 from kmpsolve.metadata.rootpath import Root
 from kmpsolve.metadata.rpmbinding import load_rpm
 from kmpsolve.version import __version__
 from kmpsolve.zypp.blindspots import Finding, executable, look
-from kmpsolve.zypp.first_stage import remembered_on_error
+from kmpsolve.zypp.first_stage import last_on_error
 from kmpsolve.zypp.history import recent
 from kmpsolve.zypp.second_stage import LAST_VERDICT
 
@@ -64,7 +65,7 @@ def health(root: Path) -> dict[str, Any]:
     findings += _unjudged(said)
     seen = look(root)
     findings += seen.findings
-    on_error = remembered_on_error() or None
+    on_error = _on_error(root)
     unchecked = _LETS_PASS if on_error == "abort" else _LETS_PASS | _CANNOT_JUDGE
     protected = protected and unchecked.isdisjoint(found.reference for found in findings)
     findings.sort(key=lambda found: (_ORDER.index(found.severity), found.reference, found.message))
@@ -84,6 +85,14 @@ def health(root: Path) -> dict[str, Any]:
         "findings": [asdict(found) for found in findings],
         "problems": [found.message for found in findings if found.severity != "note"],
     }
+
+
+def _on_error(root: Path) -> str:
+    """What the hook does where it comes to no verdict, found as it finds it."""
+    try:
+        return read_config(root).on_error
+    except KmpsolveError:
+        return last_on_error(str(root))
 
 
 def _versions() -> dict[str, str | None]:

@@ -137,6 +137,42 @@ def test_a_hook_that_lets_everything_pass_protects_nothing(reference: str, host:
     assert _ask(host)["protected"] is True
 
 
+@pytest.mark.parametrize(("before", "now"), [("abort", "warn"), ("warn", "abort")])
+def test_what_the_hook_does_on_an_error_is_told_as_the_hook_finds_it(
+    before: str, now: str, host: Host
+) -> None:
+    """A configuration with an error in it still says so, whatever an earlier one said."""
+    with _changed(host, f"""echo 'on_error = "{before}"' > /etc/kmpsolve/kmpsolve.toml"""):
+        host.zypper("up")
+        host.write("/etc/kmpsolve/kmpsolve.toml", f'on_error = "{now}"\n')
+        assert _ask(host)["on_error"] == now
+        host.write("/etc/kmpsolve/kmpsolve.toml", f'on_error = "{now}"\ntypo = 1\n')
+        document = _ask(host)
+    assert (document["on_error"], document["protected"]) == (now, now == "abort")
+    host.run(["rm", "-r", "/run/kmpsolve", "/var/lib/kmpsolve"])
+
+
+@pytest.mark.parametrize(
+    ("line", "switched_off"),
+    [
+        ('KMPSOLVE_DISABLE="1"', True),
+        ("KMPSOLVE_DISABLE='1'", True),
+        ("export KMPSOLVE_DISABLE=1 # for a while", True),
+        ("#KMPSOLVE_DISABLE=1", False),
+        ("KMPSOLVE_DISABLE=10", False),
+        ("KMPSOLVE_DISABLE=1\nKMPSOLVE_DISABLE=0", False),
+        ("SEE='also KMPSOLVE_DISABLE=1'", False),
+    ],
+)
+def test_the_environment_of_everybody_is_read_as_pam_reads_it(
+    line: str, switched_off: bool, tmp_path: Path
+) -> None:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc" / "environment").write_text(f"PATH=/bin\n{line}\n")
+    found = {one.reference for one in look(tmp_path).findings}
+    assert ("hook-switched-off" in found) == switched_off
+
+
 def test_the_environment_is_looked_at(host: Host) -> None:
     assert "hook-switched-off" in _references(_ask(host, KMPSOLVE_DISABLE="1"))
 
