@@ -504,10 +504,11 @@ class Universe:
         place = self._places.get(package.repository or SYSTEM)
         if place is None:
             return None
-        location, _ = self.pool.id2solvable(package.handle).lookup_location()
-        if not location:
+        # Of a package without a location some bindings say None and a number, and others the number alone.
+        told = self.pool.id2solvable(package.handle).lookup_location()
+        if isinstance(told, int) or not told or not told[0]:
             return None
-        path = place / location
+        path = place / told[0]
         # The location is the repository's word: it may not lead out of its folder.
         inside = Path(os.path.realpath(path)).is_relative_to(os.path.realpath(place))
         # pathlib passes on what else may be wrong with a name or a folder; nobody can look there, and that is all.
