@@ -17,6 +17,7 @@ from kmpsolve.config import Config, read_config
 from kmpsolve.errors import ConfigError, KmpsolveError
 from kmpsolve.metadata.belief import signatures_asked
 from kmpsolve.metadata.files import safe_place
+from kmpsolve.metadata.inifile import IniSyntaxError, entries, is_true
 from kmpsolve.metadata.locks import parse_locks
 from kmpsolve.metadata.repository import Repository
 from kmpsolve.metadata.root import System, read_root
@@ -24,7 +25,7 @@ from kmpsolve.metadata.rootpath import Root
 from kmpsolve.metadata.rpmdb import PublicKey, public_keys
 from kmpsolve.model.clock import now
 from kmpsolve.report.words import few
-from kmpsolve.zypp.guard import installed_service, standing
+from kmpsolve.zypp.guard import SERVICE, installed_service, standing
 from kmpsolve.zypp.lockfile import HOLD
 
 __all__ = ["Finding", "Sight", "look"]
@@ -95,6 +96,8 @@ def look(root: Path) -> Sight:
         return Sight(findings=tuple(findings), repositories=(), keys=(), cache=cache)
     keys = public_keys(system.root)
     findings += [*_zypp(system), *_held(root), *_switched_off(system.root), *_installed(system)]
+    if installed_service(root):
+        findings += _service_off(system)
     described = []
     for repository in system.repositories:
         findings += [*_cache(repository, config), *_signatures(system, repository, keys)]
@@ -156,8 +159,15 @@ def _zypp(system: System) -> Iterator[Finding]:
             message="any repository may replace any vendor's packages, kernels and KMPs among them",
             hint=f"Remove solver.allowVendorChange from {conf}",
         )
-    text = system.root.read(system.conf.locks_file) or ""
-    for problem in parse_locks(text).problems:
+    text = system.root.read(system.conf.locks_file)
+    if text is None and system.root.path(system.conf.locks_file).exists():
+        yield Finding(
+            reference="locks-file",
+            severity="warning",
+            message=f"{system.conf.locks_file} is no file: zypper honours no lock, and the guard can hold nothing",
+            hint=f"Move it away: mv {shlex.quote(system.conf.locks_file)} {shlex.quote(system.conf.locks_file)}.old",
+        )
+    for problem in parse_locks(text or "").problems:
         yield Finding(
             reference="locks-file",
             severity="warning",
@@ -176,6 +186,25 @@ def _held(root: Path) -> Iterator[Finding]:
             message=f"{few(held)} held back, and nobody lifts that when a rebuild appears: the guard is off",
             hint="Have it looked after: kmpsolve guard on; or lift it: kmpsolve guard off",
         )
+
+
+def _service_off(system: System) -> Iterator[Finding]:
+    """A definition under the guard's own name in services.d outdoes its plugin."""
+    folder, service = system.conf.services_folder, SERVICE.rpartition("/")[2]
+    for name in sorted(system.root.names(folder)):
+        try:
+            lines = list(entries(system.root.read(f"{folder}/{name}") or ""))
+        except (ConfigError, IniSyntaxError):
+            continue
+        said = {one.key: one.value or "" for one in lines if one.section == service}
+        runs = is_true(said.get("enabled", ""), True) and is_true(said.get("autorefresh", ""), False)
+        if name.endswith(".service") and said and not runs:
+            yield Finding(
+                reference="guard-disabled",
+                severity="warning",
+                message=f"the guard is on, but {folder}/{name} switches its service off: locks stay as they are",
+                hint=f"Remove it: rm {shlex.quote(f'{folder}/{name}')}",
+            )
 
 
 def _switched_off(root: Root) -> Iterator[Finding]:

@@ -189,7 +189,11 @@ def _hook(root: Root, findings: list[Finding]) -> dict[str, Any]:
             timeout=_SECONDS,
             check=False,
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
+    except subprocess.TimeoutExpired:
+        late = f"the hook gives no answer within {_SECONDS} seconds"
+        findings.append(_because("hook-does-not-answer", late, again))
+        return hook
+    except OSError as error:
         findings.append(_because("hook-does-not-run", f"the hook does not run: {error}", again))
         return hook
     if not first:

@@ -231,6 +231,44 @@ def test_the_guard_that_zypper_cannot_start(host: Host) -> None:
     assert host.kmpsolve("guard", "off").code == 0
 
 
+@pytest.mark.parametrize(
+    ("settings", "found"),
+    [
+        ("enabled=0\nautorefresh=1", True),
+        ("enabled=1\nautorefresh=no", True),
+        ("enabled=1", True),
+        ("autorefresh=1", False),
+        ("enabled=1\nautorefresh=1", False),
+    ],
+)
+def test_the_guard_whose_service_is_switched_off(settings: str, found: bool, host: Host) -> None:
+    """zypper takes what services.d says of it, and does not start the plugin."""
+    assert host.kmpsolve("guard", "on").code == 0
+    place = "/etc/zypp/services.d/kmpsolve.service"
+    host.write(place, f"[kmpsolve]\n{settings}\nurl=plugin:kmpsolve\ntype=plugin\n")
+    references = _references(_ask(host))
+    assert ("Refreshing service 'kmpsolve'" in host.zypper("up").stdout) != found
+    host.run(["rm", place])
+    assert ("guard-disabled" in references) == found
+    assert host.kmpsolve("guard", "off").code == 0
+    host.run(["rm", "-rf", "/run/kmpsolve"])
+
+
+def test_a_folder_in_the_place_of_the_locks(tmp_path: Path) -> None:
+    (tmp_path / "etc" / "zypp" / "locks").mkdir(parents=True)
+    assert "locks-file" in {one.reference for one in look(tmp_path).findings}
+
+
+def test_a_hook_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hook = tmp_path / "hook"
+    hook.write_text("#!/bin/sh\nexec sleep 9\n")
+    hook.chmod(0o755)
+    monkeypatch.setattr("kmpsolve.zypp.health._PLUGIN", str(hook))
+    monkeypatch.setattr("kmpsolve.zypp.health._SECONDS", 1)
+    said = {found["reference"]: found["message"] for found in health(Path("/"))["findings"]}
+    assert said["hook-does-not-answer"] == "the hook gives no answer within 1 seconds"
+
+
 def test_the_cache_of_kmpsolve(host: Host) -> None:
     assert _ask(host)["cache"] is None
     words = [
