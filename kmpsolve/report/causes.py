@@ -104,12 +104,13 @@ def _because(root: Root, target: str, story: Story | None) -> str:
     if fitting:
         short = short_builds(a.nevra for fate in root.fates for a in fate.builds)
         found = listed([f"{short[a.nevra]} ({_place(a)})" for a in fitting])
+        fits = "fit" if len(fitting) > 1 else "fits"
         if fitting[0].cause in ("vendor", "lock", "retracted", "architecture"):
             return f"{found} fits kernel {target}, but {FITS_BUT[fitting[0].cause]}"
         return (
-            f"{found} fits kernel {target}, but cannot be installed"
+            f"{found} {fits} kernel {target}, but cannot be installed"
             if "module-dropped" not in made
-            else (f"{found} fits kernel {target}, but modules would be lost")
+            else (f"{found} {fits} kernel {target}, but modules would be lost")
         )
     return f"it cannot be kept on kernel {target}"
 

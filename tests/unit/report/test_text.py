@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ from syrupy.assertion import SnapshotAssertion
 
 from kmpsolve.cli import main
 from tests.scenarios import runner
-from tests.support import fixture
+from tests.support import fixture, rpmmd
+from tests.support.worlds import Kernel, Kmp, Tool
 
 NAMES = fixture.names()
 BLOCKED = [
@@ -130,6 +132,21 @@ def test_named_reports(tmp_path: Path) -> None:
         text = _text(name, work)
         for fact in facts:
             assert fact in text
+
+
+def test_several_builds_fit(tmp_path: Path) -> None:
+    """The kernel that they fit needs what nobody has."""
+    kernels = [Kernel(release=f"{number}0.1", ksyms="a=1") for number in (1, 2)]
+    old, new = kernels[0].spec(), replace(kernels[1].spec(), requires=("editor",))
+    builds = [Kmp(name="acme", krel="6.4.0-20", version=version, symbols="a=1") for version in ("2.0", "2.1")]
+    driver = Kmp(name="acme", krel="6.4.0-10", symbols="a=1")
+    words = [
+        "--installed",
+        str(rpmmd.write(tmp_path / "installed", [old, driver.spec(), Tool(name="bash").spec()])),
+    ]
+    words += ["--repo", f"r={rpmmd.write(tmp_path / 'r', [new, *(build.spec() for build in builds)])}"]
+    text = " ".join(runner.kmpsolve(["plan", *words]).stdout.split())
+    assert "1.0 (installed), 2.0 (r) and 2.1 (r) fit kernel 6.4.0-20.1, but cannot be installed" in text
 
 
 def test_help_of_every_verb_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:
