@@ -16,7 +16,9 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Need", "flavor_of_uname", "normal_crc", "parse_need"]
+from kmpsolve.model.evr import Evr
+
+__all__ = ["Need", "flavor_of_uname", "normal_crc", "parse_need", "usual_uname"]
 
 NeedKind = Literal["ksym", "symset", "exact-kernel", "damaged"]
 
@@ -68,6 +70,13 @@ def flavor_of_uname(uname_r: str) -> str:
     """
     tail = uname_r.rpartition("-")[2] if uname_r.count("-") >= 2 else ""
     return "" if not tail or (tail[0].isdigit() and not tail.endswith("kb")) else tail
+
+
+def usual_uname(flavor: str, evr: Evr, arch: str) -> str:
+    """The uname -r of a kernel that does not tell it: without the rebuild counter; of Red Hat's kernel-core, all."""
+    if flavor == "core":
+        return f"{evr.version}-{evr.release}.{arch}"
+    return f"{evr.version}-{evr.release.rpartition('.')[0] or evr.release}-{flavor}"
 
 
 def parse_need(capability: str) -> Need | None:

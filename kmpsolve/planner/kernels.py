@@ -9,7 +9,7 @@ from kmpsolve.model.package import KernelUnit, Package
 from kmpsolve.model.relation import parse_relation
 from kmpsolve.solver.universe import KernelPackage, Universe
 
-__all__ = ["Kernels", "join_units", "requires_base", "serves"]
+__all__ = ["Kernels", "join_units", "requires_base", "requires_part", "serves"]
 
 
 class Kernels:
@@ -53,7 +53,7 @@ class Kernels:
             if kernel.part == "base":
                 wanted = requires_base(main, kernel)
             else:
-                wanted = kernel.part in self._parts and serves(kernel, main)
+                wanted = (kernel.part in self._parts or requires_part(main, kernel)) and serves(kernel, main)
             if wanted and self._universe.same_class(kernel.package.vendor, main.package.vendor):
                 chosen[kernel.part] = kernel
         return self._universe.unit(main, chosen.values())
@@ -173,6 +173,11 @@ def serves(part: KernelPackage, main: KernelPackage) -> bool:
         name == main.package.name and Evr.parse(evr) == main.package.nevra.evr for name, _, evr in exact
     )
     return own or bool(part.wanted & main.capabilities)
+
+
+def requires_part(main: KernelPackage, part: KernelPackage) -> bool:
+    """Whether a kernel requires this part, as Red Hat's do; -extra and -optional only come where they are."""
+    return part.part.startswith("modules") and bool(main.wanted & part.capabilities)
 
 
 def requires_base(main: KernelPackage, base: KernelPackage) -> bool:

@@ -9,7 +9,7 @@ from kmpsolve.errors import RequestError
 from kmpsolve.model.evr import Evr
 from kmpsolve.model.package import KernelUnit
 from kmpsolve.model.plan import Warned
-from kmpsolve.planner.kernels import requires_base, serves
+from kmpsolve.planner.kernels import requires_base, requires_part, serves
 from kmpsolve.planner.system import FlavorSystem
 from kmpsolve.solver.universe import KernelPackage, Universe
 
@@ -214,7 +214,7 @@ def every_kernel(universe: Universe, flavors: tuple[str, ...]) -> list[KernelUni
 
 
 def _parts_of(main: KernelPackage, kernels: Sequence[KernelPackage]) -> list[KernelPackage]:
-    """What belongs to the unit of `main`: on Code 11 the -base that it requires, and what is installed now.
+    """What belongs to the unit of `main`: what it requires (-base on Code 11), and what is installed now.
 
     That is -extra, -optional and in-tree KMPs, in the build for this kernel.
     """
@@ -222,7 +222,7 @@ def _parts_of(main: KernelPackage, kernels: Sequence[KernelPackage]) -> list[Ker
     same = (k for k in kernels if k.part == "base" and k.part != main.part and k.uname_r == main.uname_r)
     chosen = [k for k in same if k.flavor == main.flavor and requires_base(main, k)][:1]
     own = [k for k in kernels if k.flavor == main.flavor and k.part not in ("", "base")]
-    for part in sorted({k.part for k in own if k.package.installed}):
+    for part in sorted({k.part for k in own if k.package.installed or requires_part(main, k)}):
         builds = [k for k in own if k.part == part and k.package.barred is None and serves(k, main)]
         chosen += sorted(builds, key=lambda k: (not k.package.installed, k.package.priority))[:1]
     return chosen

@@ -18,6 +18,7 @@ import solv
 
 from kmpsolve.metadata.content import UNKNOWN_ARCH, kmp_digest, symbol_digest
 from kmpsolve.model.evr import Evr
+from kmpsolve.model.needs import usual_uname
 from kmpsolve.model.nevra import Nevra
 from kmpsolve.solver.relations import add_relation, copy_package, relation, vendor_of, words
 
@@ -26,7 +27,7 @@ __all__ = ["join", "join_hosts", "relevant_names"]
 _KERNEL = re.compile(r"kernel-(?P<flavor>[A-Za-z0-9_]+)(?:-(?:base|extra|optional))?")
 _MAIN_KERNEL = re.compile(r"kernel-(?P<flavor>[A-Za-z0-9_]+)(?:-base)?")
 _NO_FLAVOR = frozenset(
-    ("devel", "source", "syms", "macros", "firmware", "docs", "obs", "vanilla", "livepatch")
+    ("devel", "source", "syms", "macros", "firmware", "docs", "obs", "vanilla", "livepatch", "modules")
 )
 _KMP = re.compile(r".+-kmp-(?P<flavor>[A-Za-z0-9_]+)")
 _SYMBOL = ("ksym(", "kernel(")
@@ -358,7 +359,7 @@ def _assumed_provides(
     found: list[int] = []
     if not any(spell(p).startswith("kernel-uname-r ") for p in provides):
         evr = Evr.parse(solvable.evr)
-        uname_r = f"{evr.version}-{evr.release.rpartition('.')[0] or evr.release}-{match['flavor']}"
+        uname_r = usual_uname(match["flavor"], evr, solvable.arch)
         found.append(pool.rel2id(pool.str2id("kernel-uname-r"), pool.str2id(uname_r), solv.REL_EQ))
     elif all(_of_another_flavor(spell(capability), match["flavor"]) for capability in symbols):
         return ()  # its host told what of it matters: no symbol does

@@ -10,14 +10,18 @@ from functools import cached_property, partial
 import solv
 
 from kmpsolve.model.modules import Modules
-from kmpsolve.model.needs import flavor_of_uname
+from kmpsolve.model.needs import flavor_of_uname, usual_uname
 from kmpsolve.model.package import KernelUnit, Package
 from kmpsolve.model.symbols import Exports, SymbolTable
 from kmpsolve.solver.relations import relation
 
 __all__ = ["KERNEL_NAME", "KernelPackage", "read_kernel", "unit_of"]
 
-KERNEL_NAME = re.compile(r"kernel-(?P<flavor>[A-Za-z0-9_]+)(?:-(?P<part>base|extra|optional))?")
+KERNEL_NAME = re.compile(
+    r"kernel-(?:(?P<of_core>modules(?:-(?:core|extra|internal|partner))?)"
+    r"|(?P<flavor>[A-Za-z0-9_]+)(?:-(?P<part>base|extra|optional))?)"
+)
+"""``of_core``: Red Hat's kernel-core has its modules in packages of their own."""
 _IN_TREE_NAME = re.compile(r"(?P<part>.+-kmp)-(?P<flavor>[A-Za-z0-9_]+)")
 
 
@@ -45,7 +49,8 @@ class KernelPackage:
     Parameters
     ----------
     part
-        ``""`` for kernel-FLAVOR itself, else base, extra or optional; or an in-tree KMP's name without flavor.
+        ``""`` for kernel-FLAVOR itself, else base, extra or optional; or an in-tree KMP's name without flavor;
+        or modules, modules-extra, ... of Red Hat's kernel-core.
     requires
         Its requirements on kernel packages, as text.
     wanted
@@ -76,19 +81,22 @@ def read_kernel(pool: solv.Pool, package: Package, uname_r: str) -> KernelPackag
     """
     match = KERNEL_NAME.fullmatch(package.name) or _IN_TREE_NAME.fullmatch(package.name)
     assert match is not None
-    flavor, part = match["flavor"], match["part"] or ""
-    if not uname_r:
-        release = package.nevra.evr.release
-        krel = release.rpartition(".")[0] or release
-        uname_r = f"{package.nevra.evr.version}-{krel}-{flavor}"
     wanted = relation(pool.id2solvable(package.handle), solv.SOLVABLE_REQUIRES)
+    requires = tuple(text for text in map(pool.dep2str, wanted) if text.startswith("kernel-"))
+    flavor, part = match["flavor"], match["part"] or ""
+    if of_core := match.groupdict().get("of_core"):
+        flavor, part = "core", of_core
+        served = (text.partition(" = ")[2] for text in requires if text.startswith("kernel-uname-r = "))
+        uname_r = next(served, "")
+    if not uname_r:
+        uname_r = usual_uname(flavor, package.nevra.evr, package.nevra.arch)
     return KernelPackage(
         package=package,
         flavor=flavor_of_uname(uname_r) or flavor,
         part=part,
         uname_r=uname_r,
         provides=Provides(pool, package.handle),
-        requires=tuple(text for text in map(pool.dep2str, wanted) if text.startswith("kernel-")),
+        requires=requires,
         wanted=frozenset(wanted),
     )
 

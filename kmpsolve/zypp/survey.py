@@ -274,7 +274,7 @@ def _siblings(loaded: Loaded, units: Sequence[KernelUnit], spared: Sequence[Kern
     for unit in units:
         evr, krel = unit.nevra.evr, _krel(unit)
         livepatch = f"kernel-livepatch-{krel.replace('.', '_')}-{unit.flavor}"
-        names = {unit.main.name}
+        names = {package.name for package in unit.packages}
         for suffix in ("base", "extra", "optional", "devel", "vdso", "livepatch", "livepatch-devel"):
             names.add(f"kernel-{unit.flavor}-{suffix}")
         for package in _offered(loaded, names):
