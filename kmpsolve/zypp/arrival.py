@@ -17,7 +17,8 @@ from kmpsolve.model.plan import FlavorPlan, Plan
 from kmpsolve.modules.check import check
 from kmpsolve.modules.findings import Finding
 from kmpsolve.modules.kernel import Kernel, kernel_from_capabilities
-from kmpsolve.modules.rpmfile import readable_keys
+from kmpsolve.modules.kmp import read_candidate, read_ueficert
+from kmpsolve.modules.rpmfile import Rpm, readable_keys
 from kmpsolve.modules.signature import read_certificates
 from kmpsolve.planner import flavor_systems
 from kmpsolve.session import Loaded
@@ -94,7 +95,13 @@ def look_into(loaded: Loaded, planned: Plan, keys: Sequence[bytes]) -> Arrival:
     missing: list[str] = []
     findings: set[Finding] = set()
     refused, sure = False, True
-    companions = list(_certificate_packages(loaded.universe, planned))
+    companions: list[Path] = []
+    for file in _certificate_packages(loaded.universe, planned):
+        unreadable = _unreadable_certificate(file)
+        if unreadable is None:
+            companions.append(file)
+        else:
+            findings.add(unreadable)
     for flavor in planned.flavors:
         packages = _fetched(loaded.universe, planned, flavor.flavor)
         files = {package: loaded.universe.file_of(package) for package in packages}
@@ -167,6 +174,25 @@ def _certificate_packages(universe: Universe, planned: Plan) -> Iterator[Path]:
                 file = universe.file_of(package)
                 if file is not None and (str(package), package.repository) == (nevra, repository):
                     yield file
+
+
+def _unreadable_certificate(file: Path) -> Finding | None:
+    """What is wrong with the certificates in an N-ueficert package; none of them is believed then."""
+    read = read_candidate(file)
+    try:
+        if isinstance(read, Rpm):
+            read_ueficert(read)
+    except MetadataError as error:
+        if error.reference != "unreadable-certificate":
+            raise
+        return Finding(
+            reference=error.reference,
+            severity="warning",
+            subject=str(file),
+            message=f"{(error.where or '').rpartition(': ')[2]} {error.message}: it enrols nothing",
+            rule="What cannot be read cannot be vouched for",
+        )
+    return None
 
 
 def _certificates(planned: Plan) -> Path | None:

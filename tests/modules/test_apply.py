@@ -226,6 +226,14 @@ def test_a_signed_module_and_its_certificate(changed: bool, shop: Shop, tmp_path
     assert ("changed after signing" in applied.said) == changed
 
 
+def test_a_certificate_that_is_none(shop: Shop) -> None:
+    """It enrols nothing, and nothing is believed because of it."""
+    ueficert = replace(_CERTIFICATE, contents=(("/etc/uefi/certs/0123ABCD.crt", b"no certificate"),))
+    applied = shop.apply(shop.certified(shop.module), ueficert, signed=True)
+    assert applied.installed, str(applied.ended)
+    assert "0123ABCD.crt is no X.509 certificate in DER or PEM form: it enrols nothing" in applied.said
+
+
 @pytest.mark.parametrize("required", [False, True])
 def test_an_rpm_that_nobody_signed(required: bool, shop: Shop) -> None:
     applied = shop.apply(shop.spec, configuration=_REQUIRED if required else "")
