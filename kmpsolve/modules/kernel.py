@@ -29,6 +29,7 @@ __all__ = [
 IMAGE = "vmlinux"
 """What a list of symbols calls the kernel itself, beside its modules."""
 
+_PART = re.compile(r"kernel-(?:[A-Za-z0-9_]+-(?:extra|optional)|modules(?:-\w+)?)")
 _COMPRESSED = ("", ".gz", ".xz", ".zst")
 _MACHINES = (
     (r"x86_64\w*|amd64|ia32e", "X86_64, 64-bit little-endian"),
@@ -146,10 +147,10 @@ def kernel_from_capabilities(
     )
 
 
-def _from_rpms(rpms: list[Rpm]) -> Kernel:
-    """One kernel from all its packages: on Code 11 -base holds part of it."""
+def _from_rpms(rpms: list[Rpm], parts: Iterable[Rpm]) -> Kernel:
+    """One kernel from all its packages: on Code 11 -base holds part of it, and `parts` are -extra and its like."""
     main = min(rpms, key=lambda rpm: (len(rpm.nevra.name), rpm.path))
-    provides = list(chain.from_iterable(rpm.provides for rpm in rpms))
+    provides = list(chain.from_iterable(rpm.provides for rpm in (*rpms, *parts)))
     kernel = kernel_from_capabilities(
         provides, source=main.path, uname_r=_unames(provides)[0], nevra=str(main.nevra)
     )
@@ -300,7 +301,8 @@ def read_kernels(source: Path) -> tuple[Kernel, ...]:
     Parameters
     ----------
     source
-        A kernel's RPM; a folder of them (the packages of one uname -r, architecture and EVR are one kernel); a
+        A kernel's RPM; a folder of them (the packages of one uname -r, architecture and EVR are one kernel, with
+        what else of the kernel's own build requires exactly that one, such as -extra); a
         symvers or symsets file; a folder with Module.symvers, as kernel-FLAVOR-devel makes it;
         ``/lib/modules/X``; or a folder with lib/modules below it.
 
@@ -330,7 +332,8 @@ def read_kernels(source: Path) -> tuple[Kernel, ...]:
         rpms = [read_rpm(source)]
     else:
         return (Kernel(source=str(source), symvers=read_symvers(source), uname_r=uname_r_in(source)),)
-    kernels = [rpm for rpm in rpms if is_kernel_rpm(rpm)]
+    parts = [rpm for rpm in rpms if _is_part(rpm)]
+    kernels = [rpm for rpm in rpms if is_kernel_rpm(rpm) and rpm not in parts]
     if not kernels:
         raise RequestError(
             "holds no kernel",
@@ -338,7 +341,21 @@ def read_kernels(source: Path) -> tuple[Kernel, ...]:
             where=str(source),
             hint="Give a kernel's RPM, a symvers file, or /lib/modules/UNAME-R",
         )
-    return tuple(_from_rpms(unit) for unit in _units(kernels))
+    return tuple(
+        _from_rpms(unit, [part for part in parts if _serves(part, unit)]) for unit in _units(kernels)
+    )
+
+
+def _is_part(rpm: Rpm) -> bool:
+    """Whether a package is of a kernel's own build and has modules: -extra, -optional, an in-tree KMP."""
+    in_tree = any(text.startswith("kmp_in_kernel") for text in rpm.provides)
+    return in_tree or _PART.fullmatch(rpm.nevra.name) is not None
+
+
+def _serves(part: Rpm, unit: Iterable[Rpm]) -> bool:
+    """Whether a package requires exactly this kernel."""
+    exact = {text for text in part.requires if text.startswith("kernel-") and " = " in text}
+    return any(part.nevra.arch == rpm.nevra.arch and not exact.isdisjoint(rpm.provides) for rpm in unit)
 
 
 def _units(rpms: Iterable[Rpm]) -> Iterator[list[Rpm]]:

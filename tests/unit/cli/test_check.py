@@ -107,6 +107,38 @@ def test_against_a_kernel_rpm(kmp: str, capsys: pytest.CaptureFixture[str]) -> N
 
 
 @pytest.mark.parametrize(
+    "named", [("-extra", ()), ("-optional", ()), ("dlm-kmp-default", ("kmp_in_kernel",))]
+)
+@pytest.mark.parametrize(
+    ("required", "code"),
+    [
+        ("kernel-default = 6.4.0-2.1", 0),
+        ("kernel-default_x86_64 = 6.4.0-2", 0),
+        ("kernel-default = 6.4.0-3.1", 4),
+        ("kernel-default", 4),
+    ],
+)
+def test_against_a_folder_with_the_kernel_and_its_parts(
+    named: tuple[str, tuple[str, ...]], required: str, code: int, kmp: str, tmp_path: Path
+) -> None:
+    """What requires exactly that kernel is of it, and nothing else is."""
+    name, provides = named
+    kernel = _kernel("2.1", "1")
+    part = replace(
+        kernel,
+        name=name if provides else f"kernel-default{name}",
+        provides=(*provides, "kmod(more.ko)", "ksym(default:more) = 7"),
+        requires=(required,),
+    )
+    whole = replace(kernel, provides=(*kernel.provides, "kernel-default_x86_64 = 6.4.0-2"))
+    user = replace(_KMP, requires=(*_KMP.requires, "ksym(default:more) = 7"))
+    folder = repository.rpm_folder([whole, part])
+    (rpm,) = repository.rpm_folder([user]).glob("*.rpm")
+    assert main(["check", kmp, "--against", str(folder)]) == 0
+    assert main(["check", str(rpm), "--against", str(folder)]) == code
+
+
+@pytest.mark.parametrize(
     ("arguments", "code", "told"),
     [
         (["/nowhere.rpm", "--against", "/"], 3, "/nowhere.rpm: there is no such file or folder"),
