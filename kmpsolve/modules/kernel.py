@@ -9,7 +9,7 @@ from itertools import chain, groupby
 from pathlib import Path, PurePosixPath
 
 from kmpsolve.errors import MetadataError, RequestError
-from kmpsolve.model.needs import flavor_of_uname, normal_crc, parse_need
+from kmpsolve.model.needs import flavor_of_uname, normal_crc, parse_need, usual_uname
 from kmpsolve.model.nevra import Nevra
 from kmpsolve.modules.folder import files_below
 from kmpsolve.modules.module import MODULE_FILE, Module, module_name, read_module
@@ -29,6 +29,7 @@ __all__ = [
 IMAGE = "vmlinux"
 """What a list of symbols calls the kernel itself, beside its modules."""
 
+_NAME = re.compile(r"kernel-(?!modules$)(?P<flavor>[A-Za-z0-9_]+)(?:-base)?")
 _PART = re.compile(r"kernel-(?:[A-Za-z0-9_]+-(?:extra|optional)|modules(?:-\w+)?)")
 _COMPRESSED = ("", ".gz", ".xz", ".zst")
 _MACHINES = (
@@ -108,8 +109,18 @@ def _unames(capabilities: Iterable[str]) -> list[str]:
 
 
 def is_kernel_rpm(rpm: Rpm) -> bool:
-    """Whether a package is a kernel, by what it provides."""
-    return bool(_unames(capability for capability in rpm.provides if capability.startswith("kernel-uname-r")))
+    """Whether a package is a kernel, by what it provides; one that does not tell its uname -r, by its name too."""
+    return bool(_uname_of(rpm))
+
+
+def _uname_of(rpm: Rpm) -> str:
+    told = _unames(capability for capability in rpm.provides if capability.startswith("kernel-uname-r"))
+    if told:
+        return told[0]
+    named = _NAME.fullmatch(rpm.nevra.name)
+    if named is None or not any(text.startswith(("ksym(", "kernel(", "kmod(")) for text in rpm.provides):
+        return ""
+    return usual_uname(named["flavor"], rpm.nevra.evr, rpm.nevra.arch)
 
 
 def kernel_from_capabilities(
@@ -152,7 +163,7 @@ def _from_rpms(rpms: list[Rpm], parts: Iterable[Rpm]) -> Kernel:
     main = min(rpms, key=lambda rpm: (len(rpm.nevra.name), rpm.path))
     provides = list(chain.from_iterable(rpm.provides for rpm in (*rpms, *parts)))
     kernel = kernel_from_capabilities(
-        provides, source=main.path, uname_r=_unames(provides)[0], nevra=str(main.nevra)
+        provides, source=main.path, uname_r=_uname_of(main), nevra=str(main.nevra)
     )
     if not kernel.symvers.gap:
         return kernel
@@ -366,7 +377,7 @@ def _units(rpms: Iterable[Rpm]) -> Iterator[list[Rpm]]:
     """
 
     def place(rpm: Rpm) -> tuple[str, str]:
-        return _unames(rpm.provides)[0], rpm.nevra.arch
+        return _uname_of(rpm), rpm.nevra.arch
 
     for _, group in groupby(sorted(rpms, key=lambda rpm: (*place(rpm), rpm.nevra.evr, rpm.path)), key=place):
         together = list(group)

@@ -106,6 +106,33 @@ def test_against_a_kernel_rpm(kmp: str, capsys: pytest.CaptureFixture[str]) -> N
     assert "wants 1, kernel has 2" in out
 
 
+@pytest.mark.parametrize(("hash_of_base", "code"), [("a", 0), ("b", 4)])
+def test_against_a_kernel_that_does_not_tell_its_uname_r(
+    hash_of_base: str, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Code 11: its name and its symsets make it one, together with the -base that has the rest."""
+    full = PackageSpec(
+        name="kernel-default",
+        version="3.0.93",
+        release="0.8.1",
+        provides=(f"kernel(default:net) = {'c' * 16}",),
+        requires=("kernel-default-base = 3.0.93-0.8.1",),
+    )
+    vmlinux = f"kernel(default:vmlinux) = {hash_of_base * 16}"
+    base = replace(full, name="kernel-default-base", provides=(vmlinux,))
+    driver = PackageSpec(
+        name="acme-kmp-default",
+        version="1_3.0.76_0.11",
+        release="1",
+        requires=(f"kernel(default:net) = {'c' * 16}", f"kernel(default:vmlinux) = {'a' * 16}"),
+    )
+    folder = repository.rpm_folder([full, base, replace(full, name="kernel-source", provides=())])
+    words = ["check", str(repository.rpm_folder([driver])), "--against", str(folder), "--format", "json"]
+    assert main(words) == code
+    (subject,) = json.loads(capsys.readouterr().out)["subjects"]
+    assert subject["kernel"] == full.nevra
+
+
 @pytest.mark.parametrize(
     "named", [("-extra", ()), ("-optional", ()), ("dlm-kmp-default", ("kmp_in_kernel",))]
 )
