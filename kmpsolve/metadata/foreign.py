@@ -115,7 +115,7 @@ class Census:
 _MATTERS = re.compile(
     r"kernel-(?!firmware|source|syms|macros|docs|devel|obs)[A-Za-z0-9_]+"
     r"(?:-base|-extra|-optional|-devel|-livepatch.*)?"
-    r"|kernel-livepatch-.*|kgraft-patch-.*|.+-kmp(?:-.*)?"
+    r"|kernel-modules-.+|kmod-.+|kernel-livepatch-.*|kgraft-patch-.*|.+-kmp(?:-.*)?"
 )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import solv
 
 from kmpsolve.cache.symbols import PREFIX
-from kmpsolve.solver.kernels import KERNEL_NAME
+from kmpsolve.solver.kernels import KERNEL_NAME, KMOD_NAME
 
 __all__ = ["Found", "find"]
 
@@ -66,6 +66,7 @@ def find(pool: solv.Pool, module_files: Mapping[tuple[str, str], Iterable[str]],
             found.add(place.solvid)
     substring = solv.Dataiterator.SEARCH_SUBSTRING
     found.update(m.solvid for m in pool.Dataiterator(solv.SOLVABLE_NAME, "-kmp-", substring))
+    found.update(m.solvid for m in _places(pool, "kmod-", solv.SOLVABLE_NAME) if KMOD_NAME.fullmatch(m.str))
     for (alias, nevra), files in module_files.items():
         if any(map(_OUT_OF_TREE.search, files)):
             for s in pool.select(nevra, solv.Selection.SELECTION_CANON).solvables():

@@ -20,6 +20,7 @@ from kmpsolve.metadata.content import UNKNOWN_ARCH, kmp_digest, symbol_digest
 from kmpsolve.model.evr import Evr
 from kmpsolve.model.needs import usual_uname
 from kmpsolve.model.nevra import Nevra
+from kmpsolve.solver.kernels import KMOD_NAME
 from kmpsolve.solver.relations import add_relation, copy_package, relation, vendor_of, words
 
 __all__ = ["join", "join_hosts", "relevant_names"]
@@ -77,7 +78,7 @@ def join(
     unread = set()
     for solvable, assumed in _assume(pool, bare, system, _vendors_of(pool, bare), vendor_class):
         assumed.tell(solvable)
-        if assumed.provides or _KMP.fullmatch(solvable.name):
+        if assumed.provides or _is_kmp(solvable.name):
             unread.add(int(solvable.id))
     return frozenset(unread), frozenset(in_part - unread)
 
@@ -119,7 +120,7 @@ def join_hosts(
                     assumed.tell(copy)
                     made[key] = int(copy.id)
                 own[key[0]] = made[key]
-                if assumed.provides or _KMP.fullmatch(solvable.name):
+                if assumed.provides or _is_kmp(solvable.name):
                     unread.add(made[key])
         found.append([own.get(handle, handle) for handle in handles])
     return found, frozenset(unread)
@@ -130,7 +131,7 @@ def _complete(
 ) -> list[solv.XSolvable]:
     """Give listed packages what a repository knows of them; returns those that none knows."""
     told = list(zip(listed, digests, strict=True))
-    unsorted = {s.name for s, _ in told if not (_KERNEL.fullmatch(s.name) or _KMP.fullmatch(s.name))}
+    unsorted = {s.name for s, _ in told if not (_KERNEL.fullmatch(s.name) or _is_kmp(s.name))}
     passed_over = unsorted - relevant_names(pool) if unsorted else unsorted
     told = [(s, digest) for s, digest in told if s.name not in passed_over]
     twins = _twins(pool, {s.nameid for s, _ in told})
@@ -336,6 +337,11 @@ def _same_symbols(pool: solv.Pool, twin: solv.XSolvable, digest: str | None) -> 
         return digest == symbol_digest(provides)
     # The second is how lines were written at first: of what a KMP requires alone.
     return digest in (kmp_digest(provides, requires), symbol_digest(requires))
+
+
+def _is_kmp(name: str) -> bool:
+    """Whether a package is called as KMPs are, SUSE's or Red Hat's."""
+    return _KMP.fullmatch(name) is not None or KMOD_NAME.fullmatch(name) is not None
 
 
 def _usual_architecture(system: Iterable[solv.XSolvable]) -> str:

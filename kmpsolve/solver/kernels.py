@@ -15,13 +15,16 @@ from kmpsolve.model.package import KernelUnit, Package
 from kmpsolve.model.symbols import Exports, SymbolTable
 from kmpsolve.solver.relations import relation
 
-__all__ = ["KERNEL_NAME", "KernelPackage", "read_kernel", "unit_of"]
+__all__ = ["KERNEL_NAME", "KMOD_NAME", "KernelPackage", "read_kernel", "unit_of"]
 
 KERNEL_NAME = re.compile(
     r"kernel-(?:(?P<of_core>modules(?:-(?:core|extra|internal|partner))?)"
     r"|(?P<flavor>[A-Za-z0-9_]+)(?:-(?P<part>base|extra|optional))?)"
 )
 """``of_core``: Red Hat's kernel-core has its modules in packages of their own."""
+KMOD_NAME = re.compile(r"kmod-(?!(?:libs|devel|compat|bash-completion)$).+")
+"""How Red Hat's packages with kernel modules are called: what is only listed has nothing else that tells."""
+
 _IN_TREE_NAME = re.compile(r"(?P<part>.+-kmp)-(?P<flavor>[A-Za-z0-9_]+)")
 
 

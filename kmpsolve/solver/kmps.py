@@ -18,6 +18,7 @@ from kmpsolve.model.needs import flavor_of_uname
 from kmpsolve.model.package import KmpBuild, Package
 from kmpsolve.model.symbols import Exports, SymbolTable
 from kmpsolve.solver.capabilities import Capabilities
+from kmpsolve.solver.kernels import KMOD_NAME
 from kmpsolve.solver.relations import relation, required
 
 __all__ = ["Kmps"]
@@ -218,11 +219,15 @@ class Kmps:
         files = self._module_files.get((solvable.repo.name, str(package.nevra)), ())
         folders = frozenset(match[1] for match in map(_MODULE_FOLDER.match, files) if match)
         named = _KMP_NAME.fullmatch(package.name)
+        # Where there is no kernel-core, it is not Red Hat's way of naming packages.
+        by_name = named is not None or (
+            "core" in self._flavors and KMOD_NAME.fullmatch(package.name) is not None
+        )
         if not (modules or exports or needs or damaged or folders) and not (
-            named and named["flavor"] in self._flavors
+            by_name and (named is None or named["flavor"] in self._flavors)
         ):
             return None
-        if not (modules or exports or folders) and not named:
+        if not (modules or exports or folders) and not by_name:
             return None
         if len(tally) == 1:
             (flavor,) = tally

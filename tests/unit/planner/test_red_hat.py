@@ -92,3 +92,23 @@ def test_a_kernel_that_is_only_listed(tmp_path: Path, capsys: pytest.CaptureFixt
     (state,) = json.loads(capsys.readouterr().out)["states"].values()
     (flavor,) = state["flavors"]
     assert flavor["current"][0]["uname_r"] == "5.14.0-1.2.el9.x86_64"
+
+
+@pytest.mark.parametrize(("offered", "code"), [((), 110), ((_KMOD,), 0)])
+def test_a_kmod_that_is_only_listed(
+    tmp_path: Path, offered: tuple[PackageSpec, ...], code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its name alone tells that it has modules; kmod-libs has none."""
+    (tmp_path / "host").write_text(
+        "".join(
+            f"{one}\n"
+            for one in [p.nevra for p in [*_kernel("1.el9", "a"), _KMOD]] + ["kmod-libs-28-9.el9.x86_64"]
+        )
+    )
+    repo = repository.rpm_md([*_kernel("1.el9", "a"), *_kernel("2.el9", "a"), *offered])
+    words = ["audit", str(tmp_path / "host"), "--repo", f"r={repo}", "--format", "json"]
+    assert main(words) == code
+    (state,) = json.loads(capsys.readouterr().out)["states"].values()
+    (flavor,) = state["flavors"]
+    decision = "reuse" if offered else "unverified"
+    assert [(kmp["name"], kmp["decision"]) for kmp in flavor["kmps"]] == [("kmod-acme", decision)]
