@@ -57,8 +57,10 @@ class _WaysOut:
         for name in self.names:
             text = f"accept the loss on this host: a [[waiver]] for {name} in /etc/kmpsolve/kmpsolve.toml"
             yield WayOut(kind="waiver", text=text, command=None, kmps=(name,))
-        for kmp, _ in self.blocked:
-            yield self.remove(kmp)
+        removals = sorted((self.remove(kmp) for kmp, _ in self.blocked), key=lambda way: len(way.kmps))
+        for number, way in enumerate(removals):
+            if way.kmps not in [told.kmps for told in removals[:number]]:
+                yield way
 
     def fits(self, build: KmpBuild) -> bool:
         return build.versioned and not open_needs(build, self.unit, self.system.universe.table)
@@ -162,12 +164,31 @@ class _WaysOut:
     def remove(self, kmp: Kmp) -> WayOut:
         locked = any(map(self.system.universe.locked, _packages(kmp)))
         what = f"remove the lock on {kmp.name}, then {kmp.name} itself," if locked else f"remove {kmp.name}"
+        # zypper takes them too, and whoever names the one alone has not said so.
+        along = self.needing(kmp)
+        also = f" with {', '.join(along)}, which cannot be without it," if along else ""
+        names = sorted((kmp.name, *along))
         return WayOut(
             kind="remove",
-            text=f"{what} if nothing needs it any more",
-            command=None if locked else f"zypper remove {quoted(kmp.name)}",
-            kmps=(kmp.name,),
+            text=f"{what}{also} if nothing needs {'them' if along else 'it'} any more",
+            command=None if locked else f"zypper remove {' '.join(map(quoted, names))}",
+            kmps=tuple(names),
         )
+
+    def needing(self, kmp: Kmp) -> list[str]:
+        """The KMPs, by name, with an installed build whose symbols nothing provides once this one is gone."""
+        going = {kmp.name}
+        standing = [unit.exports.capabilities for unit in self.system.units]
+        while True:
+            left = [other for other in self.system.kmps if other.name not in going]
+            lent = frozenset().union(*(b.exports.capabilities for o in left for b in o.installed), *standing)
+            lost = frozenset().union(
+                *(b.exports.capabilities for o in self.system.kmps if o.name in going for b in o.installed)
+            )
+            more = {o.name for o in left if any(not (b.needs & lost) <= lent for b in o.installed)}
+            if not more:
+                return sorted(going - {kmp.name})
+            going |= more
 
 
 def _packages(kmp: Kmp) -> list[Package]:

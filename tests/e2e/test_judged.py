@@ -110,6 +110,32 @@ def test_a_driver_that_a_person_names_may_go(kernels: tuple[str, ...]) -> None:
         assert host.installed() == sorted(kernels)
 
 
+def test_drivers_that_a_way_out_names_may_go() -> None:
+    """zypper takes a KMP that needs the other's symbols along: the command says so, and the hook lets it pass."""
+    lower = dataclasses.replace(
+        specs(DRIVER)[0], provides=(*specs(DRIVER)[0].provides, "ksym(default:acme) = 7")
+    )
+    upper = dataclasses.replace(
+        specs(DRIVER)[0],
+        name="beta-kmp-default",
+        provides=("beta-kmp = 1", "kmod(beta.ko)", "multiversion(kernel)"),
+        requires=("ksym(default:acme) = 7",),
+        conflicts=(),
+        files=(),
+    )
+    with Host(OLD, more=[lower, upper]) as host:
+        host.add("updates", specs(NEW))
+        (flavor,) = json.loads(host.kmpsolve("plan", "--format", "json").stdout)["flavors"]
+        ways = [way for way in flavor["ways_out"] if way["kind"] == "remove"]
+        assert [way["kmps"] for way in ways] == [
+            ["beta-kmp-default"],
+            ["acme-kmp-default", "beta-kmp-default"],
+        ]
+        ended = host.zypper(*shlex.split(ways[1]["command"])[1:])
+        assert ended.code == 0, str(ended)
+        assert host.installed() == [OLD]
+
+
 def test_a_driver_that_goes_along_with_something_else_does_not() -> None:
     needed = dataclasses.replace(specs(DRIVER)[0], requires=(*specs(DRIVER)[0].requires, "acme-firmware"))
     firmware = PackageSpec(name="acme-firmware", version="1", release="1")
