@@ -187,7 +187,11 @@ def kmp_details(kmp: KmpPlan) -> tuple[str, str]:
     build = evr(kmp.chosen) if kmp.chosen is not None else ""
     if kmp.decision == "reuse":
         renamed = Nevra.parse(kmp.chosen).name if kmp.chosen else kmp.name
-        detail = f"{plural(kmp.symbols_required, 'symbol')}, none changed"
+        detail = (
+            f"{plural(kmp.symbols_required, 'symbol')}, none changed"
+            if kmp.symbols_required
+            else "built for exactly this kernel"
+        )
         detail = detail if renamed == kmp.name else f"{renamed}, {detail}"
     elif kmp.decision == "fetch":
         renamed = Nevra.parse(kmp.chosen).name if kmp.chosen else kmp.name

@@ -334,8 +334,11 @@ def _fate(kmp: KmpPlan, flavor: FlavorPlan) -> str:
     kernel = _kernel(flavor)
     evr = f" {Nevra.parse(kmp.chosen).evr}" if kmp.chosen else ""
     count = f"{kmp.symbols_required} symbol{'' if kmp.symbols_required == 1 else 's'}"
+    unchanged = f"{count}, none changed"
+    if not kmp.symbols_required:
+        count = unchanged = "built for exactly this kernel"
     if kmp.decision == "reuse":
-        return f"{kmp.name}{evr} keeps working on {kernel} ({count}, none changed)"
+        return f"{kmp.name}{evr} keeps working on {kernel} ({unchanged})"
     if kmp.decision == "fetch":
         return f"{kmp.name}{evr} comes along and works on {kernel} ({count})"
     if kmp.decision == "builtin":

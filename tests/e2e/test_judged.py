@@ -61,6 +61,27 @@ def test_reuse_is_told_in_one_line() -> None:
         assert host.path("/run/kmpsolve/last-verdict.json").stat().st_mode & 0o777 == 0o644
 
 
+def test_a_build_for_exactly_this_kernel_has_no_symbols_to_count() -> None:
+    """Tumbleweed before 2023-09; a rebuild of the kernel has the same uname -r."""
+    exact = dataclasses.replace(
+        specs(DRIVER)[0],
+        requires=("kernel-uname-r = 6.4.0-150600.23.25-default",),
+        provides=("kmod(acme.ko)",),
+    )
+    rebuilt = dataclasses.replace(
+        specs(OLD)[0], release="150600.23.25.2", obsoletes=("kernel-default = 6.4.0-150600.23.25.1",)
+    )
+    with Host(OLD, more=[exact]) as host:
+        host.add("updates", [rebuilt])
+        assert "built for exactly this kernel" in host.kmpsolve("plan").stdout
+        ended = host.zypper("up")
+        assert ended.code == 0, str(ended)
+        assert (
+            "keeps working on kernel-default 6.4.0-150600.23.25.2 (built for exactly this kernel)"
+            in _said(ended.stderr)
+        )
+
+
 @pytest.mark.parametrize("all_of_it", [True, False])
 def test_an_in_tree_kmp_beside_the_driver(all_of_it: bool) -> None:
     """zypper brings the new one with the kernel, unless only the kernel is asked for."""
