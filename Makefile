@@ -8,7 +8,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 REPORT := .cache/test
 ON_BOTH_BINDINGS := tests/scenarios/test_scenarios.py tests/scenarios/test_rpmdb.py tests/property/test_oracle.py \
-	tests/unit/planner tests/unit/root tests/unit/cli tests/unit/solver/test_universe.py
+	tests/unit/planner tests/unit/root tests/unit/cli tests/unit/solver/test_universe.py \
+	tests/unit/solver/test_hardware.py
 
 include install.mk
 include bench.mk

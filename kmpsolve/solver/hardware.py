@@ -2,7 +2,9 @@
 
 libsolv turns ``modalias(kernel-default:pci:v00008086d*)`` into
 ``(kernel-default and namespace:modalias(pci:v00008086d*))`` and asks its user about the second part. zypper
-answers from /sys; here the patterns are looked up beforehand, since the binding offers no callback.
+answers from /sys; here the patterns are looked up beforehand, since the binding offers no callback. A libsolv that was
+not built for SUSE, as Debian's, leaves the dependency as it is written: its solver does not know the hardware then, and
+we read it all the same.
 """
 
 from __future__ import annotations
@@ -16,15 +18,20 @@ from kmpsolve.model.modalias import Modaliases, unescaped
 
 __all__ = ["answer_for_hardware", "hardware_patterns", "matched_patterns"]
 
-_START = "namespace:modalias("
+_HARDWARE = re.compile(
+    r"namespace:modalias\((?P<pattern>.*)\)|modalias\((?:(?P<package>[^:]+):(?=.*:))?(?P<written>.*)\)"
+)
+_NAMES = ("namespace:modalias*", "modalias(*")
 _OPERATOR = re.compile(r" (and|or|if|unless|else|with|without) ")
 
 
 def hardware_patterns(pool: solv.Pool) -> tuple[str, ...]:
     """The patterns in all Supplements, as written, sorted."""
-    solvables = pool.matchdeps(
-        "namespace:modalias*", solv.Selection.SELECTION_GLOB, solv.SOLVABLE_SUPPLEMENTS
-    ).solvables()
+    found = (
+        pool.matchdeps(name, solv.Selection.SELECTION_GLOB, solv.SOLVABLE_SUPPLEMENTS).solvables()
+        for name in _NAMES
+    )
+    solvables: list[solv.XSolvable] = next(filter(None, found), [])
     dependencies = {d for solvable in solvables for d in solvable.lookup_idarray(solv.SOLVABLE_SUPPLEMENTS)}
     return tuple(sorted({pattern for d in dependencies for pattern in _patterns(pool.dep2str(d))}))
 
@@ -34,8 +41,8 @@ def _patterns(text: str) -> Iterator[str]:
     if operands != [text]:
         for operand in operands:
             yield from _patterns(operand)
-    elif text.startswith(_START):
-        yield text[len(_START) : -1]
+    elif match := _HARDWARE.fullmatch(text):
+        yield match["pattern"] or match["written"]
 
 
 def _split(text: str) -> tuple[list[str], str]:
@@ -79,7 +86,7 @@ def matched_patterns(
     found: set[str] = set()
     for dependency in solvable.lookup_idarray(solv.SOLVABLE_SUPPLEMENTS):
         text = pool.dep2str(dependency)
-        if _START in text:
+        if "modalias(" in text:
             found.update(_matched(pool, text, devices, system) or ())
     return tuple(sorted(found))
 
@@ -88,15 +95,21 @@ def _matched(pool: solv.Pool, text: str, devices: Modaliases, system: str) -> se
     """The matching patterns in a dependency that is met; ``None`` if it is not."""
     operands, operator = _split(text)
     if operands == [text]:
-        if text.startswith(_START):
-            pattern = unescaped(text[len(_START) : -1])
-            return {pattern} if devices.matching(pattern) else None
-        dependency = pool.parserpmrichdep(f"({text})") if " " in text else pool.Dep(text)
-        providers = pool.whatprovides(dependency) if dependency is not None else ()
-        return set() if any(s.repo is None or s.repo.name == system for s in providers) else None
+        if match := _HARDWARE.fullmatch(text):
+            pattern = unescaped(match["pattern"] or match["written"])
+            there = match["package"] is None or _installed(pool, match["package"], system)
+            return {pattern} if there and devices.matching(pattern) else None
+        return set() if _installed(pool, text, system) else None
     answers = [_matched(pool, operand, devices, system) for operand in operands]
     met = [answer for answer in answers if answer is not None]
     if operator in ("and", "with"):
         return set().union(*met) if len(met) == len(answers) else None
     # No driver is known to use the other operators with hardware; "or" is the weakest of them.
     return set().union(*met) if met and operator == "or" else None
+
+
+def _installed(pool: solv.Pool, text: str, system: str) -> bool:
+    """Whether what is installed, or rpm itself, meets a dependency."""
+    dependency = pool.parserpmrichdep(f"({text})") if " " in text else pool.Dep(text)
+    providers = pool.whatprovides(dependency) if dependency is not None else ()
+    return any(s.repo is None or s.repo.name == system for s in providers)

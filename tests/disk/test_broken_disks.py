@@ -163,14 +163,20 @@ def initrd_with_a_module_that_is_gone(disk: Building, near: Near) -> Found:
     return [("initrd-outdated", "warning", f"/boot/initrd-{near[1].uname_r}")]
 
 
-def initrd_without_what_a_module_in_it_needs(disk: Building, near: Near) -> Found:
-    """A KMP's module there is the disk's, and the kernel's own that it needs is on the disk alone."""
-    kernel = near[0]
+def _with_others(disk: Building, kernel: DebianKernel) -> str:
+    """A module that needs others, which are on the disk now."""
     name = next(n for n, path in stock(kernel).items() if set(module_of(path).depends) & stock(kernel).keys())
     for needed in module_of(stock(kernel)[name]).depends:
         place = disk.tree(kernel) / "kernel" / "drivers" / stock(kernel)[needed].name
         shutil.copy(stock(kernel)[needed], place)
         disk.own("kernel-amd64-extra-1-1.x86_64", place)
+    return name
+
+
+def initrd_without_what_a_module_in_it_needs(disk: Building, near: Near) -> Found:
+    """A KMP's module there is the disk's, and the kernel's own that it needs is on the disk alone."""
+    kernel = near[0]
+    name = _with_others(disk, kernel)
     disk.kmp("delta-kmp-amd64-1_k1-1.x86_64", kernel, {"delta.ko": stock(kernel)[name]})
     disk.depmod()
     disk.initrd(kernel, {"delta.ko": stock(kernel)[name]})
@@ -221,11 +227,7 @@ def depmod_did_not_run(disk: Building, near: Near) -> Found:
 def depmod_did_not_run_for_a_module_that_needs_more(disk: Building, near: Near) -> Found:
     """At the same path: what it needs from the kernel's own modules is not loaded before it."""
     kernel = near[0]
-    name = next(n for n, path in stock(kernel).items() if set(module_of(path).depends) & stock(kernel).keys())
-    for needed in module_of(stock(kernel)[name]).depends:
-        place = disk.tree(kernel) / "kernel" / "drivers" / stock(kernel)[needed].name
-        shutil.copy(stock(kernel)[needed], place)
-        disk.own("kernel-amd64-extra-1-1.x86_64", place)
+    name = _with_others(disk, kernel)
     placed = disk.kmp(
         "delta-kmp-amd64-1_k1-1.x86_64", kernel, {"delta.ko": stock(kernel)[_another(near, fit=False)]}
     )

@@ -22,6 +22,8 @@ OTHER = "modalias(usb:v1d*)"
         (ASKED, True),
         (OTHER, False),
         (f"({ASKED})", True),
+        ("modalias(tools:virtio:d00000002v*)", True),
+        ("modalias(missing:virtio:d00000002v*)", False),
         (f"(tools and {ASKED})", True),
         (f"(missing and {ASKED})", False),
         (f"({ASKED} and {OTHER})", False),
