@@ -42,7 +42,11 @@ def _patterns(text: str) -> Iterator[str]:
         for operand in operands:
             yield from _patterns(operand)
     elif match := _HARDWARE.fullmatch(text):
-        yield match["pattern"] or match["written"]
+        yield _pattern(match)
+
+
+def _pattern(match: re.Match[str]) -> str:
+    return match["pattern"] or match["written"] or ""
 
 
 def _split(text: str) -> tuple[list[str], str]:
@@ -96,7 +100,7 @@ def _matched(pool: solv.Pool, text: str, devices: Modaliases, system: str) -> se
     operands, operator = _split(text)
     if operands == [text]:
         if match := _HARDWARE.fullmatch(text):
-            pattern = unescaped(match["pattern"] or match["written"])
+            pattern = unescaped(_pattern(match))
             there = match["package"] is None or _installed(pool, match["package"], system)
             return {pattern} if there and devices.matching(pattern) else None
         return set() if _installed(pool, text, system) else None

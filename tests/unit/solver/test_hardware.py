@@ -50,3 +50,11 @@ def test_a_dependency_counts_as_a_whole(tmp_path: Path, supplements: str, met: b
     if " if " not in supplements:  # libsolv does not look behind it for a name
         written = [text for text in ("usb:v1d*", "virtio:d00000002v*") if text in supplements]
         assert hardware_patterns(of.pool) == tuple(written)
+
+
+def test_a_pattern_without_a_word(tmp_path: Path) -> None:
+    driver = PackageSpec(name="acme", version="1", release="1", supplements=("modalias()",))
+    of = sealed(tmp_path, {"r": [driver]}, [])
+    (package,) = of.called("acme")
+    assert of.supplemented(package, Modaliases([DISK])) == ()
+    assert hardware_patterns(of.pool) == ("",)
